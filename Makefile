@@ -1,0 +1,65 @@
+# The one list of commands; CI calls these.  `make help` explains them.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+UV ?= uv
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+WAV ?= assets/rain.wav
+
+.PHONY: help classify lint test test-convert check lock samples deviations bench-startup clean
+
+help:  ## list the commands
+	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+classify: $(VENV)/.runtime  ## what is heard in WAV=...
+	$(BIN)/audio-classifier classify "$(WAV)"
+
+test: $(VENV)/.test  ## the tests that need no TensorFlow
+	$(BIN)/python -m pytest -m "not convert"
+
+test-convert: $(VENV)/.convert  ## the tests that do: importing the published weights, parity with the original
+	$(BIN)/python -m pytest -m convert
+
+lint: $(VENV)/.test  ## style and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+check: lint test test-convert  ## all of it, as CI does
+
+lock:  ## resolve requirements/*.txt anew, with hashes (needs uv)
+	requirements/lock.sh $(UV)
+
+samples: $(VENV)/.test  ## synthesise assets/*.wav anew (needs espeak-ng)
+	$(BIN)/python assets/make_samples.py
+
+deviations: $(VENV)/.convert  ## measure the table in docs/deviations.md (PARITY=the folder of golden data)
+	$(BIN)/python -m benchmarks.parity $(PARITY)
+
+bench-startup: $(VENV)/.convert  ## process start to printed result, beside `import tensorflow`
+	$(BIN)/python -m benchmarks.startup
+
+clean:  ## remove what was installed and built
+	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+# Each stage of the environment is a lock file installed by its hashes; all resolve to the same versions.
+$(VENV)/.python:
+	$(PYTHON) -m venv $(VENV)
+	touch $@
+
+$(VENV)/.runtime: $(VENV)/.python requirements/build.txt requirements/runtime.txt pyproject.toml
+	$(PIP) --require-hashes -r requirements/build.txt -r requirements/runtime.txt
+	$(PIP) --no-deps --no-build-isolation --editable .
+	touch $@
+
+$(VENV)/.test: $(VENV)/.runtime requirements/test.txt
+	$(PIP) --require-hashes -r requirements/test.txt
+	touch $@
+
+$(VENV)/.convert: $(VENV)/.test requirements/convert.txt
+	$(PIP) --require-hashes -r requirements/convert.txt
+	touch $@

@@ -1,0 +1,232 @@
+"""The pipeline: a sound in, the most likely classes out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audio_classifier.attention import AttentionHead
+from audio_classifier.audio import AudioReader, Resampler, read_window
+from audio_classifier.bundle import EMBEDDING, HEAD, LABELS, POSTPROCESS, Bundle
+from audio_classifier.bundle_store import COMPACT, open_bundle
+from audio_classifier.cpus import available_cpus
+from audio_classifier.decoding import AudioSource
+from audio_classifier.embedding import Embedder
+from audio_classifier.errors import BundleInvalidError, InvalidParameterError
+from audio_classifier.features import log_mel_patches
+from audio_classifier.labels import LabelSet
+from audio_classifier.params import CLIP_PATCHES, PATCH_S, TOP_K
+from audio_classifier.postprocess import Postprocessor, dequantize
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """One class, and how probable it is (0..1) that it is heard.  Several may be heard at once."""
+
+    label_id: str
+    label: str
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class TimelineWindow:
+    """What is heard from ``start_s`` to ``end_s`` of a recording."""
+
+    start_s: float
+    end_s: float
+    predictions: list[Prediction]
+
+
+class AudioClassifier:
+    """A loaded model.  One instance may be shared by any number of threads.
+
+    Parameters
+    ----------
+    bundle
+        A verified model bundle.
+    threads
+        CPUs for the embedding network; None for all that the process may use.
+    resampler
+        ``"soxr"``, or ``"resampy"`` for the original's numbers at a fraction of the speed.
+
+    Raises
+    ------
+    BundleInvalidError
+        If the bundle's parts do not fit each other.
+
+    Examples
+    --------
+    >>> classifier = AudioClassifier.open("compact")
+    >>> [prediction.label for prediction in classifier.predict("assets/dial-tone.wav", top_k=1)]
+    ['Dial tone']
+    """
+
+    def __init__(self, bundle: Bundle, *, threads: int | None = None, resampler: Resampler = "soxr") -> None:
+        self.bundle = bundle
+        self.labels = LabelSet.read(bundle.path(LABELS))
+        self._embedder = Embedder(bundle.path(EMBEDDING), threads=threads or available_cpus())
+        self._postprocessor = Postprocessor.from_arrays(bundle.arrays(POSTPROCESS))
+        self._head = AttentionHead.from_arrays(bundle.arrays(HEAD))
+        self._resampler = resampler
+        if self._head.classes != len(self.labels):
+            raise BundleInvalidError(
+                f"the head tells {self._head.classes} classes apart, {len(self.labels)} have labels"
+            )
+
+    @classmethod
+    def open(
+        cls,
+        bundle: str | os.PathLike[str] = COMPACT,
+        *,
+        threads: int | None = None,
+        resampler: Resampler = "soxr",
+        cache_dir: Path | None = None,
+    ) -> Self:
+        """Load a bundle: ``"compact"`` (built in), a directory, ``https://...`` or ``s3://bucket/prefix/``.
+
+        ``cache_dir`` is where remote bundles are kept; see `bundle_store.open_bundle`, also for the errors.
+        """
+        return cls(open_bundle(bundle, cache_dir=cache_dir), threads=threads, resampler=resampler)
+
+    def predict(
+        self,
+        source: AudioSource,
+        *,
+        start_s: float = 0.0,
+        top_k: int | None = TOP_K,
+        threshold: float | None = None,
+        labels: Iterable[str] | None = None,
+    ) -> list[Prediction]:
+        """Classify the ten seconds from ``start_s`` on.
+
+        Parameters
+        ----------
+        source
+            The bytes of a sound file, its path, or a binary file object that can seek.
+        start_s
+            Seconds into the clip, rounded down to a multiple of 0.96.
+        top_k
+            How many classes at most; None for all.
+        threshold
+            The least probability.
+        labels
+            Consider these classes only (names or ids, any case); chosen before the best ``top_k`` are.
+
+        Returns
+        -------
+        The most probable first.
+
+        Raises
+        ------
+        AudioError
+            If the sound cannot be used; see `audio.read_window`.
+        InvalidParameterError, UnknownLabelError
+            If an argument is out of its range, or no class has such a name.
+        """
+        candidates = self._candidates(top_k, threshold, labels)
+        return self._rank(self.probabilities(source, start_s=start_s), candidates, top_k, threshold)
+
+    def probabilities(self, source: AudioSource, *, start_s: float = 0.0) -> NDArray[np.float32]:
+        """Probability of every class in the ten seconds from ``start_s`` on: ``(classes,)`` float32."""
+        samples = read_window(source, start_s=start_s, patches=CLIP_PATCHES, resampler=self._resampler)
+        return self._classify(self.codes(samples))
+
+    def timeline(
+        self,
+        source: AudioSource,
+        *,
+        window_s: float = CLIP_PATCHES * PATCH_S,
+        hop_s: float = CLIP_PATCHES * PATCH_S,
+        top_k: int | None = TOP_K,
+        threshold: float | None = None,
+        labels: Iterable[str] | None = None,
+    ) -> Iterator[TimelineWindow]:
+        """Classify a whole recording window by window, as a stream: memory does not grow with its length.
+
+        Windows start every ``hop_s`` and last ``window_s`` (up to 9.6 s), both rounded to whole patches of
+        0.96 s; every second is decoded and embedded once, however much windows overlap.  The last window
+        ends with the last whole patch.  Other arguments and errors are those of `predict`; errors in the
+        sound are raised when the stream gets there.
+        """
+        window = _whole_patches("window_s", window_s)
+        hop = _whole_patches("hop_s", hop_s)
+        if window > CLIP_PATCHES:
+            raise InvalidParameterError(
+                "window_s", f"{window_s:g} s is more than the model hears at once, 9.6 s"
+            )
+        candidates = self._candidates(top_k, threshold, labels)
+
+        def stream() -> Iterator[TimelineWindow]:
+            for start, codes in self._windows(source, window, hop):
+                predictions = self._rank(self._classify(codes), candidates, top_k, threshold)
+                yield TimelineWindow(
+                    round(start * PATCH_S, 2), round((start + len(codes)) * PATCH_S, 2), predictions
+                )
+
+        return stream()
+
+    def codes(self, samples: NDArray[np.floating]) -> NDArray[np.uint8]:
+        """The 8-bit codes ``(patches, 128)`` of 16 kHz mono samples ``(n >= 15,600,)``."""
+        return self._postprocessor.quantize(self._embedder.embed(log_mel_patches(samples)))
+
+    def _classify(self, codes: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """``(1..10, 128)`` codes, repeated until they are ten (IBM ``core/model.py``) -> ``(classes,)``."""
+        return self._head(dequantize(np.resize(codes, (CLIP_PATCHES, codes.shape[1]))))
+
+    def _windows(self, source: AudioSource, window: int, hop: int) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+        """Windows of codes, each with its first patch; the last is the first to reach the end."""
+        start = first = 0  # of the next window; of the codes that are held
+        with AudioReader(source, resampler=self._resampler) as reader:
+            held = np.empty((0, 0), np.uint8)
+            for samples in reader.blocks(CLIP_PATCHES):
+                codes = self.codes(samples)
+                held = np.concatenate([held, codes]) if len(held) else codes
+                while len(held) + first > start + window:
+                    yield start, held[start - first : start - first + window]
+                    start += hop
+                    held, first = held[max(0, start - first) :], max(first, min(start, first + len(held)))
+        if len(held) + first > start:
+            yield start, held[start - first :][:window]
+
+    def _candidates(
+        self, top_k: int | None, threshold: float | None, labels: Iterable[str] | None
+    ) -> NDArray[np.intp] | None:
+        """Check the arguments; the indices of the wanted classes, None for all."""
+        if top_k is not None and top_k < 1:
+            raise InvalidParameterError(
+                "top_k", f"{top_k} classes cannot be given", hint="Ask for 1 or more."
+            )
+        if threshold is not None and not 0 <= threshold <= 1:
+            raise InvalidParameterError("threshold", f"{threshold} is no probability", hint="Give 0 to 1.")
+        if labels is None:
+            return None
+        return np.array(sorted({self.labels.find(text).index for text in labels}), np.intp)
+
+    def _rank(
+        self,
+        probabilities: NDArray[np.float32],
+        candidates: NDArray[np.intp] | None,
+        top_k: int | None,
+        threshold: float | None,
+    ) -> list[Prediction]:
+        indices = np.arange(len(probabilities)) if candidates is None else candidates
+        best = indices[np.argsort(-probabilities[indices], kind="stable")][:top_k]
+        return [
+            Prediction(self.labels[index].label_id, self.labels[index].name, float(probabilities[index]))
+            for index in best
+            if threshold is None or probabilities[index] >= threshold
+        ]
+
+
+def _whole_patches(parameter: str, seconds: float) -> int:
+    if not seconds > 0 or seconds == float("inf"):
+        raise InvalidParameterError(
+            parameter, f"{seconds} is no length of time", hint="Give seconds above 0."
+        )
+    return max(1, round(seconds / PATCH_S))

@@ -1,0 +1,1 @@
+"""Build time only: turns IBM's and Google's published artifacts into a bundle (extra ``convert``)."""

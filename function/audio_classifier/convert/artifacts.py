@@ -1,0 +1,202 @@
+"""The three published artifacts: where they can be had, and what they must hash to."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import tarfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO, Final
+from urllib.parse import urlsplit
+
+from audio_classifier.bundle import hash_file
+from audio_classifier.errors import (
+    ArtifactNotFoundError,
+    ArtifactUnverifiedError,
+    RemoteNotFoundError,
+    TransferError,
+)
+from audio_classifier.transfer import Progress, download, is_remote, open_remote
+
+CHECKPOINT: Final = "vggish_model.ckpt"
+PCA: Final = "vggish_pca_params.npz"
+CLASSIFIER: Final = "classifier_model.h5"
+
+# IBM/MAX-Audio-Classifier, sha512sums.txt
+PUBLISHED_SHA512: Final = {
+    CHECKPOINT: "4e320f1b148f7ae8e08a8df17b102582e57fd8a9688ec17ce8f6077f062ce8fc"
+    "aea711933c1b80192f3c2a9f7a09b40d6616e04b0f22a68d217ff1ec8ef0376f",
+    PCA: "3728bcbc45cb05b4cff527434a069f990e110f1fc9687f74fce55dc204da6aa0"
+    "f0f96cb4466a96fc056c32743c63830022c839072cc501a3f14bfb44928a701c",
+    CLASSIFIER: "04d97505350d133a69eabbbc6908a497f9eef0505113a13590a85e9c25c462db"
+    "9eebee506ce54dc11ed1761c734906a3989d431a7fda8660d7b461143d1b637f",
+}
+
+KNOWN_SOURCES: Final = (
+    # IBM: all three
+    "https://codait-cos-max.s3.us.cloud-object-storage.appdomain.cloud/max-audio-classifier/1.0.0/assets.tar.gz",
+    # AI4OS's mirror of the three
+    "https://api.cloud.ifca.es:8080/swift/v1/audio-classification-tf/default.tar.gz",
+    # Google: VGGish's two
+    f"https://storage.googleapis.com/audioset/{CHECKPOINT}",
+    f"https://storage.googleapis.com/audioset/{PCA}",
+)
+
+TAR_SUFFIXES: Final = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
+MAX_ARTIFACT_BYTES: Final = 1 << 30
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """One file, at hand.
+
+    Attributes
+    ----------
+    path
+        Where it is now.
+    origin
+        The source that it came from.
+    sha512
+        What it hashes to.
+    verified
+        Whether that is the published checksum.
+    """
+
+    path: Path
+    origin: str
+    sha512: str
+    verified: bool
+
+
+def collect(
+    sources: Sequence[str],
+    workspace: Path,
+    *,
+    allow_unverified: bool = False,
+    published: dict[str, str] = PUBLISHED_SHA512,
+    progress: Progress | None = None,
+) -> dict[str, Artifact]:
+    """Find the three artifacts, each in the first source that has it as published.
+
+    Parameters
+    ----------
+    sources
+        In the order to try: a directory, a tar file, one of the files, or the ``https://`` or ``s3://``
+        address of a tar file, of one of the files, or of a folder that holds them.
+    workspace
+        An empty directory for what must be downloaded or unpacked.
+    allow_unverified
+        Take files whose SHA-512 is another than the published one, too.
+    published
+        The SHA-512 to expect of each file.
+
+    Raises
+    ------
+    ArtifactUnverifiedError
+        If a file was found, but not as published.
+    ArtifactNotFoundError
+        If no source has a file; it says why for each source.
+    """
+    found: dict[str, Artifact] = {}
+    unverified: list[str] = []
+    failures: list[str] = []
+    for number, source in enumerate(sources):
+        wanted = [name for name in published if name not in found]
+        if not wanted:
+            break
+        folder = workspace / str(number)
+        folder.mkdir()
+        _log.info("looking for %s in %s", ", ".join(wanted), source)
+        try:
+            for name, path in _offers(source, wanted, folder, progress):
+                sha512 = hash_file(path, "sha512")
+                verified = sha512 == published[name]
+                if verified or allow_unverified:
+                    found[name] = Artifact(path, source, sha512, verified)
+                else:
+                    unverified.append(f"{name} from {source} has SHA-512 {sha512}, not {published[name]}")
+        except (TransferError, ArtifactNotFoundError, OSError, tarfile.TarError, EOFError) as error:
+            failures.append(f"{source}: {error}")
+    missing = [name for name in published if name not in found]
+    if not missing:
+        return found
+    if unverified:
+        raise ArtifactUnverifiedError("; ".join(unverified))
+    raise ArtifactNotFoundError(
+        f"no source has {', '.join(missing)}" + "".join(f"\n  {failure}" for failure in failures),
+        hint="Get the files elsewhere and name their folder with --from.",
+    )
+
+
+def _offers(
+    source: str, wanted: list[str], folder: Path, progress: Progress | None
+) -> Iterator[tuple[str, Path]]:
+    """Of the wanted files those that a source has, each brought to a local path."""
+    if is_remote(source):
+        name = PurePosixPath(urlsplit(source).path).name
+        if name.endswith(TAR_SUFFIXES):
+            _download(source, "", folder / name, progress)
+            yield from _unpack(folder / name, wanted, folder)
+        elif name in PUBLISHED_SHA512:
+            if name in wanted:
+                _download(source, "", folder / name, progress)
+                yield name, folder / name
+        else:
+            yield from _download_each(source, wanted, folder, progress)
+        return
+    path = Path(source)
+    if path.is_dir():
+        for name in wanted:
+            for match in sorted(path.rglob(name))[:1]:
+                yield name, match
+    elif path.name in wanted:
+        yield path.name, path
+    elif path.is_file():
+        yield from _unpack(path, wanted, folder)
+    else:
+        raise ArtifactNotFoundError("no such file or directory")
+
+
+def _download(uri: str, path: str, target: Path, progress: Progress | None) -> None:
+    download(
+        open_remote(uri), path, target, algorithm="sha512", max_bytes=MAX_ARTIFACT_BYTES, progress=progress
+    )
+
+
+def _download_each(
+    uri: str, wanted: list[str], folder: Path, progress: Progress | None
+) -> Iterator[tuple[str, Path]]:
+    for name in wanted:
+        try:
+            _download(uri, name, folder / name, progress)
+        except RemoteNotFoundError:
+            continue
+        yield name, folder / name
+
+
+def _unpack(archive: Path, wanted: list[str], folder: Path) -> Iterator[tuple[str, Path]]:
+    """Copy the wanted files out of a tar file, by their last name: the paths in it are never used."""
+    left = set(wanted)
+    with tarfile.open(archive) as tar:
+        for member in tar:
+            name = PurePosixPath(member.name).name
+            if name not in left or not member.isfile():
+                continue
+            if member.size > MAX_ARTIFACT_BYTES:
+                raise tarfile.TarError(f"{name} claims {member.size} bytes")
+            content = tar.extractfile(member)
+            if content is not None:
+                _copy(content, folder / name)
+                yield name, folder / name
+            left.discard(name)
+            if not left:
+                return
+
+
+def _copy(content: IO[bytes], target: Path) -> None:
+    with content, target.open("wb") as file:
+        shutil.copyfileobj(content, file)

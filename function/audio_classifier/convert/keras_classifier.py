@@ -1,0 +1,302 @@
+"""``classifier_model.h5`` -> `AttentionHead`, by reading the graph in it; nothing of the file is executed.
+
+The Lambda layers of the published file hold marshalled bytecode: loading it with Keras would run whatever
+is there.  So the graph in ``model_config`` is walked from its output to its input, every layer on the way
+is known by kind or refused by name, and a Lambda of two inputs stands for the only one that this family of
+models has (``attention_pooling`` in qiuqiangkong/audioset_classification, ``keras/main.py``).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audio_classifier.attention import AttentionHead, Dense, Level
+from audio_classifier.errors import ArtifactFormatError, BundleInvalidError, MissingExtraError
+
+Arrays = dict[str, NDArray[np.float32]]
+
+DEFAULT_EPSILON: Final = 1e-3  # Keras's, for a file that does not tell
+MAX_ARRAY_VALUES: Final = 1 << 26
+
+
+def read_classifier(path: Path) -> AttentionHead:
+    """Read a Keras 2 HDF5 file of the decision-level attention family, with its graph or with weights only.
+
+    Any number of hidden layers and of levels is understood, whatever the layers' numbers.  A file saved
+    with weights only has no graph: there the family's order decides (hidden layers each with a BatchNorm,
+    then scores and attention of each level, the levels being the last hidden layers, then the output), and
+    BatchNorm's epsilon is Keras's default.
+
+    Raises
+    ------
+    ArtifactFormatError
+        If there is something in it that is not understood; the layer is named.
+    MissingExtraError
+        If h5py is not installed.
+    """
+    try:
+        import h5py
+    except ImportError as error:
+        raise MissingExtraError("reading a Keras model", "convert") from error
+    try:
+        with h5py.File(path) as file:
+            config = file.attrs.get("model_config")
+            weights = _read_weights(file.get("model_weights", file))
+    except (OSError, KeyError) as error:
+        raise ArtifactFormatError(f"{path.name} is no Keras HDF5 file: {error}") from error
+    try:
+        return head_from_weights(weights) if config is None else _Graph(config, weights).head()
+    except BundleInvalidError as error:
+        raise ArtifactFormatError(f"{path.name}: {error}") from error
+
+
+def head_from_weights(weights: Mapping[str, Arrays]) -> AttentionHead:
+    """The head from the arrays of its layers alone, by the family's order of layers.
+
+    Parameters
+    ----------
+    weights
+        Arrays by layer, ``{"dense_1": {"kernel": ..., "bias": ...}, "batch_normalization_1": {"gamma":
+        ...}}``.
+
+    Raises
+    ------
+    ArtifactFormatError
+        If the layers are not those of the family.
+    """
+    kinds: dict[str, list[str]] = {"dense": [], "batch_normalization": []}
+    for name in sorted(weights, key=_number):
+        kind = re.sub(r"_\d+$", "", name)
+        if kind not in kinds:
+            _refuse(name, "is not a layer of this family")
+        kinds[kind].append(name)
+    norms, denses = kinds["batch_normalization"], kinds["dense"]
+    blocks, rest = denses[: len(norms)], denses[len(norms) :]
+    pairs, last = rest[: len(rest) // 2 * 2], rest[len(rest) // 2 * 2 :]
+    if not blocks or not pairs:
+        raise ArtifactFormatError(
+            f"{len(denses)} dense layers and {len(norms)} BatchNorms are no attention head"
+        )
+    hidden = tuple(
+        _fold(_dense(weights, dense), weights, norm, DEFAULT_EPSILON)
+        for dense, norm in zip(blocks, norms, strict=True)
+    )
+    first = len(blocks) - len(pairs) // 2
+    levels = tuple(
+        _level(first + index, _dense(weights, scores), _dense(weights, attention))
+        for index, (scores, attention) in enumerate(zip(pairs[::2], pairs[1::2], strict=True))
+    )
+    return AttentionHead(hidden, levels, _dense(weights, last[0]) if last else None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Layer:
+    name: str
+    kind: str
+    config: dict[str, Any]
+    inputs: tuple[str, ...]
+
+    @property
+    def activation(self) -> str:
+        if self.kind == "ReLU":
+            return "relu"
+        return str(self.config.get("activation", "linear"))
+
+
+class _Graph:
+    """The layers of ``model_config``, followed from the output back to the input."""
+
+    def __init__(self, config: str | bytes, weights: Mapping[str, Arrays]) -> None:
+        self._weights = weights
+        try:
+            model = json.loads(config)
+            if model["class_name"] not in ("Model", "Functional"):
+                raise ArtifactFormatError(
+                    f"model_config describes a {model['class_name']}, not a functional model"
+                )
+            self._layers = {layer.name: layer for layer in map(_parse_layer, model["config"]["layers"])}
+            ((self._output, *_),) = model["config"]["output_layers"]
+        except (ValueError, KeyError, TypeError, IndexError) as error:
+            raise ArtifactFormatError(f"model_config is not what Keras 2 writes: {error!r}") from error
+
+    def head(self) -> AttentionHead:
+        last = self._layer(self._output)
+        if last.kind == "Lambda":
+            return self._head([last], None)
+        if last.kind == "Activation":
+            self._expect(last, "sigmoid")
+            output = self._expect(self._before(last), "linear", kind="Dense")
+        else:
+            output = self._expect(last, "sigmoid", kind="Dense")
+        source = self._before(output)
+        if source.kind != "Concatenate":
+            return self._head([source], output)
+        if source.config.get("axis", -1) not in (-1, 1):
+            _refuse(source.name, f"joins along axis {source.config['axis']}")
+        return self._head([self._layer(name) for name in source.inputs], output)
+
+    def _head(self, pools: list[_Layer], output: _Layer | None) -> AttentionHead:
+        parts = [self._scores_and_attention(pool) for pool in pools]
+        chains = [self._hidden(self._before(scores)) for scores, _ in parts]
+        longest = max(chains, key=len)
+        if any(chain != longest[: len(chain)] for chain in chains):
+            raise ArtifactFormatError("the levels look at hidden layers that do not follow each other")
+        levels = tuple(
+            _level(len(chain) - 1, _dense(self._weights, scores.name), _dense(self._weights, attention.name))
+            for chain, (scores, attention) in zip(chains, parts, strict=True)
+        )
+        hidden = tuple(self._fold(dense, norm) for dense, norm in longest)
+        return AttentionHead(hidden, levels, None if output is None else _dense(self._weights, output.name))
+
+    def _scores_and_attention(self, pool: _Layer) -> tuple[_Layer, _Layer]:
+        if pool.kind != "Lambda" or len(pool.inputs) != 2 or pool.config.get("arguments"):
+            _refuse(
+                pool.name,
+                f"({pool.kind} of {len(pool.inputs)} inputs) is not the attention pooling of this family",
+            )
+        scores, attention = (self._layer(name) for name in pool.inputs)
+        self._expect(scores, "sigmoid", kind="Dense")
+        self._expect(attention, "softmax", kind="Dense")
+        if self._before(scores) != self._before(attention):
+            _refuse(pool.name, "pools scores and attention of different layers")
+        return scores, attention
+
+    def _hidden(self, end: _Layer) -> list[tuple[_Layer, _Layer | None]]:
+        """The hidden layers from the input up to ``end``: each a Dense, and its BatchNorm if there is one."""
+        chain: list[tuple[_Layer, _Layer | None]] = []
+        while end.kind != "InputLayer":
+            if len(chain) > len(self._layers):
+                _refuse(end.name, "stands in a circle")
+            norm = None
+            if end.kind == "Dense":
+                dense = self._expect(end, "relu")
+            else:
+                if end.kind not in ("Activation", "ReLU"):
+                    _refuse(end.name, f"is a {end.kind}, where the ReLU of a hidden layer should be")
+                dense = self._before(self._expect(end, "relu"))
+                if dense.kind == "BatchNormalization":
+                    norm, dense = dense, self._before(dense)
+                self._expect(dense, "linear", kind="Dense")
+            chain.insert(0, (dense, norm))
+            end = self._before(dense)
+        return chain
+
+    def _fold(self, dense: _Layer, norm: _Layer | None) -> Dense:
+        layer = _dense(self._weights, dense.name)
+        if norm is None:
+            return layer
+        if norm.config.get("axis", -1) not in (-1, 2, [-1], [2]):
+            _refuse(norm.name, f"normalises axis {norm.config['axis']}")
+        return _fold(layer, self._weights, norm.name, float(norm.config.get("epsilon", DEFAULT_EPSILON)))
+
+    def _before(self, layer: _Layer) -> _Layer:
+        """The one layer that feeds this one; dropout does nothing at inference and is stepped over."""
+        if len(layer.inputs) != 1:
+            _refuse(layer.name, f"({layer.kind}) has {len(layer.inputs)} inputs, not one")
+        before = self._layer(layer.inputs[0])
+        for _ in self._layers:  # a bound, should they stand in a circle
+            if before.kind != "Dropout" or len(before.inputs) != 1:
+                break
+            before = self._layer(before.inputs[0])
+        return before
+
+    def _layer(self, name: str) -> _Layer:
+        if name not in self._layers:
+            _refuse(name, "is named in model_config, but not described")
+        return self._layers[name]
+
+    def _expect(self, layer: _Layer, activation: str, *, kind: str | None = None) -> _Layer:
+        if kind is not None and layer.kind != kind:
+            _refuse(layer.name, f"is a {layer.kind}, where a {kind} should be")
+        if layer.activation != activation:
+            _refuse(layer.name, f"has the activation {layer.activation}, where {activation} should be")
+        return layer
+
+
+def _parse_layer(layer: dict[str, Any]) -> _Layer:
+    nodes = layer["inbound_nodes"]
+    if len(nodes) > 1:
+        _refuse(layer["name"], "is used more than once")
+    inputs = tuple(str(source[0]) for source in nodes[0]) if nodes else ()
+    return _Layer(layer["name"], layer["class_name"], layer["config"], inputs)
+
+
+def _read_weights(group: Any) -> dict[str, Arrays]:
+    """Arrays by layer and by their own name, of the layers that have any."""
+    weights: dict[str, Arrays] = {}
+    for layer in (_text(name) for name in group.attrs["layer_names"]):
+        names = [_text(name) for name in group[layer].attrs["weight_names"]]
+        if names:
+            weights[layer] = {
+                name.rsplit("/", 1)[-1].removesuffix(":0"): _read_array(layer, group[layer][name])
+                for name in names
+            }
+    return weights
+
+
+def _read_array(layer: str, dataset: Any) -> NDArray[np.float32]:
+    if dataset.size > MAX_ARRAY_VALUES or dataset.dtype.kind != "f":
+        _refuse(layer, f"holds {dataset.size} values of type {dataset.dtype}")
+    array = np.asarray(dataset[()], np.float32)
+    if not np.isfinite(array).all():
+        _refuse(layer, "holds numbers that are not finite")
+    return array
+
+
+def _array(weights: Mapping[str, Arrays], layer: str, name: str) -> NDArray[np.float32]:
+    try:
+        return weights[layer][name]
+    except KeyError:
+        _refuse(layer, f"has no {name}")
+
+
+def _dense(weights: Mapping[str, Arrays], layer: str) -> Dense:
+    kernel = _array(weights, layer, "kernel")
+    if kernel.ndim != 2:
+        _refuse(layer, f"has a kernel of shape {kernel.shape}")
+    bias = weights[layer].get("bias")  # absent with use_bias=False
+    return Dense(kernel, np.zeros(kernel.shape[1], np.float32) if bias is None else bias)
+
+
+def _fold(dense: Dense, weights: Mapping[str, Arrays], norm: str, epsilon: float) -> Dense:
+    mean, variance = _array(weights, norm, "moving_mean"), _array(weights, norm, "moving_variance")
+    gamma = weights[norm].get("gamma", np.ones_like(mean))  # absent with scale=False
+    beta = weights[norm].get("beta", np.zeros_like(mean))  # absent with center=False
+    if {array.shape for array in (gamma, beta, mean, variance)} != {dense.bias.shape}:
+        _refuse(norm, f"does not fit a layer of {len(dense.bias)} units")
+    return dense.folded(gamma, beta, mean, variance, epsilon)
+
+
+def _level(block: int, scores: Dense, attention: Dense) -> Level:
+    if scores.kernel.shape != attention.kernel.shape:
+        raise ArtifactFormatError(
+            f"scores {scores.kernel.shape} and attention {attention.kernel.shape} differ in shape"
+        )
+    return Level(
+        block,
+        Dense(np.hstack([scores.kernel, attention.kernel]), np.concatenate([scores.bias, attention.bias])),
+    )
+
+
+def _number(name: str) -> tuple[int, str]:
+    match = re.search(r"_(\d+)$", name)
+    return (int(match[1]) if match else 0), name
+
+
+def _text(value: str | bytes) -> str:
+    return value.decode() if isinstance(value, bytes) else value
+
+
+def _refuse(layer: str, why: str) -> NoReturn:
+    raise ArtifactFormatError(
+        f"the layer {layer!r} {why}",
+        hint="Only decision-level attention models (arXiv:1711.00927, arXiv:1803.02353) can be read.",
+    )

@@ -1,0 +1,83 @@
+"""IBM's published artifacts -> arrays.  Nothing in them is executed: no pickle, no Keras ``load_model``."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audio_classifier.bundle import load_arrays
+from audio_classifier.errors import ArtifactFormatError, BundleInvalidError
+from audio_classifier.postprocess import Postprocessor
+
+Weights = dict[str, tuple[NDArray[np.float32], NDArray[np.float32]]]
+"""Of each layer of VGGish its kernel and its bias."""
+
+# tensorflow/models, research/audioset/vggish/vggish_slim.py; 72,141,184 parameters
+VGGISH_LAYERS: Final = {
+    "conv1": (3, 3, 1, 64),
+    "conv2": (3, 3, 64, 128),
+    "conv3/conv3_1": (3, 3, 128, 256),
+    "conv3/conv3_2": (3, 3, 256, 256),
+    "conv4/conv4_1": (3, 3, 256, 512),
+    "conv4/conv4_2": (3, 3, 512, 512),
+    "fc1/fc1_1": (12288, 4096),
+    "fc1/fc1_2": (4096, 4096),
+    "fc2": (4096, 128),
+}
+
+
+def read_checkpoint(path: Path) -> Weights:
+    """VGGish's weights from ``vggish_model.ckpt``, a TensorFlow V1 single-file checkpoint.
+
+    Raises
+    ------
+    ArtifactFormatError
+        If it is no checkpoint, or a variable is missing, misshapen, not float32 or not finite.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow greets at length otherwise
+    import tensorflow as tf
+
+    try:
+        reader = tf.train.load_checkpoint(str(path))
+        shapes = reader.get_variable_to_shape_map()
+    except (ValueError, tf.errors.OpError) as error:
+        raise ArtifactFormatError(f"{path.name} is no TensorFlow checkpoint: {error}") from error
+
+    def variable(name: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
+        if name not in shapes:
+            raise ArtifactFormatError(f"{path.name} lacks the variable {name}")
+        if tuple(shapes[name]) != shape:
+            raise ArtifactFormatError(f"{path.name}: {name} has shape {tuple(shapes[name])}, not {shape}")
+        try:
+            value = np.asarray(reader.get_tensor(name))
+        except (ValueError, tf.errors.OpError) as error:
+            raise ArtifactFormatError(f"{path.name}: {name} cannot be read: {error}") from error
+        if value.dtype != np.float32 or not np.isfinite(value).all():
+            raise ArtifactFormatError(f"{path.name}: {name} holds something else than finite float32 numbers")
+        return value
+
+    return {
+        layer: (variable(f"vggish/{layer}/weights", shape), variable(f"vggish/{layer}/biases", shape[-1:]))
+        for layer, shape in VGGISH_LAYERS.items()
+    }
+
+
+def read_pca(path: Path) -> Postprocessor:
+    """The PCA from ``vggish_pca_params.npz``.
+
+    Raises
+    ------
+    ArtifactFormatError
+        If it is no archive of plain arrays, or an array is missing, misshapen or not finite.
+    """
+    try:
+        pca = Postprocessor.from_arrays(load_arrays(path))
+    except BundleInvalidError as error:
+        raise ArtifactFormatError(f"{path.name}: {error}") from error
+    if not (np.isfinite(pca.eigenvectors).all() and np.isfinite(pca.means).all()):
+        raise ArtifactFormatError(f"{path.name} holds numbers that are not finite")
+    return pca

@@ -1,0 +1,228 @@
+"""Any sound file that libsndfile knows -> mono frames at the file's own rate, from any place in it.
+
+Nothing here trusts a header: what is decoded at once is bounded, and where the data end is found by reading.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, BinaryIO, Final, Literal, TypeAlias, TypeVar
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+from audio_classifier.errors import (
+    DamagedAudioError,
+    EmptyAudioError,
+    InvalidParameterError,
+    InvalidSamplesError,
+    UnreadableAudioError,
+    UnsupportedAudioError,
+)
+from audio_classifier.params import MAX_SOURCE_RATE_HZ, MIN_SOURCE_RATE_HZ, SAMPLE_RATE_HZ
+
+AudioSource: TypeAlias = bytes | bytearray | memoryview | str | os.PathLike[str] | BinaryIO
+T = TypeVar("T")
+
+MAX_ABS_SAMPLE: Final = 2.0**31  # 32-bit integers left unscaled in a float file are loud, but make sense
+BLOCK_SAMPLES: Final = (
+    1 << 18
+)  # decoded at once, all channels together: bounds the memory of a 1,024-channel file
+
+
+@dataclass(frozen=True, slots=True)
+class AudioInfo:
+    """What a file's header says of itself.  Headers err: ``frames`` bounds nothing that is read."""
+
+    format: str
+    subtype: str
+    sample_rate_hz: int
+    channels: int
+    frames: int
+
+    @property
+    def duration_s(self) -> float:
+        """Length in seconds, by the header."""
+        return self.frames / self.sample_rate_hz
+
+    @property
+    def samples(self) -> int:
+        """Length in samples at 16 kHz, by the header (rounded down, as resampy does)."""
+        return self.frames * SAMPLE_RATE_HZ // self.sample_rate_hz
+
+
+class MonoDecoder:
+    """A sound file as mono frames; reading forward decodes nothing twice.
+
+    Parameters
+    ----------
+    source
+        The bytes of a file, a path, or a binary file object that can seek (it is left open).
+    dtype
+        Of the frames.
+
+    Raises
+    ------
+    UnreadableAudioError, UnsupportedAudioError, EmptyAudioError
+        If the header alone shows that nothing can come of it.
+    OSError
+        If the file cannot be opened, or whatever a file object itself raises.
+    """
+
+    info: AudioInfo
+
+    def __init__(self, source: AudioSource, *, dtype: Literal["float32", "float64"] = "float32") -> None:
+        self._source = _GuardedFile(source)
+        self._dtype: Literal["float32", "float64"] = dtype
+        try:
+            self._file = self._open()
+            self.info = _checked_info(self._file)
+        except BaseException:
+            self._source.close()
+            raise
+        self._mix = np.full(self.info.channels, 1 / self.info.channels, dtype)
+        self._kept: NDArray[Any] = np.empty(0, dtype)  # the frames before `_position`
+        self._position = 0  # of libsndfile, in frames
+
+    def close(self) -> None:
+        """Release the decoder, and the file if it was opened here."""
+        self._file.close()
+        self._source.close()
+
+    def frames(self, start: int, stop: int) -> NDArray[Any]:
+        """Frames ``[start, stop)``, the channels averaged; fewer (or none) where the sound ends.
+
+        Raises
+        ------
+        DamagedAudioError, InvalidSamplesError
+            If the data cannot be decoded there, or hold no numbers that a sound could have.
+        """
+        blocks = []
+        kept_from = self._position - len(self._kept)
+        if kept_from <= start <= self._position:
+            blocks.append(self._kept[start - kept_from :])
+        else:
+            self._position = self._decode(start, lambda: self._file.seek(start))
+        self._kept = self._kept[:0]  # should decoding fail below, what is kept still ends at the position
+        block_frames = max(1, BLOCK_SAMPLES // self.info.channels)
+        while self._position < stop:
+            count = min(block_frames, stop - self._position)
+            block = self._decode(self._position, lambda: self._file.read(count, self._dtype, always_2d=True))  # noqa: B023
+            if len(block) == 0:
+                break
+            self._position += len(block)
+            blocks.append(block @ self._mix)
+        mono = np.concatenate(blocks) if blocks else self._kept
+        self._check(mono, start)
+        self._kept = mono
+        return mono[: stop - start]
+
+    def _open(self) -> soundfile.SoundFile:
+        try:
+            return self._source.guard(lambda: soundfile.SoundFile(self._source, mode="r"))
+        except soundfile.LibsndfileError as error:
+            if self._source.seek(0, os.SEEK_END) == 0:
+                raise EmptyAudioError("the file is empty") from error
+            raise UnreadableAudioError(f"not a readable sound file: {_reason(error)}") from error
+
+    def _decode(self, frame: int, call: Callable[[], T]) -> T:
+        try:
+            return self._source.guard(call)
+        except soundfile.LibsndfileError as error:
+            raise DamagedAudioError(
+                f"the {self.info.format} data cannot be decoded at {self._time(frame)}: {_reason(error)}"
+            ) from error
+
+    def _check(self, mono: NDArray[Any], start: int) -> None:
+        if len(mono) and not max(mono.max(), -mono.min()) <= MAX_ABS_SAMPLE:  # "not <=": NaN is caught, too
+            raise InvalidSamplesError(
+                f"samples after {self._time(start)} are not numbers, infinite or beyond 2^31 in size"
+            )
+
+    def _time(self, frame: int) -> str:
+        return f"{frame / self.info.sample_rate_hz:.4g} s"
+
+
+class _GuardedFile:
+    """A file for libsndfile's callbacks, through which no exception can pass: it is kept, and raised after
+    the call.
+
+    Without it a network error while reading would look like the end of the file.  It has no ``name``
+    either, so that the content decides on the format, not the extension.
+    """
+
+    def __init__(self, source: AudioSource) -> None:
+        self._owned = True
+        self._error: BaseException | None = None
+        if isinstance(source, bytes | bytearray | memoryview):
+            self._file: BinaryIO = io.BytesIO(source)
+        elif isinstance(source, str | os.PathLike):
+            self._file = open(source, "rb")  # noqa: SIM115, PTH123  # closed by `close`
+        elif not source.seekable():
+            raise InvalidParameterError(
+                "source", "the file object cannot seek", hint="Read it into bytes first."
+            )
+        else:
+            self._file, self._owned = source, False
+            source.seek(0)
+
+    def close(self) -> None:
+        if self._owned:
+            self._file.close()
+
+    def guard(self, call: Callable[[], T]) -> T:
+        """Call libsndfile; raise what the file raised meanwhile rather than what libsndfile made of it."""
+        try:
+            return call()
+        finally:
+            error, self._error = self._error, None
+            if error is not None:
+                raise error
+
+    def readinto(self, buffer: Any) -> int:
+        return self._keep(lambda: self._fill(memoryview(buffer).cast("B")))
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        return self._keep(lambda: self._file.seek(offset, whence))
+
+    def tell(self) -> int:
+        return self._keep(self._file.tell)
+
+    def _fill(self, view: memoryview) -> int:
+        """Read until the buffer is full: to libsndfile a short read is the end."""
+        done = 0
+        while done < len(view):
+            data = self._file.read(len(view) - done)
+            if not data:
+                break
+            view[done : done + len(data)] = data
+            done += len(data)
+        return done
+
+    def _keep(self, call: Callable[[], int]) -> int:
+        try:
+            return call()
+        except BaseException as error:  # noqa: BLE001  # raised again by `guard`
+            self._error = self._error or error
+            return 0
+
+
+def _checked_info(file: soundfile.SoundFile) -> AudioInfo:
+    info = AudioInfo(file.format, file.subtype, file.samplerate, file.channels, file.frames)
+    if not MIN_SOURCE_RATE_HZ <= info.sample_rate_hz <= MAX_SOURCE_RATE_HZ:
+        raise UnsupportedAudioError(
+            f"a sample rate of {info.sample_rate_hz} Hz is not accepted",
+            hint=f"Resample to between {MIN_SOURCE_RATE_HZ} and {MAX_SOURCE_RATE_HZ} Hz.",
+        )
+    if info.frames <= 0:
+        raise EmptyAudioError(f"the {info.format} file has a header, but no sound in it")
+    return info
+
+
+def _reason(error: soundfile.LibsndfileError) -> str:
+    text = str(error.error_string).strip().rstrip(".")
+    return text or f"libsndfile error {error.code}"

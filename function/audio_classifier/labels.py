@@ -1,0 +1,104 @@
+"""The classes that a model tells apart: index -> (id, display name), and back."""
+
+from __future__ import annotations
+
+import csv
+import difflib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from audio_classifier.errors import BundleInvalidError, UnknownLabelError
+
+HEADER = ("index", "mid", "display_name")
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """One class: its place in the model's output, its AudioSet id and its English name."""
+
+    index: int
+    label_id: str
+    name: str
+
+
+class LabelSet:
+    """The classes of one model, in the order of its output.
+
+    Parameters
+    ----------
+    labels
+        One for each output, ``labels[i].index == i``; names and ids must differ, whatever their case.
+
+    Raises
+    ------
+    BundleInvalidError
+        If an index is out of order, or a name or id occurs twice.
+    """
+
+    def __init__(self, labels: Sequence[Label]) -> None:
+        self._labels = tuple(labels)
+        self._by_text: dict[str, Label] = {}
+        for position, label in enumerate(self._labels):
+            if label.index != position:
+                raise BundleInvalidError(f"labels: index {label.index} stands where {position} should")
+            for text in {label.label_id.casefold(), label.name.casefold()}:
+                if text in self._by_text:
+                    raise BundleInvalidError(f"labels: {text!r} occurs twice")
+                self._by_text[text] = label
+
+    @classmethod
+    def read(cls, path: Path) -> LabelSet:
+        """Read AudioSet's ``class_labels_indices.csv`` format: a header, then index, id and name.
+
+        Raises
+        ------
+        BundleInvalidError
+            If the file is no such table.
+        """
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = csv.reader(file)
+            if tuple(next(rows, ())) != HEADER:
+                raise BundleInvalidError(f"{path.name}: the header is not {','.join(HEADER)}")
+            try:
+                return cls([Label(int(index), label_id, name) for index, label_id, name in rows])
+            except (ValueError, csv.Error) as error:
+                raise BundleInvalidError(f"{path.name}: {error}") from error
+
+    def __getitem__(self, index: int) -> Label:
+        return self._labels[index]
+
+    def __len__(self) -> int:
+        return len(self._labels)
+
+    def __iter__(self) -> Iterator[Label]:
+        return iter(self._labels)
+
+    def find(self, text: str) -> Label:
+        """Look a class up by display name or id, whatever the case.
+
+        Raises
+        ------
+        UnknownLabelError
+            If there is none; its hint names the nearest.
+        """
+        label = self._by_text.get(text.strip().casefold())
+        if label is None:
+            raise UnknownLabelError("label", f"no class is called {text!r}", hint=self._suggest(text))
+        return label
+
+    def search(self, text: str) -> list[Label]:
+        """Classes whose name or id contains the text, whatever the case, in the model's order."""
+        wanted = text.strip().casefold()
+        return [
+            label for label in self if wanted in label.name.casefold() or wanted in label.label_id.casefold()
+        ]
+
+    def _suggest(self, text: str) -> str:
+        wanted = text.strip().casefold()
+        near = difflib.get_close_matches(wanted, self._by_text, n=3, cutoff=0.6)
+        found = [self._by_text[match] for match in near] or (self.search(wanted)[:3] if wanted else [])
+        names = list(dict.fromkeys(label.name for label in found))
+        if not names:
+            return "`audio-classifier labels` lists them all."
+        return f"Did you mean {' or '.join(repr(name) for name in names)}?"

@@ -1,0 +1,68 @@
+"""What a deployment may set, read from the environment in this one place."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Self
+
+from audio_classifier.bundle_store import COMPACT
+from audio_classifier.cpus import available_cpus
+from audio_classifier.errors import InvalidParameterError
+
+PREFIX: Final = "AUDIO_CLASSIFIER_"
+LAMBDA_MB_PER_CPU: Final = 1769  # AWS Lambda developer guide, "Configure function memory"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Attributes are set by the variables ``AUDIO_CLASSIFIER_`` + their name in capitals.
+
+    Attributes
+    ----------
+    bundle
+        The model: ``compact``, a directory, ``https://...`` or ``s3://bucket/prefix/``.
+    cache_dir
+        Where remote bundles are kept; None for the user's cache directory.  Inside Lambda it is below
+        ``/tmp``.
+    threads
+        CPUs for one prediction.  Inside Lambda one for every 1,769 MB of memory, elsewhere what the
+        container may use.
+    """
+
+    bundle: str
+    cache_dir: Path | None
+    threads: int
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Self:
+        """Read the settings; an empty variable counts as unset.
+
+        Raises
+        ------
+        InvalidParameterError
+            If a variable makes no sense; it is named.
+        """
+        in_lambda = "AWS_LAMBDA_FUNCTION_NAME" in environ
+        cache_dir = environ.get(PREFIX + "CACHE_DIR") or ("/tmp/audio-classifier" if in_lambda else "")  # noqa: S108
+        return cls(
+            bundle=environ.get(PREFIX + "BUNDLE") or COMPACT,
+            cache_dir=Path(cache_dir) if cache_dir else None,
+            threads=_positive(environ, PREFIX + "THREADS") or _default_threads(environ),
+        )
+
+
+def _default_threads(environ: Mapping[str, str]) -> int:
+    memory_mb = _positive(environ, "AWS_LAMBDA_FUNCTION_MEMORY_SIZE")
+    return available_cpus() if memory_mb is None else max(1, round(memory_mb / LAMBDA_MB_PER_CPU))
+
+
+def _positive(environ: Mapping[str, str], name: str) -> int | None:
+    text = environ.get(name)
+    if not text:
+        return None
+    if not text.isdecimal() or int(text) < 1:
+        raise InvalidParameterError(name, f"{text!r} is not a whole number from 1 up")
+    return int(text)

@@ -1,0 +1,178 @@
+"""Remote files, by https or from S3, as streams of bytes that are hashed and bounded while they arrive."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any, Final, Protocol, TypeAlias
+from urllib.parse import quote, urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+from audio_classifier.errors import (
+    InvalidParameterError,
+    MissingExtraError,
+    RemoteNotFoundError,
+    TransferError,
+)
+
+Progress: TypeAlias = Callable[[str, int, int | None], None]
+"""Told a file's name, how many more bytes of it arrived, and how many it has in all, if that is known."""
+
+CHUNK_BYTES: Final = 1 << 20
+CONNECTIONS: Final = 4
+CONNECT_TIMEOUT_S: Final = 10.0
+READ_TIMEOUT_S: Final = 60.0
+RETRIES: Final = 3
+
+
+class Remote(Protocol):
+    """A place that holds files under relative paths."""
+
+    uri: str
+
+    def open(self, path: str) -> AbstractContextManager[Iterator[bytes]]:
+        """The content of one file, piece by piece; ``""`` is the address itself.
+
+        Raises
+        ------
+        RemoteNotFoundError, TransferError
+            Also while the pieces are read.
+        """
+
+
+def is_remote(uri: str) -> bool:
+    """Whether this is an address rather than a path."""
+    return "://" in uri
+
+
+def open_remote(uri: str) -> Remote:
+    """The place that an ``https://`` or ``s3://`` address names.
+
+    Raises
+    ------
+    InvalidParameterError
+        If the address is of another kind.
+    """
+    parts = urlsplit(uri)
+    if parts.scheme == "https" and parts.hostname:
+        return HttpsRemote(uri)
+    if parts.scheme == "s3" and parts.netloc:
+        return S3Remote(uri)
+    raise InvalidParameterError(
+        "uri", f"{uri!r} is not an address that can be read", hint="Use https://... or s3://bucket/prefix/."
+    )
+
+
+def download(
+    remote: Remote,
+    path: str,
+    target: Path,
+    *,
+    algorithm: str,
+    max_bytes: int,
+    progress: Progress | None = None,
+    size: int | None = None,
+) -> str:
+    """Copy a remote file to ``target`` and return its hash, worked out on the way.
+
+    Raises
+    ------
+    TransferError
+        If it cannot be read, or is longer than ``max_bytes``.
+    """
+    digest, count = hashlib.new(algorithm), 0
+    with target.open("wb") as file, remote.open(path) as chunks:
+        for chunk in chunks:
+            count += len(chunk)
+            if count > max_bytes:
+                raise TransferError(f"{remote.uri}: {path} is longer than {max_bytes} bytes", hint="")
+            digest.update(chunk)
+            file.write(chunk)
+            if progress is not None:
+                progress(target.name, len(chunk), size)
+    return digest.hexdigest()
+
+
+class HttpsRemote:
+    """Files below an ``https://`` address.  Proxies are those of the environment."""
+
+    def __init__(self, uri: str) -> None:
+        import urllib3
+
+        self.uri = uri
+        host = urlsplit(uri).hostname or ""
+        settings: dict[str, Any] = {
+            "maxsize": CONNECTIONS,
+            "timeout": urllib3.Timeout(connect=CONNECT_TIMEOUT_S, read=READ_TIMEOUT_S),
+            "retries": urllib3.Retry(RETRIES, backoff_factor=0.3, status_forcelist=(429, 500, 502, 503, 504)),
+        }
+        proxy = None if proxy_bypass(host) else getproxies().get("https")
+        self._pool = urllib3.ProxyManager(proxy, **settings) if proxy else urllib3.PoolManager(**settings)
+
+    @contextmanager
+    def open(self, path: str) -> Iterator[Iterator[bytes]]:
+        import urllib3
+
+        url = _join(self.uri, quote(path))
+        try:
+            response = self._pool.request(
+                "GET", url, preload_content=False, headers={"Accept-Encoding": "identity"}
+            )
+            with response:
+                final = response.geturl()
+                if final is not None and urlsplit(final).scheme not in ("", "https"):
+                    raise TransferError(f"{url}: redirected to {final}, which is not encrypted")
+                if response.status in (401, 403, 404, 410):
+                    raise RemoteNotFoundError(f"{url}: HTTP status {response.status}")
+                if response.status != 200:
+                    raise TransferError(f"{url}: HTTP status {response.status}")
+                yield response.stream(CHUNK_BYTES)
+        except urllib3.exceptions.HTTPError as error:
+            raise TransferError(f"{url}: {error}") from error
+
+
+class S3Remote:
+    """Objects below ``s3://bucket/prefix/``.  Credentials and endpoint are those of the environment."""
+
+    def __init__(self, uri: str) -> None:
+        try:
+            import boto3
+            from botocore.config import Config
+        except ImportError as error:
+            raise MissingExtraError(f"reading {uri}", "aws") from error
+
+        self.uri = uri
+        parts = urlsplit(uri)
+        self._bucket, self._prefix = parts.netloc, parts.path.lstrip("/")
+        self._client = boto3.client(
+            "s3",
+            config=Config(
+                retries={"mode": "standard", "max_attempts": RETRIES + 1},
+                connect_timeout=CONNECT_TIMEOUT_S,
+                read_timeout=READ_TIMEOUT_S,
+            ),
+        )
+
+    @contextmanager
+    def open(self, path: str) -> Iterator[Iterator[bytes]]:
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        key = _join(self._prefix, path)
+        name = f"s3://{self._bucket}/{key}"
+        try:
+            with self._client.get_object(Bucket=self._bucket, Key=key)["Body"] as body:
+                yield body.iter_chunks(CHUNK_BYTES)
+        except ClientError as error:
+            status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+            kind = RemoteNotFoundError if status in (401, 403, 404) else TransferError
+            raise kind(f"{name}: {error}") from error
+        except BotoCoreError as error:
+            raise TransferError(f"{name}: {error}") from error
+
+
+def _join(base: str, path: str) -> str:
+    if not path:
+        return base
+    return f"{base.rstrip('/')}/{path}" if base else path

@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# Resolve all that the project may install at once, then write a lock file for each stage of it, so that every stage
+# has the same versions.  Hashes, but no index addresses.   lock.sh [UV]
+set -euo pipefail
+cd "$(dirname "$0")/.."
+uv=${1:-uv}
+all=$(mktemp)
+trap 'rm -f "$all"' EXIT
+
+compile() {
+  "$uv" pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+    --no-annotate --custom-compile-command 'make lock' "$@"
+}
+compile requirements/build.in --output-file requirements/build.txt
+compile pyproject.toml --all-extras --group test --output-file "$all"
+compile pyproject.toml --constraint "$all" --output-file requirements/runtime.txt
+compile pyproject.toml --constraint "$all" --extra aws --extra reference --group test \
+  --output-file requirements/test.txt
+compile pyproject.toml --constraint "$all" --extra convert --output-file requirements/convert.txt
