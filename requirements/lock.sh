@@ -9,7 +9,7 @@ trap 'rm -f "$all"' EXIT
 
 compile() {
   "$uv" pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-    --no-annotate --custom-compile-command 'make lock' "$@"
+    --no-annotate --constraint requirements/constraints.in --custom-compile-command 'make lock' "$@"
 }
 compile requirements/build.in --output-file requirements/build.txt
 compile pyproject.toml --all-extras --group test --output-file "$all"

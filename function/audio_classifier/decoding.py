@@ -123,7 +123,7 @@ class MonoDecoder:
 
     def _open(self) -> soundfile.SoundFile:
         try:
-            return self._source.guard(lambda: soundfile.SoundFile(self._source, mode="r"))
+            return self._source.guard(lambda: _ForwardSoundFile(self._source, mode="r"))
         except soundfile.LibsndfileError as error:
             if self._source.seek(0, os.SEEK_END) == 0:
                 raise EmptyAudioError("the file is empty") from error
@@ -145,6 +145,17 @@ class MonoDecoder:
 
     def _time(self, frame: int) -> str:
         return f"{frame / self.info.sample_rate_hz:.4g} s"
+
+
+class _ForwardSoundFile(soundfile.SoundFile):
+    """A sound file that is not sought in after every read.
+
+    soundfile does so, to where libsndfile already is, in files that can seek; at the end of a FLAC file of unknown
+    length, as encoders write it to a pipe, that fails.
+    """
+
+    def seekable(self) -> bool:
+        return False
 
 
 class _GuardedFile:
@@ -218,7 +229,7 @@ def _checked_info(file: soundfile.SoundFile) -> AudioInfo:
             f"a sample rate of {info.sample_rate_hz} Hz is not accepted",
             hint=f"Resample to between {MIN_SOURCE_RATE_HZ} and {MAX_SOURCE_RATE_HZ} Hz.",
         )
-    if info.frames <= 0:
+    if info.samples <= 0:
         raise EmptyAudioError(f"the {info.format} file has a header, but no sound in it")
     return info
 

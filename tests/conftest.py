@@ -1,0 +1,77 @@
+"""What several test modules share: the built-in classifier, servers, and data that only developers have."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from audio_classifier import AudioClassifier
+from tests.servers import FileServer
+
+ROOT = Path(__file__).parents[1]
+SHARED = ROOT.parent / "shared"
+
+
+@pytest.fixture(scope="session")
+def assets() -> Path:
+    return ROOT / "assets"
+
+
+@pytest.fixture(scope="session")
+def compact(assets: Path) -> Path:
+    return assets / "bundles" / "compact"
+
+
+@pytest.fixture(scope="session")
+def classifier() -> AudioClassifier:
+    return AudioClassifier.open()
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """A folder beside the checkout with golden data and sounds of other people, which cannot be published."""
+    if not SHARED.is_dir():
+        pytest.skip("the golden data of the original are not on this machine")
+    return SHARED
+
+
+@pytest.fixture
+def https_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FileServer]:
+    """A real TLS server on the files of a folder, trusted by this process only."""
+    with FileServer(tmp_path / "www") as server:
+        monkeypatch.setenv("SSL_CERT_FILE", str(server.ca_file))
+        monkeypatch.setenv("no_proxy", "localhost,127.0.0.1")
+        yield server
+
+
+@pytest.fixture(scope="session")
+def s3_endpoint() -> Iterator[str]:
+    """A real S3 over HTTP, without Amazon."""
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def s3(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A client of that S3, with a bucket called `models`; what the code under test makes reaches it, too."""
+    import boto3
+
+    for name, value in {
+        "AWS_ENDPOINT_URL": s3_endpoint,
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "no_proxy": "localhost,127.0.0.1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    client = boto3.client("s3")
+    client.create_bucket(Bucket="models")
+    return client

@@ -1,0 +1,94 @@
+"""A small TLS file server that can be slow, cut off, or somewhere else."""
+
+from __future__ import annotations
+
+import ssl
+import threading
+import time
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, Self
+
+import trustme
+
+
+class FileServer:
+    """Serves ``folder`` at ``https://localhost:PORT``.
+
+    Attributes
+    ----------
+    requests
+        The paths asked for, in order.
+    cut_after
+        Bytes of a body after which the connection is dropped, by path.
+    redirects
+        Addresses to send clients to instead, by path.
+    statuses
+        HTTP statuses to answer with, by path; each is used once.
+    delay_s
+        Waited between pieces of a body.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self.requests: list[str] = []
+        self.cut_after: dict[str, int] = {}
+        self.redirects: dict[str, str] = {}
+        self.statuses: dict[str, list[int]] = {}
+        self.delay_s = 0.0
+        authority = trustme.CA()
+        self.ca_file = folder.parent / "ca.pem"
+        authority.cert_pem.write_to_path(str(self.ca_file))
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        authority.issue_cert("localhost").configure_cert(context)
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, server_state=self))
+        self._server.daemon_threads = True
+        self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
+        self.url = f"https://localhost:{self._server.server_address[1]}"
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+class _Handler(SimpleHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def __init__(self, *args: Any, server_state: FileServer) -> None:
+        self._state = server_state
+        super().__init__(*args, directory=str(server_state.folder))
+
+    def do_GET(self) -> None:
+        self._state.requests.append(self.path)
+        if self._state.statuses.get(self.path):
+            self._answer(self._state.statuses[self.path].pop(0))
+        elif self.path in self._state.redirects:
+            self._answer(302, Location=self._state.redirects[self.path])
+        else:
+            super().do_GET()
+
+    def copyfile(self, source: Any, outputfile: Any) -> None:
+        left = self._state.cut_after.get(self.path, 1 << 62)
+        while chunk := source.read(min(1 << 16, left)):
+            outputfile.write(chunk)
+            left -= len(chunk)
+            time.sleep(self._state.delay_s)
+        if left == 0:
+            self.close_connection = True
+            self.connection.close()
+
+    def _answer(self, status: int, **headers: str) -> None:
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
