@@ -164,7 +164,7 @@ def load_arrays(path: Path) -> dict[str, NDArray[Any]]:
         If it is none, or holds pickled objects.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
     except (ValueError, OSError, EOFError, AttributeError, zipfile.BadZipFile) as error:
         raise BundleInvalidError(f"{path.name} is no archive of plain arrays: {error}") from error

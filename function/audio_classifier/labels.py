@@ -7,10 +7,12 @@ import difflib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from audio_classifier.errors import BundleInvalidError, UnknownLabelError
 
-HEADER = ("index", "mid", "display_name")
+HEADER: Final = ("index", "mid", "display_name")
+SUGGESTIONS: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +97,9 @@ class LabelSet:
         ]
 
     def _suggest(self, text: str) -> str:
-        wanted = text.strip().casefold()
-        near = difflib.get_close_matches(wanted, self._by_text, n=3, cutoff=0.6)
-        found = [self._by_text[match] for match in near] or (self.search(wanted)[:3] if wanted else [])
-        names = list(dict.fromkeys(label.name for label in found))
+        near = difflib.get_close_matches(text.strip().casefold(), self._by_text, n=SUGGESTIONS)
+        found = [*(self.search(text) if text.strip() else ()), *(self._by_text[match] for match in near)]
+        names = list(dict.fromkeys(label.name for label in found))[:SUGGESTIONS]
         if not names:
             return "`audio-classifier labels` lists them all."
         return f"Did you mean {' or '.join(repr(name) for name in names)}?"

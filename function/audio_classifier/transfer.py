@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
-from typing import Any, Final, Protocol, TypeAlias
-from urllib.parse import quote, urlsplit
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
+from urllib.parse import quote, urljoin, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from audio_classifier.errors import (
@@ -17,6 +17,9 @@ from audio_classifier.errors import (
     TransferError,
 )
 
+if TYPE_CHECKING:
+    import urllib3
+
 Progress: TypeAlias = Callable[[str, int, int | None], None]
 """Told a file's name, how many more bytes of it arrived, and how many it has in all, if that is known."""
 
@@ -25,6 +28,7 @@ CONNECTIONS: Final = 4
 CONNECT_TIMEOUT_S: Final = 10.0
 READ_TIMEOUT_S: Final = 60.0
 RETRIES: Final = 3
+MAX_REDIRECTS: Final = 5
 
 
 class Remote(Protocol):
@@ -117,13 +121,7 @@ class HttpsRemote:
 
         url = _join(self.uri, quote(path))
         try:
-            response = self._pool.request(
-                "GET", url, preload_content=False, headers={"Accept-Encoding": "identity"}
-            )
-            with response:
-                final = response.geturl()
-                if final is not None and urlsplit(final).scheme not in ("", "https"):
-                    raise TransferError(f"{url}: redirected to {final}, which is not encrypted")
+            with self._get(url) as response:
                 if response.status in (401, 403, 404, 410):
                     raise RemoteNotFoundError(f"{url}: HTTP status {response.status}")
                 if response.status != 200:
@@ -131,6 +129,22 @@ class HttpsRemote:
                 yield response.stream(CHUNK_BYTES)
         except urllib3.exceptions.HTTPError as error:
             raise TransferError(f"{url}: {error}") from error
+
+    def _get(self, url: str) -> urllib3.BaseHTTPResponse:
+        """Ask for a URL, and go where it redirects to, as long as that is encrypted, too."""
+        target = url
+        for _ in range(MAX_REDIRECTS + 1):
+            response = self._pool.request(
+                "GET", target, redirect=False, preload_content=False, headers={"Accept-Encoding": "identity"}
+            )
+            location = response.get_redirect_location()
+            if not location:
+                return response
+            response.close()
+            target = urljoin(target, location)
+            if urlsplit(target).scheme != "https":
+                raise TransferError(f"{url} redirects to {target}, which is not encrypted")
+        raise TransferError(f"{url} redirects more than {MAX_REDIRECTS} times")
 
 
 class S3Remote:
@@ -162,7 +176,7 @@ class S3Remote:
         key = _join(self._prefix, path)
         name = f"s3://{self._bucket}/{key}"
         try:
-            with self._client.get_object(Bucket=self._bucket, Key=key)["Body"] as body:
+            with closing(self._client.get_object(Bucket=self._bucket, Key=key)["Body"]) as body:
                 yield body.iter_chunks(CHUNK_BYTES)
         except ClientError as error:
             status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")

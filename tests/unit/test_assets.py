@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import csv
+import importlib.util
+import re
+import shutil
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+import soundfile
+
+from audio_classifier import AudioClassifier
+
+ROOT = Path(__file__).parents[2]
+ROWS = re.findall(r"^\| `([\w-]+\.wav)` \| .* \| ([\d.]+) s \| ([\d.]+) kHz \| (.+) \|$",
+                  (ROOT / "assets" / "README.md").read_text(encoding="utf-8"), re.MULTILINE)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def make_samples() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("make_samples", ROOT / "assets" / "make_samples.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_readme_lists_all_sounds(assets: Path) -> None:
+    assert [row[0] for row in ROWS] == sorted(path.name for path in assets.glob("*.wav"))
+    assert len(ROWS) >= 8
+
+
+@pytest.mark.parametrize(("name", "duration_s", "rate_khz", "label"), ROWS)
+def test_each_sound_is_as_described_and_recognised(
+    classifier: AudioClassifier, assets: Path, name: str, duration_s: str, rate_khz: str, label: str
+) -> None:
+    info = soundfile.info(assets / name)
+    assert info.subtype == "PCM_16"
+    assert info.samplerate == float(rate_khz) * 1000
+    assert info.duration == pytest.approx(float(duration_s), abs=0.5)
+    assert label in [prediction.label for prediction in classifier.predict(assets / name)]
+
+
+def test_the_sounds_are_what_the_script_makes(make_samples: ModuleType, assets: Path, tmp_path: Path) -> None:
+    for seed, (name, (synthesise, rate_hz)) in enumerate(make_samples.SOUNDS.items()):
+        make_samples.write(tmp_path / name, synthesise(np.random.default_rng(seed), rate_hz), rate_hz)
+        made, _ = soundfile.read(tmp_path / name, dtype="int16")
+        committed, _ = soundfile.read(assets / name, dtype="int16")
+        assert np.abs(made.astype(int) - committed).max() <= 1, name
+
+
+@pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="espeak-ng is not installed")
+def test_speech_is_what_espeak_says(make_samples: ModuleType, assets: Path) -> None:
+    spoken = make_samples.speech(make_samples.SPEECH_RATE_HZ)
+    assert len(spoken) / make_samples.SPEECH_RATE_HZ == pytest.approx(soundfile.info(assets / "speech.wav").duration, rel=0.2)
+
+
+def test_the_bundle_has_audiosets_labels(assets: Path) -> None:
+    with (assets / "class_labels_indices.csv").open(newline="") as file:
+        assert len(list(csv.DictReader(file))) == 527
+    bundled = assets / "bundles" / "compact" / "labels.csv"
+    assert bundled.read_bytes() == (assets / "class_labels_indices.csv").read_bytes()
+
+
+def test_what_is_committed_stays_small(assets: Path) -> None:
+    assert sum(path.stat().st_size for path in assets.rglob("*") if path.is_file()) < 12e6

@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from audio_classifier.cpus import available_cpus
+
+
+@pytest.fixture(autouse=True)
+def eight_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)))
+
+
+@pytest.mark.parametrize(
+    ("limit", "cpus"),
+    [("200000 100000", 2), ("150000 100000", 2), ("50000 100000", 1), ("max 100000", 8), ("1600000 100000", 8),
+     ("", 8), ("nonsense", 8), ("100000 0", 8)],
+)  # fmt: skip
+def test_version_2_quotas_are_heeded(tmp_path: Path, limit: str, cpus: int) -> None:
+    (tmp_path / "cpu.max").write_text(f"{limit}\n")
+    assert available_cpus(tmp_path) == cpus
+
+
+@pytest.mark.parametrize(("quota", "cpus"), [("300000", 3), ("-1", 8)])
+def test_version_1_quotas_are_heeded(tmp_path: Path, quota: str, cpus: int) -> None:
+    (tmp_path / "cpu").mkdir()
+    (tmp_path / "cpu" / "cpu.cfs_quota_us").write_text(f"{quota}\n")
+    (tmp_path / "cpu" / "cpu.cfs_period_us").write_text("100000\n")
+    assert available_cpus(tmp_path) == cpus
+
+
+def test_without_control_groups_the_affinity_counts(tmp_path: Path) -> None:
+    assert available_cpus(tmp_path) == 8
+
+
+def test_without_affinity_all_cpus_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "sched_getaffinity")
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    assert available_cpus(tmp_path) == 1

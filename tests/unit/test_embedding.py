@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from audio_classifier.embedding import Embedder
+from audio_classifier.errors import BundleInvalidError
+
+
+@pytest.fixture(scope="module")
+def embedder(compact: Path) -> Embedder:
+    return Embedder(compact / "embedding.tflite", threads=2)
+
+
+@pytest.fixture(scope="module")
+def patches() -> NDArray[np.float32]:
+    return np.random.default_rng(0).uniform(-4.6, 3, (12, 96, 64)).astype(np.float32)
+
+
+def test_each_patch_has_128_numbers_that_are_not_negative(embedder: Embedder, patches: NDArray[np.float32]) -> None:
+    embeddings = embedder.embed(patches)
+    assert embeddings.shape == (12, 128)
+    assert embeddings.dtype == np.float32
+    assert (embeddings >= 0).all()
+    assert embeddings.std() > 0
+
+
+@pytest.mark.parametrize("count", [1, 3, 10, 12])
+def test_a_patch_gives_the_same_in_any_company(embedder: Embedder, patches: NDArray[np.float32], count: int) -> None:
+    np.testing.assert_allclose(embedder.embed(patches[:count]), embedder.embed(patches)[:count], atol=1e-4)
+
+
+def test_results_belong_to_the_caller(embedder: Embedder, patches: NDArray[np.float32]) -> None:
+    first = embedder.embed(patches[:2])
+    kept = first.copy()
+    embedder.embed(patches[2:4])
+    np.testing.assert_array_equal(first, kept)
+
+
+def test_threads_may_share_one(embedder: Embedder, patches: NDArray[np.float32]) -> None:
+    counts = [1 + i % 12 for i in range(60)]
+    expected = {count: embedder.embed(patches[:count]) for count in set(counts)}
+    with ThreadPoolExecutor(8) as pool:
+        results = list(pool.map(lambda count: embedder.embed(patches[:count]), counts))
+    for count, result in zip(counts, results, strict=True):
+        np.testing.assert_array_equal(result, expected[count])
+
+
+def test_a_file_that_is_no_model_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "embedding.tflite"
+    path.write_bytes(b"not a model" * 100)
+    with pytest.raises(BundleInvalidError, match=r"embedding\.tflite is no LiteRT model"):
+        Embedder(path, threads=1)
+
+
+def test_a_model_of_another_shape_is_refused(shared: Path) -> None:
+    with pytest.raises(BundleInvalidError, match=r"not \(n, 96, 64\) and \(n, 128\)"):
+        Embedder(shared / "distillation" / "teacher" / "yamnet.tflite", threads=1)

@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import inspect
+import re
+
+import pytest
+
+from audio_classifier import errors
+from audio_classifier.errors import AudioClassifierError, InvalidParameterError, MissingExtraError
+
+CLASSES = [cls for _, cls in inspect.getmembers(errors, inspect.isclass) if cls.__module__ == errors.__name__]
+
+
+def test_the_drawn_tree_is_the_tree() -> None:
+    drawn: list[tuple[str, str]] = []
+    path: list[str] = []
+    for line in (errors.__doc__ or "").splitlines():
+        if match := re.match(r"^((?:    |│   )*)(?:[├└]── )?(\w+Error)\b", line.removeprefix("    ")):
+            depth = (match.start(2)) // 4
+            path = [*path[:depth], match[2]]
+            drawn.append((match[2], path[-2] if depth else "Exception"))
+    assert sorted(drawn) == sorted((cls.__name__, cls.__base__.__name__) for cls in CLASSES)
+
+
+@pytest.mark.parametrize("cls", CLASSES)
+def test_each_has_a_status_and_a_code_of_its_own(cls: type[AudioClassifierError]) -> None:
+    assert 400 <= cls.status < 600
+    assert [other for other in CLASSES if other.code == cls.code] == [cls]
+
+
+def test_a_hint_can_be_given_or_is_the_classs() -> None:
+    assert errors.UnreadableAudioError("no").hint == errors.UnreadableAudioError.default_hint != ""
+    assert errors.UnreadableAudioError("no", hint="do this").hint == "do this"
+
+
+def test_some_name_more() -> None:
+    assert str(InvalidParameterError("top_k", "too small")) == "top_k: too small"
+    assert MissingExtraError("this", "convert").hint == "Run: pip install 'serverless-audio-classifier[convert]'"

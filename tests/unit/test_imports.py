@@ -1,0 +1,73 @@
+"""What may be loaded when: cold starts are paid for."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[2] / "function" / "audio_classifier"
+HEAVY = {"tensorflow", "h5py", "numba", "llvmlite", "resampy", "scipy", "pandas", "boto3", "botocore", "fastapi",
+         "mangum", "urllib3", "rich", "matplotlib"}  # fmt: skip
+
+# From the innermost outwards; a module may import of its own row and of those before.
+LAYERS = (
+    {"params", "errors", "labels", "assets", "cpus"},
+    {"decoding", "audio", "features", "embedding", "postprocess", "attention", "bundle", "transfer"},
+    {"bundle_store"},
+    {"classifier"},
+    {"settings"},
+    {"convert", "report", "cli", "__main__", "__init__"},
+)
+OUTER_WORLD = {"boto3", "botocore", "urllib3", "fastapi", "tensorflow", "h5py"}
+
+
+def modules_after(code: str) -> set[str]:
+    script = f"{code}\nimport sys\nprint(*{{name.split('.')[0] for name in sys.modules}})"
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return set(run.stdout.splitlines()[-1].split())
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import audio_classifier",
+        "import audio_classifier.cli; audio_classifier.cli.build_parser()",
+        "from audio_classifier import AudioClassifier; AudioClassifier.open().predict({wav!r})",
+    ],
+)
+def test_nothing_heavy_is_loaded(code: str, assets: Path) -> None:
+    assert modules_after(code.format(wav=str(assets / "rain.wav"))) & HEAVY == set()
+
+
+def test_the_command_line_alone_loads_no_engine() -> None:
+    code = "import sys; sys.argv = ['audio-classifier', 'labels', '--search', 'rain']\n"
+    code += "from audio_classifier.cli import main; main()"
+    assert {"rich", "boto3", "urllib3", "tensorflow"} & modules_after(code) == set()
+
+
+def imports_of(path: Path) -> set[str]:
+    """The modules of this package that a file imports anywhere, by their first name."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    names = [node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    return {name.split(".")[1] for name in names if name.startswith("audio_classifier.")}
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_point_inwards(path: Path) -> None:
+    module = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    (row,) = (index for index, layer in enumerate(LAYERS) if module in layer)
+    assert imports_of(path) <= set().union(*LAYERS[: row + 1])
+
+
+@pytest.mark.parametrize("module", sorted(LAYERS[0] | LAYERS[1] - {"transfer"} | {"classifier"}))
+def test_the_core_knows_of_no_cloud_and_no_environment(module: str) -> None:
+    tree = ast.parse((PACKAGE / f"{module}.py").read_text(encoding="utf-8"))
+    imported = {
+        alias.name.split(".")[0] for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names
+    } | {(node.module or "").split(".")[0] for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    assert imported & OUTER_WORLD == set()
+    assert not [node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and node.attr in ("environ", "getenv")]

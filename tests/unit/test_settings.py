@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from audio_classifier.cpus import available_cpus
+from audio_classifier.errors import InvalidParameterError
+from audio_classifier.settings import Settings
+
+IN_LAMBDA = {"AWS_LAMBDA_FUNCTION_NAME": "classify", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "8192"}
+
+
+def test_the_defaults_are_the_built_in_model_on_all_cpus() -> None:
+    assert Settings.from_environment({}) == Settings(bundle="compact", cache_dir=None, threads=available_cpus())
+
+
+def test_every_variable_is_heeded() -> None:
+    environ = {
+        "AUDIO_CLASSIFIER_BUNDLE": "s3://models/max/",
+        "AUDIO_CLASSIFIER_CACHE_DIR": "/somewhere",
+        "AUDIO_CLASSIFIER_THREADS": "3",
+    }
+    expected = Settings(bundle="s3://models/max/", cache_dir=Path("/somewhere"), threads=3)
+    assert Settings.from_environment(environ) == expected
+    assert Settings.from_environment({**environ, **IN_LAMBDA}) == expected
+
+
+def test_an_empty_variable_counts_as_unset() -> None:
+    empty = dict.fromkeys(("AUDIO_CLASSIFIER_BUNDLE", "AUDIO_CLASSIFIER_CACHE_DIR", "AUDIO_CLASSIFIER_THREADS"), "")
+    assert Settings.from_environment(empty) == Settings.from_environment({})
+
+
+@pytest.mark.parametrize(("memory_mb", "threads"), [("128", 1), ("1769", 1), ("3538", 2), ("8192", 5), ("10240", 6)])
+def test_lambda_grants_a_cpu_for_every_1769_mb(memory_mb: str, threads: int) -> None:
+    settings = Settings.from_environment({**IN_LAMBDA, "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": memory_mb})
+    assert settings.threads == threads
+
+
+def test_lambda_can_write_to_tmp_only() -> None:
+    assert Settings.from_environment(IN_LAMBDA).cache_dir == Path("/tmp/audio-classifier")
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "2.5", "many", " "])
+def test_a_number_that_makes_no_sense_is_named(value: str) -> None:
+    with pytest.raises(InvalidParameterError, match="AUDIO_CLASSIFIER_THREADS"):
+        Settings.from_environment({"AUDIO_CLASSIFIER_THREADS": value})
