@@ -1,6 +1,7 @@
 """Synthesise the sample sounds beside this file: ``python assets/make_samples.py [OUT_DIR]``.
 
-Everything but ``speech.wav`` is computed here, the same each time; speech is spoken by espeak-ng, where installed.
+Everything but ``speech.wav`` is computed here, the same each time; that is spoken by espeak-ng, where
+installed.
 """
 
 from __future__ import annotations
@@ -11,13 +12,13 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-Signal = NDArray[np.float64]
+Signal = NDArray[Any]
 
 SENTENCE: Final = (
     "Hello. This is a short recording, made to try out the audio classifier. "
@@ -89,7 +90,7 @@ def siren(rng: np.random.Generator, rate_hz: int) -> Signal:  # noqa: ARG001  # 
     """A wailing siren: harmonics of a tone that glides between 600 and 1,400 Hz."""
     t = times(8, rate_hz)
     pitch_hz = 1000 - 400 * np.cos(2 * np.pi * t / 4)
-    return np.sum([sine(pitch_hz * n, t) / n for n in (1, 2, 3, 4, 5)], axis=0)
+    return np.asarray(np.sum([sine(pitch_hz * n, t) / n for n in (1, 2, 3, 4, 5)], axis=0))
 
 
 def dial_tone(rng: np.random.Generator, rate_hz: int) -> Signal:
@@ -115,7 +116,8 @@ def clock(rng: np.random.Generator, rate_hz: int) -> Signal:
 def melody(rng: np.random.Generator, rate_hz: int) -> Signal:
     """A tune on plucked strings, each string a noisy loop that is smoothed as it goes round.
 
-    Karplus & Strong, *Digital Synthesis of Plucked-String and Drum Timbres*, Computer Music Journal 7(2), 1983.
+    Karplus & Strong, *Digital Synthesis of Plucked-String and Drum Timbres*, Computer Music Journal 7(2),
+    1983.
     """
     signal = np.zeros(10 * rate_hz)
     tune = (60, 64, 67, 72, 67, 64, 62, 65, 69, 74, 69, 65, 64, 67, 71, 76, 71, 67, 60, 64, 67, 72, 76, 72)
@@ -132,12 +134,13 @@ def melody(rng: np.random.Generator, rate_hz: int) -> Signal:
 
 
 def church_bell(rng: np.random.Generator, rate_hz: int) -> Signal:
-    """A bell struck four times: hum, prime, tierce, quint, nominal and higher partials, and the clapper's clack."""
+    """A bell struck four times: hum, prime, tierce, quint, nominal and higher partials, and a clack."""
     signal = np.zeros(10 * rate_hz)
     t, clack_t = times(6, rate_hz), times(0.05, rate_hz)
     partials = (  # ratio to the prime, amplitude, decay in seconds
         (0.5, 0.4, 6.0), (1.0, 0.6, 3.5), (1.2, 0.9, 2.6), (1.5, 0.5, 2.0), (2.0, 1.0, 2.2), (2.5, 0.4, 1.2),
-        (2.67, 0.4, 1.1), (3.0, 0.7, 1.2), (4.0, 0.6, 0.8), (5.3, 0.4, 0.5), (6.7, 0.3, 0.35), (8.2, 0.2, 0.25),
+        (2.67, 0.4, 1.1), (3.0, 0.7, 1.2), (4.0, 0.6, 0.8), (5.3, 0.4, 0.5), (6.7, 0.3, 0.35), (8.2, 0.2,
+        0.25),
     )  # fmt: skip
     for at_s in (0.1, 2.5, 4.9, 7.3):
         for ratio, amplitude, decay_s in partials:

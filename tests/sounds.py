@@ -11,16 +11,14 @@ from numpy.typing import NDArray
 
 
 def busy(duration_s: float, rate_hz: int, channels: int = 1, seed: int = 0) -> NDArray[np.float32]:
-    """Noise with a gliding square wave in it, ``(frames, channels)``: something in every band, nowhere the same."""
+    """Noise and a gliding square wave, ``(frames, channels)``: something in every band, nowhere the same."""
     rng = np.random.default_rng(seed)
     t = np.arange(round(duration_s * rate_hz)) / rate_hz
     square = np.sign(np.sin(2 * np.pi * (200 + 20 * t) * t))[:, np.newaxis]
     return (0.2 * square + 0.1 * rng.standard_normal((len(t), channels))).astype(np.float32)
 
 
-def encode(
-    signal: NDArray[Any], rate_hz: int, container: str = "WAV", subtype: str | None = None
-) -> bytes:
+def encode(signal: NDArray[Any], rate_hz: int, container: str = "WAV", subtype: str | None = None) -> bytes:
     """A file's bytes.  Written in pieces: libsndfile's Vorbis encoder overflows its stack on long ones."""
     buffer = io.BytesIO()
     frames = signal.reshape(len(signal), -1)

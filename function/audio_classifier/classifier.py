@@ -63,8 +63,8 @@ class AudioClassifier:
     Examples
     --------
     >>> classifier = AudioClassifier.open("compact")
-    >>> [prediction.label for prediction in classifier.predict("assets/dial-tone.wav", top_k=1)]
-    ['Dial tone']
+    >>> [prediction.label for prediction in classifier.predict("assets/speech.wav", top_k=1)]
+    ['Speech']
     """
 
     def __init__(self, bundle: Bundle, *, threads: int | None = None, resampler: Resampler = "soxr") -> None:

@@ -27,8 +27,9 @@ EXIT_USAGE: Final = 2
 EXIT_INTERRUPTED: Final = 130
 
 # What a folder is searched for; a file that is named itself is tried whatever it is called.
-AUDIO_SUFFIXES: Final = frozenset(
-    ".aif .aifc .aiff .au .caf .flac .mp3 .oga .ogg .opus .rf64 .snd .w64 .wav .wave".split()
+AUDIO_SUFFIXES: Final = (
+    *(".aif", ".aifc", ".aiff", ".au", ".caf", ".flac", ".mp3", ".oga", ".ogg", ".opus"),
+    *(".rf64", ".snd", ".w64", ".wav", ".wave"),
 )
 
 
@@ -55,32 +56,52 @@ def build_parser() -> argparse.ArgumentParser:
 
     classify = commands.add_parser("classify", help="the most likely classes of sound files")
     classify.set_defaults(run=_classify)
-    classify.add_argument("files", nargs="+", metavar="FILE", help="a sound file, a folder, or - for standard input")
-    classify.add_argument("--top-k", type=int, default=5, metavar="N", help="how many classes (default: 5)")
-    classify.add_argument("--threshold", type=float, metavar="P", help="only classes at least that probable, 0..1")
     classify.add_argument(
-        "--start-time", type=float, default=0.0, metavar="SECONDS", help="where the ten seconds begin (default: 0)"
+        "files", nargs="+", metavar="FILE", help="a sound file, a folder, or - for standard input"
+    )
+    classify.add_argument("--top-k", type=int, default=5, metavar="N", help="how many classes (default: 5)")
+    classify.add_argument(
+        "--threshold", type=float, metavar="P", help="only classes at least that probable, 0..1"
+    )
+    classify.add_argument(
+        "--start-time",
+        type=float,
+        default=0.0,
+        metavar="SECONDS",
+        help="where the ten seconds begin (default: 0)",
     )
     classify.add_argument(
         "--filter", action="append", metavar="LABEL", help="only this class, by name or id; may be repeated"
     )
-    classify.add_argument("--format", choices=("table", "json", "jsonl", "csv"), default="table", help="(default: table)")
-    classify.add_argument("--bundle", metavar="PLACE", help="compact, a directory, https://... or s3://bucket/prefix/")
+    classify.add_argument(
+        "--format", choices=("table", "json", "jsonl", "csv"), default="table", help="(default: table)"
+    )
+    classify.add_argument(
+        "--bundle", metavar="PLACE", help="compact, a directory, https://... or s3://bucket/prefix/"
+    )
 
     labels = commands.add_parser("labels", help="the 527 classes")
     labels.set_defaults(run=_labels)
-    labels.add_argument("--search", default="", metavar="TEXT", help="only those whose name or id contains it")
+    labels.add_argument(
+        "--search", default="", metavar="TEXT", help="only those whose name or id contains it"
+    )
 
-    bundle = commands.add_parser("bundle", help="model bundles").add_subparsers(required=True, metavar="COMMAND")
+    bundle = commands.add_parser("bundle", help="model bundles").add_subparsers(
+        required=True, metavar="COMMAND"
+    )
     for name, run, about in (
         ("show", _bundle_show, "what a bundle says of itself"),
         ("verify", _bundle_verify, "check every file of a bundle, and that it loads"),
     ):
         command = bundle.add_parser(name, help=about)
         command.set_defaults(run=run)
-        command.add_argument("bundle", metavar="PLACE", help="compact, a directory, https://... or s3://bucket/prefix/")
+        command.add_argument(
+            "bundle", metavar="PLACE", help="compact, a directory, https://... or s3://bucket/prefix/"
+        )
 
-    importer = bundle.add_parser("import-max", help="make a bundle of IBM's published weights (extra: convert)")
+    importer = bundle.add_parser(
+        "import-max", help="make a bundle of IBM's published weights (extra: convert)"
+    )
     importer.set_defaults(run=_bundle_import_max)
     importer.add_argument("out_dir", type=Path, metavar="OUT_DIR", help="where to write it; must not exist")
     importer.add_argument(
@@ -92,7 +113,9 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="SOURCE",
         help="a folder, a tar file or the address of one; the known places if left out",
     )
-    importer.add_argument("--precision", choices=("float32", "float16", "int8"), default="float32", help="of the weights")
+    importer.add_argument(
+        "--precision", choices=("float32", "float16", "int8"), default="float32", help="of the weights"
+    )
     importer.add_argument(
         "--allow-unverified", action="store_true", help="take other weights than the published, too"
     )
@@ -164,8 +187,8 @@ def _bundle_verify(args: argparse.Namespace) -> int:
     classifier = _open_classifier(args.bundle)
     manifest = classifier.bundle.manifest
     size_mb = sum(entry.size for entry in manifest.files) / 1e6
-    print(f"{manifest.name} {manifest.version}: {len(manifest.files)} files, {size_mb:.1f} MB, all as listed; it loads")
-    print(f"digest {classifier.bundle.digest}")
+    print(f"{manifest.name} {manifest.version}, digest {classifier.bundle.digest}")
+    print(f"{len(manifest.files)} files, {size_mb:.1f} MB, all as listed; it loads")
     return EXIT_OK
 
 
@@ -246,7 +269,9 @@ def _progress_over(files: list[str]) -> Iterator[Iterator[str]]:
     from rich.console import Console
     from rich.progress import Progress
 
-    with Progress(console=Console(stderr=True), transient=True, redirect_stdout=sys.stdout.isatty()) as progress:
+    with Progress(
+        console=Console(stderr=True), transient=True, redirect_stdout=sys.stdout.isatty()
+    ) as progress:
         yield iter(progress.track(files, description="classifying"))
 
 
@@ -276,5 +301,3 @@ def _complain(message: str, hint: str = "") -> None:
     print(f"audio-classifier: {message}", file=sys.stderr)
     if hint:
         print(f"  {hint}", file=sys.stderr)
-
-

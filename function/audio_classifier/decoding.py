@@ -147,11 +147,11 @@ class MonoDecoder:
         return f"{frame / self.info.sample_rate_hz:.4g} s"
 
 
-class _ForwardSoundFile(soundfile.SoundFile):
+class _ForwardSoundFile(soundfile.SoundFile):  # type: ignore[misc]  # has no types
     """A sound file that is not sought in after every read.
 
-    soundfile does so, to where libsndfile already is, in files that can seek; at the end of a FLAC file of unknown
-    length, as encoders write it to a pipe, that fails.
+    soundfile does so, to where libsndfile already is, in files that can seek; at the end of a FLAC file of
+    unknown length, as encoders write it to a pipe, that fails.
     """
 
     def seekable(self) -> bool:

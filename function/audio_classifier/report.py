@@ -38,7 +38,9 @@ def write_table(outcomes: Iterable[Outcome], out: TextIO, *, single: bool) -> No
         if not single:
             print(outcome.file, file=out)
         for prediction in outcome.predictions:
-            print(f"{prediction.probability:7.1%}  {bar(prediction.probability)}  {prediction.label}", file=out)
+            print(
+                f"{prediction.probability:7.1%}  {bar(prediction.probability)}  {prediction.label}", file=out
+            )
         if not outcome.predictions:
             print("         nothing above the threshold", file=out)
         if not single:

@@ -143,7 +143,9 @@ def test_paths_of_a_manifest_cannot_leave_the_cache(served: FileServer, cache: P
         open_bundle(f"{served.url}/compact", cache_dir=cache)
 
 
-@pytest.mark.parametrize("place", ["http://localhost/x", "ftp://localhost/x", "file:///etc", "s3://", "https://"])
+@pytest.mark.parametrize(
+    "place", ["http://localhost/x", "ftp://localhost/x", "file:///etc", "s3://", "https://"]
+)
 def test_other_addresses_are_refused(place: str, cache: Path) -> None:
     with pytest.raises(InvalidParameterError, match="not an address that can be read"):
         open_bundle(place, cache_dir=cache)
@@ -183,7 +185,11 @@ def test_s3_errors_that_may_pass_say_so(s3: Any, cache: Path, monkeypatch: pytes
 
 def fetch_elsewhere(url: str, cache: Path) -> subprocess.Popen[bytes]:
     """Fetch in a process of its own."""
-    code = f"from audio_classifier.bundle_store import open_bundle; open_bundle({url!r}, cache_dir=__import__('pathlib').Path({str(cache)!r}))"
+    code = f"""
+from pathlib import Path
+from audio_classifier.bundle_store import open_bundle
+open_bundle({url!r}, cache_dir=Path({str(cache)!r}))
+"""
     return subprocess.Popen([sys.executable, "-c", code], env=os.environ)
 
 

@@ -55,7 +55,9 @@ def test_the_sounds_are_what_the_script_makes(make_samples: ModuleType, assets: 
 @pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="espeak-ng is not installed")
 def test_speech_is_what_espeak_says(make_samples: ModuleType, assets: Path) -> None:
     spoken = make_samples.speech(make_samples.SPEECH_RATE_HZ)
-    assert len(spoken) / make_samples.SPEECH_RATE_HZ == pytest.approx(soundfile.info(assets / "speech.wav").duration, rel=0.2)
+    assert len(spoken) / make_samples.SPEECH_RATE_HZ == pytest.approx(
+        soundfile.info(assets / "speech.wav").duration, rel=0.2
+    )
 
 
 def test_the_bundle_has_audiosets_labels(assets: Path) -> None:

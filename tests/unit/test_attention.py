@@ -20,11 +20,15 @@ def random_dense(rng: np.random.Generator, inputs: int, outputs: int) -> Dense:
     return Dense(kernel.astype(np.float32), rng.standard_normal(outputs).astype(np.float32) * np.float32(0.3))
 
 
-def random_head(widths: Sequence[int] = (16, 12, 8), blocks: Sequence[int] = (1, 2), *, output: bool = True) -> AttentionHead:
+def random_head(
+    widths: Sequence[int] = (16, 12, 8), blocks: Sequence[int] = (1, 2), *, output: bool = True
+) -> AttentionHead:
     rng = np.random.default_rng(0)
     hidden = tuple(random_dense(rng, *pair) for pair in zip((128, *widths), widths, strict=False))
     levels = tuple(Level(block, random_dense(rng, widths[block], 2 * CLASSES)) for block in blocks)
-    return AttentionHead(hidden, levels, random_dense(rng, len(blocks) * CLASSES, CLASSES) if output else None)
+    return AttentionHead(
+        hidden, levels, random_dense(rng, len(blocks) * CLASSES, CLASSES) if output else None
+    )
 
 
 def slow_head(head: AttentionHead, patches: NDArray[Any]) -> list[float]:
@@ -102,7 +106,10 @@ def test_a_folded_batch_norm_computes_the_same() -> None:
 @pytest.mark.parametrize("dtype", [np.float32, np.float16])
 def test_arrays_make_the_same_head_again(dtype: type[np.floating]) -> None:
     head = random_head()
-    stored = {name: array.astype(dtype) if array.dtype == np.float32 else array for name, array in head.arrays().items()}
+    stored = {
+        name: array.astype(dtype) if array.dtype == np.float32 else array
+        for name, array in head.arrays().items()
+    }
     embeddings = np.random.default_rng(5).uniform(-1, 1, (10, 128)).astype(np.float32)
     restored = AttentionHead.from_arrays(stored)(embeddings)
     assert restored.dtype == np.float32
@@ -142,5 +149,5 @@ def test_layers_that_do_not_fit_are_named(change: dict[str, Any], match: str) ->
 
 def test_sigmoid_and_softmax_do_not_overflow() -> None:
     x = np.array([-1e4, 0, 1e4], np.float32)
-    np.testing.assert_array_equal(sigmoid(x), np.float32([0, 0.5, 1]))
-    np.testing.assert_array_equal(softmax(x), np.float32([0, 0, 1]))
+    np.testing.assert_array_equal(sigmoid(x), [0, 0.5, 1])
+    np.testing.assert_array_equal(softmax(x), [0, 0, 1])

@@ -90,7 +90,20 @@ def test_a_manifest_that_is_none_is_refused(toy: Path, content: bytes) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["../secret", "/etc/passwd", "a/../../secret", "..", ".", "", "a\\..\\b", "C:secret", "a//b", "./a", "a/", "manifest.json"],
+    [
+        "../secret",
+        "/etc/passwd",
+        "a/../../secret",
+        "..",
+        ".",
+        "",
+        "a\\..\\b",
+        "C:secret",
+        "a//b",
+        "./a",
+        "a/",
+        "manifest.json",
+    ],
 )
 def test_paths_cannot_leave_the_bundle(toy: Path, path: str) -> None:
     (toy.parent / "secret").write_bytes(b"")
@@ -129,9 +142,15 @@ def test_nothing_is_overwritten(toy: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "fields"),
-    [({"labels.csv": b""}, FIELDS), (CONTENT, {"name": "toy"}), ({**CONTENT, "head.npz": Path("nowhere")}, FIELDS)],
+    [
+        ({"labels.csv": b""}, FIELDS),
+        (CONTENT, {"name": "toy"}),
+        ({**CONTENT, "head.npz": Path("nowhere")}, FIELDS),
+    ],
 )
-def test_a_failed_write_leaves_nothing(tmp_path: Path, content: dict[str, Any], fields: dict[str, Any]) -> None:
+def test_a_failed_write_leaves_nothing(
+    tmp_path: Path, content: dict[str, Any], fields: dict[str, Any]
+) -> None:
     with pytest.raises((BundleError, OSError)):
         write_bundle(tmp_path / "toy", content, **fields)
     assert list(tmp_path.iterdir()) == []

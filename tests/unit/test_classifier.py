@@ -29,7 +29,10 @@ def minute(assets: Path) -> bytes:
 
     names = ("rain", "speech", "siren", "melody", "thunder", "dial-tone", "clock")
     sounds = [soundfile.read(assets / f"{name}.wav", dtype="float32") for name in names]
-    return encode(np.concatenate([np.resize(sound, 16_000 * (9 if rate > 16_000 else 8)) for sound, rate in sounds]), 16_000)
+    return encode(
+        np.concatenate([np.resize(sound, 16_000 * (9 if rate > 16_000 else 8)) for sound, rate in sounds]),
+        16_000,
+    )
 
 
 def test_the_five_most_probable_come_first(classifier: AudioClassifier, assets: Path) -> None:
@@ -106,7 +109,9 @@ def test_a_clip_and_its_repetition_are_alike(classifier: AudioClassifier, assets
     assert codes.shape == (3, 128)
     tiled = np.concatenate([codes] * 4)[:10]
     expected = classifier._classify(tiled)
-    np.testing.assert_allclose(classifier.probabilities(encode(three, 16_000, subtype="FLOAT")), expected, atol=1e-6)
+    np.testing.assert_allclose(
+        classifier.probabilities(encode(three, 16_000, subtype="FLOAT")), expected, atol=1e-6
+    )
 
 
 def test_threads_may_share_one(classifier: AudioClassifier, assets: Path) -> None:
@@ -135,7 +140,8 @@ def test_a_timeline_says_what_predict_says_at_each_place(classifier: AudioClassi
 
 
 @pytest.mark.parametrize(
-    ("window_s", "hop_s", "count"), [(2.88, 0.96, 60), (9.6, 0.96, 53), (0.96, 0.96, 62), (1.92, 4.8, 13), (9.6, 28.8, 3)]
+    ("window_s", "hop_s", "count"),
+    [(2.88, 0.96, 60), (9.6, 0.96, 53), (0.96, 0.96, 62), (1.92, 4.8, 13), (9.6, 28.8, 3)],
 )
 def test_windows_may_overlap_or_leave_gaps(
     classifier: AudioClassifier, minute: bytes, window_s: float, hop_s: float, count: int
@@ -146,7 +152,9 @@ def test_windows_may_overlap_or_leave_gaps(
     assert windows[-1].end_s <= 59.52
 
 
-def test_every_second_is_embedded_once(classifier: AudioClassifier, minute: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_second_is_embedded_once(
+    classifier: AudioClassifier, minute: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     embedded = []
     original = classifier._embedder.embed
 
@@ -195,7 +203,9 @@ def test_a_timeline_reports_damage_where_it_gets_there(classifier: AudioClassifi
 
 def test_resampy_gives_nearly_the_same(assets: Path, classifier: AudioClassifier) -> None:
     reference = AudioClassifier.open(resampler="resampy")
-    difference = reference.probabilities(assets / "thunder.wav") - classifier.probabilities(assets / "thunder.wav")
+    difference = reference.probabilities(assets / "thunder.wav") - classifier.probabilities(
+        assets / "thunder.wav"
+    )
     assert 0 < np.abs(difference).max() < 0.05  # they differ in the topmost band
 
 

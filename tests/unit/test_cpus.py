@@ -15,9 +15,17 @@ def eight_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     ("limit", "cpus"),
-    [("200000 100000", 2), ("150000 100000", 2), ("50000 100000", 1), ("max 100000", 8), ("1600000 100000", 8),
-     ("", 8), ("nonsense", 8), ("100000 0", 8)],
-)  # fmt: skip
+    [
+        ("200000 100000", 2),
+        ("150000 100000", 2),
+        ("50000 100000", 1),
+        ("max 100000", 8),
+        ("1600000 100000", 8),
+        ("", 8),
+        ("nonsense", 8),
+        ("100000 0", 8),
+    ],
+)
 def test_version_2_quotas_are_heeded(tmp_path: Path, limit: str, cpus: int) -> None:
     (tmp_path / "cpu.max").write_text(f"{limit}\n")
     assert available_cpus(tmp_path) == cpus

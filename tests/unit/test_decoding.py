@@ -37,7 +37,9 @@ def with_header(content: bytes, offset: int, layout: str, value: int) -> bytes:
         pytest.param(b"", EmptyAudioError, "empty", id="empty"),
         pytest.param(WAV[:44], EmptyAudioError, "no sound in it", id="header only"),
         pytest.param(with_header(WAV, 40, "<I", 0), EmptyAudioError, "no sound in it", id="zero frames"),
-        pytest.param(encode(busy(1, 384_000)[:20], 384_000), EmptyAudioError, "no sound in it", id="half a sample"),
+        pytest.param(
+            encode(busy(1, 384_000)[:20], 384_000), EmptyAudioError, "no sound in it", id="half a sample"
+        ),
         pytest.param(WAV[:20], UnreadableAudioError, "not a readable sound file", id="cut in its header"),
         pytest.param(b"#!/usr/bin/python\nprint(1)\n", UnreadableAudioError, "not a readable", id="text"),
         pytest.param(bytes(range(256)) * 40, UnreadableAudioError, "not a readable", id="no format"),
@@ -47,7 +49,9 @@ def with_header(content: bytes, offset: int, layout: str, value: int) -> bytes:
         pytest.param(with_header(WAV, 22, "<H", 0), UnreadableAudioError, "not a readable", id="no channels"),
     ],
 )
-def test_what_is_no_sound_is_refused_with_its_reason(content: bytes, error: type[AudioError], match: str) -> None:
+def test_what_is_no_sound_is_refused_with_its_reason(
+    content: bytes, error: type[AudioError], match: str
+) -> None:
     with pytest.raises(error, match=match) as caught:
         read_window(content)
     assert caught.value.status == 400

@@ -21,7 +21,9 @@ def patches() -> NDArray[np.float32]:
     return np.random.default_rng(0).uniform(-4.6, 3, (12, 96, 64)).astype(np.float32)
 
 
-def test_each_patch_has_128_numbers_that_are_not_negative(embedder: Embedder, patches: NDArray[np.float32]) -> None:
+def test_each_patch_has_128_numbers_that_are_not_negative(
+    embedder: Embedder, patches: NDArray[np.float32]
+) -> None:
     embeddings = embedder.embed(patches)
     assert embeddings.shape == (12, 128)
     assert embeddings.dtype == np.float32
@@ -30,7 +32,9 @@ def test_each_patch_has_128_numbers_that_are_not_negative(embedder: Embedder, pa
 
 
 @pytest.mark.parametrize("count", [1, 3, 10, 12])
-def test_a_patch_gives_the_same_in_any_company(embedder: Embedder, patches: NDArray[np.float32], count: int) -> None:
+def test_a_patch_gives_the_same_in_any_company(
+    embedder: Embedder, patches: NDArray[np.float32], count: int
+) -> None:
     np.testing.assert_allclose(embedder.embed(patches[:count]), embedder.embed(patches)[:count], atol=1e-4)
 
 

@@ -12,7 +12,7 @@ from audio_classifier.params import PATCH_HOP_SAMPLES, PATCH_SAMPLES
 
 
 def slow_log_mel_frame(frame: list[float]) -> list[float]:
-    """One frame by the definitions alone, in plain Python: DFT, triangles between 66 points equally apart in mel."""
+    """One frame by the definitions alone: DFT, and triangles between 66 points equally apart in mel."""
     windowed = [x * (0.5 - 0.5 * math.cos(2 * math.pi * n / 400)) for n, x in enumerate(frame)]
 
     def magnitude(k: int) -> float:

@@ -31,7 +31,12 @@ def test_a_class_is_found_by_name_or_id_in_any_case(labels: LabelSet, text: str)
 
 @pytest.mark.parametrize(
     ("text", "suggestion"),
-    [("Thundr", "'Thunder'"), ("gunshot", "'Gunshot, gunfire'"), ("/m/0ngt", "'Thunder'"), ("bark!", "'Bark'")],
+    [
+        ("Thundr", "'Thunder'"),
+        ("gunshot", "'Gunshot, gunfire'"),
+        ("/m/0ngt", "'Thunder'"),
+        ("bark!", "'Bark'"),
+    ],
 )
 def test_an_unknown_class_suggests_the_nearest(labels: LabelSet, text: str, suggestion: str) -> None:
     with pytest.raises(UnknownLabelError, match="no class is called") as caught:

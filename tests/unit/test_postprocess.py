@@ -15,14 +15,18 @@ def test_codes_are_truncated_not_rounded() -> None:
     assert (postprocessor.quantize(embeddings) == 127).all()
 
 
-@pytest.mark.parametrize(("value", "code"), [(-100, 0), (-2, 0), (-1.99, 0), (-1.98, 1), (1.999, 254), (2, 255), (100, 255)])
+@pytest.mark.parametrize(
+    ("value", "code"), [(-100, 0), (-2, 0), (-1.99, 0), (-1.98, 1), (1.999, 254), (2, 255), (100, 255)]
+)
 def test_codes_are_clipped_to_two(value: float, code: int) -> None:
     embeddings = np.full((1, 128), 1.0 + value, np.float32)
     assert (Postprocessor.from_arrays(IDENTITY).quantize(embeddings) == code).all()
 
 
 def test_principal_directions_are_rows() -> None:
-    directions = np.roll(np.eye(128, dtype=np.float32), 1, axis=1)  # the first row points along the second axis
+    directions = np.roll(
+        np.eye(128, dtype=np.float32), 1, axis=1
+    )  # the first row points along the second axis
     postprocessor = Postprocessor.from_arrays({**IDENTITY, "pca_eigen_vectors": directions})
     embeddings = np.ones((1, 128), np.float32)
     embeddings[0, 1] = 3
@@ -32,7 +36,9 @@ def test_principal_directions_are_rows() -> None:
 
 
 def test_codes_become_numbers_around_zero() -> None:
-    np.testing.assert_array_equal(dequantize(np.array([0, 128, 255], np.uint8)), np.float32([-1, 0, 127 / 128]))
+    np.testing.assert_array_equal(
+        dequantize(np.array([0, 128, 255], np.uint8)), np.array([-1, 0, 127 / 128], np.float32)
+    )
 
 
 def test_arrays_come_back_as_they_were_published() -> None:

@@ -12,7 +12,9 @@ IN_LAMBDA = {"AWS_LAMBDA_FUNCTION_NAME": "classify", "AWS_LAMBDA_FUNCTION_MEMORY
 
 
 def test_the_defaults_are_the_built_in_model_on_all_cpus() -> None:
-    assert Settings.from_environment({}) == Settings(bundle="compact", cache_dir=None, threads=available_cpus())
+    assert Settings.from_environment({}) == Settings(
+        bundle="compact", cache_dir=None, threads=available_cpus()
+    )
 
 
 def test_every_variable_is_heeded() -> None:
@@ -27,11 +29,15 @@ def test_every_variable_is_heeded() -> None:
 
 
 def test_an_empty_variable_counts_as_unset() -> None:
-    empty = dict.fromkeys(("AUDIO_CLASSIFIER_BUNDLE", "AUDIO_CLASSIFIER_CACHE_DIR", "AUDIO_CLASSIFIER_THREADS"), "")
+    empty = dict.fromkeys(
+        ("AUDIO_CLASSIFIER_BUNDLE", "AUDIO_CLASSIFIER_CACHE_DIR", "AUDIO_CLASSIFIER_THREADS"), ""
+    )
     assert Settings.from_environment(empty) == Settings.from_environment({})
 
 
-@pytest.mark.parametrize(("memory_mb", "threads"), [("128", 1), ("1769", 1), ("3538", 2), ("8192", 5), ("10240", 6)])
+@pytest.mark.parametrize(
+    ("memory_mb", "threads"), [("128", 1), ("1769", 1), ("3538", 2), ("8192", 5), ("10240", 6)]
+)
 def test_lambda_grants_a_cpu_for_every_1769_mb(memory_mb: str, threads: int) -> None:
     settings = Settings.from_environment({**IN_LAMBDA, "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": memory_mb})
     assert settings.threads == threads

@@ -120,7 +120,8 @@ def collect(
                 else:
                     unverified.append(f"{name} from {source} has SHA-512 {sha512}, not {published[name]}")
         except (TransferError, ArtifactNotFoundError, OSError, tarfile.TarError, EOFError) as error:
-            failures.append(f"{source}: {error}")
+            reason = " ".join(str(error).split())
+            failures.append(reason if source in reason else f"{source}: {reason}")
     missing = [name for name in published if name not in found]
     if not missing:
         return found

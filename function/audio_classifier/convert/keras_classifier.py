@@ -260,10 +260,11 @@ def _array(weights: Mapping[str, Arrays], layer: str, name: str) -> NDArray[np.f
 
 def _dense(weights: Mapping[str, Arrays], layer: str) -> Dense:
     kernel = _array(weights, layer, "kernel")
-    if kernel.ndim != 2:
-        _refuse(layer, f"has a kernel of shape {kernel.shape}")
-    bias = weights[layer].get("bias")  # absent with use_bias=False
-    return Dense(kernel, np.zeros(kernel.shape[1], np.float32) if bias is None else bias)
+    units = kernel.shape[-1]
+    bias = weights[layer].get("bias", np.zeros(units, np.float32))  # absent with use_bias=False
+    if kernel.ndim != 2 or bias.shape != (units,):
+        _refuse(layer, f"has a kernel of shape {kernel.shape} and a bias of shape {bias.shape}")
+    return Dense(kernel, bias)
 
 
 def _fold(dense: Dense, weights: Mapping[str, Arrays], norm: str, epsilon: float) -> Dense:

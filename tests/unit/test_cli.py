@@ -1,0 +1,212 @@
+from __future__ import annotations
+
+import io
+import json
+import os
+import pty
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from audio_classifier.cli import main
+from tests.sounds import busy, encode
+
+COMMAND = Path(sys.executable).with_name("audio-classifier")
+
+
+@pytest.fixture
+def folder(tmp_path: Path, assets: Path) -> Path:
+    """Two sounds, one of them deeper and shouting, a broken one, and things that are none."""
+    folder = tmp_path / "sounds"
+    (folder / "deeper").mkdir(parents=True)
+    shutil.copy(assets / "rain.wav", folder)
+    shutil.copy(assets / "siren.wav", folder / "deeper" / "SIREN.WAV")
+    (folder / "broken.wav").write_bytes(b"RIFF")
+    (folder / "notes.txt").write_text("none")
+    (folder / ".hidden.wav").write_bytes(b"")
+    return folder
+
+
+def run(*arguments: object) -> int:
+    return main([str(argument) for argument in arguments])
+
+
+def test_a_file_prints_five_bars(assets: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("classify", assets / "rain.wav") == 0
+    out, err = capsys.readouterr()
+    assert len(out.splitlines()) == 5
+    assert any("█" in line and line.endswith("  Rain") for line in out.splitlines())
+    assert err == ""
+
+
+def test_options_reach_the_classifier(
+    assets: Path, capsys: pytest.CaptureFixture[str], classifier: Any
+) -> None:
+    arguments = ["classify", assets / "rain.wav", "--format", "json", "--start-time", "3", "--top-k", "2"]
+    arguments += ["--threshold", "0.001", "--filter", "thunder", "--filter", "/m/06mb1", "--filter", "Cat"]
+    assert run(*arguments) == 0
+    expected = classifier.predict(
+        assets / "rain.wav", start_s=3, top_k=2, threshold=0.001, labels=["Thunder", "Rain", "Cat"]
+    )
+    predictions = json.loads(capsys.readouterr().out)["predictions"]
+    assert [prediction["label"] for prediction in predictions] == [
+        prediction.label for prediction in expected
+    ]
+    assert [p["probability"] for p in predictions] == pytest.approx(
+        [p.probability for p in expected], abs=1e-4
+    )
+
+
+def test_a_bad_file_is_reported_and_the_others_go_on(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("classify", folder, folder / "gone.wav", folder / "notes.txt", "--format", "jsonl") == 1
+    out, err = capsys.readouterr()
+    statuses = {Path(r["file"]).name: r["status"] for r in map(json.loads, out.splitlines())}
+    assert statuses == {
+        "broken.wav": "error", "SIREN.WAV": "ok", "rain.wav": "ok", "gone.wav": "error", "notes.txt": "error",
+    }  # fmt: skip
+    assert "broken.wav: not a readable sound file" in err
+    assert "Send a WAV, FLAC, OGG or MP3 file." in err
+    assert "gone.wav: No such file or directory" in err
+
+
+def test_an_empty_folder_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("classify", tmp_path) == 1
+    assert "no sound files in this folder" in capsys.readouterr().err
+
+
+def test_standard_input_is_a_file(
+    assets: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO((assets / "rain.wav").read_bytes())))
+    assert run("classify", "-", "--top-k", 1) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 1
+
+
+def test_a_start_beyond_the_end_is_that_files_error(assets: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("classify", assets / "rain.wav", "--start-time", "11") == 1
+    assert "lasts 10 s" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--filter", "Thundr"], "Did you mean 'Thunder'"),
+        (["--top-k", "0"], "top_k"),
+        (["--threshold", "2"], "threshold"),
+        (["--start-time", "-1"], "start_s"),
+        (["--bundle", "nowhere"], "no model bundle"),
+        (["--bundle", "gopher://hole"], "not an address"),
+    ],
+)
+def test_what_cannot_be_done_at_all_says_why(
+    assets: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], complaint: str
+) -> None:
+    assert run("classify", assets / "rain.wav", *arguments) == 2
+    out, err = capsys.readouterr()
+    assert complaint in err
+    assert out == ""
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["classify"], ["bundle"], ["classify", "x", "--format", "xml"], ["dance"]]
+)
+def test_misuse_shows_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    assert "usage:" in capsys.readouterr().err
+
+
+def test_the_environment_sets_the_bundle(
+    assets: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AUDIO_CLASSIFIER_BUNDLE", "nowhere")
+    assert run("classify", assets / "rain.wav") == 2
+    assert run("classify", assets / "rain.wav", "--bundle", "compact") == 0
+    capsys.readouterr()
+
+
+def test_labels_lists_527_classes(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("labels") == 0
+    assert len(capsys.readouterr().out.splitlines()) == 527
+    assert run("labels", "--search", "thunder") == 0
+    assert [line.split()[-1] for line in capsys.readouterr().out.splitlines()] == ["Thunderstorm", "Thunder"]
+    assert run("labels", "--search", "qqqq") == 1
+    assert "no class has 'qqqq'" in capsys.readouterr().err
+
+
+def test_a_bundle_is_shown_and_verified(
+    compact: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("bundle", "show", "compact") == 0
+    out = capsys.readouterr().out
+    assert json.loads(out[out.index("{") :])["name"] == "compact"
+    copy = shutil.copytree(compact, tmp_path / "copy")
+    assert run("bundle", "verify", copy) == 0
+    assert "4 files" in capsys.readouterr().out
+    (copy / "head.npz").write_bytes(b"")
+    assert run("bundle", "verify", copy) == 2
+    assert "head.npz: 0 bytes" in capsys.readouterr().err
+
+
+def test_importing_without_the_extra_names_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("audio_classifier.convert.import_max.find_spec", lambda module: None)
+    assert run("bundle", "import-max", tmp_path / "max") == 2
+    assert "pip install 'serverless-audio-classifier[convert]'" in capsys.readouterr().err
+
+
+def test_the_installed_command_prints_nothing_but_the_answer(assets: Path) -> None:
+    result = subprocess.run(
+        [COMMAND, "classify", assets / "rain.wav"], capture_output=True, text=True, check=True
+    )
+    assert len(result.stdout.splitlines()) == 5
+    assert result.stderr == ""
+    module = subprocess.run(
+        [sys.executable, "-m", "audio_classifier", "--version"], capture_output=True, check=True
+    )
+    assert module.stdout.strip()
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(folder: Path) -> None:
+    command = f"'{COMMAND}' labels | head -n 1; exit ${{PIPESTATUS[0]}}"
+    result = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+def on_a_terminal(*arguments: object) -> str:
+    """What a terminal shows."""
+    main_end, other_end = pty.openpty()
+    process = subprocess.Popen(
+        [COMMAND, *map(str, arguments)],
+        stdout=other_end,
+        stderr=other_end,
+        env={**os.environ, "TERM": "xterm"},
+    )
+    os.close(other_end)
+    shown = b""
+    try:
+        while data := os.read(main_end, 65536):
+            shown += data
+    except OSError:  # the other end was closed
+        pass
+    finally:
+        os.close(main_end)
+        process.wait()
+    return shown.decode()
+
+
+def test_many_files_on_a_terminal_show_progress(folder: Path, tmp_path: Path) -> None:
+    for number in range(8):
+        (folder / f"{number}.wav").write_bytes(encode(busy(2, 16_000), 16_000))
+    shown = on_a_terminal("classify", folder)
+    assert "classifying" in shown
+    assert "rain.wav" in shown
+    assert "classifying" not in on_a_terminal("classify", folder / "rain.wav")

@@ -1,0 +1,128 @@
+"""What the documents say is held against the code; the README's commands are run."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from audio_classifier.bundle import FILES
+from audio_classifier.cli import build_parser
+from audio_classifier.settings import PREFIX, Settings
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+COMMANDS = [
+    line for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL) for line in block.splitlines() if line
+]
+
+
+def subcommand(parser: argparse.ArgumentParser, name: str) -> argparse.ArgumentParser:
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            found: argparse.ArgumentParser = action.choices[name]
+            return found
+    raise KeyError(name)
+
+
+def test_the_readme_begins_with_the_two_commands() -> None:
+    assert COMMANDS[:2] == ["make classify WAV=assets/thunder.wav", "make test"]
+
+
+@pytest.mark.parametrize("command", [command for command in COMMANDS if not command.startswith("make ")])
+def test_each_command_of_the_readme_works(command: str) -> None:
+    binaries = Path(sys.executable).parent
+    assert command.startswith(".venv/bin/audio-classifier ")
+    command = command.replace(".venv/bin/", f"{binaries}{os.sep}", 1)
+    result = subprocess.run(command, shell=True, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout
+
+
+def test_each_make_target_of_the_readme_exists() -> None:
+    targets = re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert {*re.findall(r"`?make ([a-z-]+)", README)} <= {*targets}
+
+
+def test_the_python_example_works() -> None:
+    (example,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    result = subprocess.run(
+        [sys.executable, "-c", example], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    assert len(result.stdout.splitlines()) > 5
+
+
+def test_the_picture_of_the_output_is_what_it_prints() -> None:
+    (shown,) = re.findall(r"```console\n\$ make classify WAV=(\S+)\n(.*?)```", README, re.DOTALL)
+    command = [Path(sys.executable).with_name("audio-classifier"), "classify", shown[0]]
+    printed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert [line.split()[-1] for line in printed.splitlines()] == [
+        line.split()[-1] for line in shown[1].splitlines()
+    ]
+
+
+def test_the_table_of_options_is_complete() -> None:
+    options = {
+        action.option_strings[-1]: action
+        for action in subcommand(build_parser(), "classify")._actions
+        if action.option_strings
+    }
+    documented = dict(re.findall(r"^\| `(--[a-z-]+)[^`]*` \| (.*) \|$", README, re.MULTILINE))
+    assert documented.keys() == options.keys() - {"--help"}
+    for choice in options["--format"].choices or ():
+        assert choice in next(line for line in README.splitlines() if line.startswith("| `--format"))
+
+
+def test_the_table_of_variables_is_complete() -> None:
+    documented = re.findall(rf"^\| `({PREFIX}\w+)` \|", README, re.MULTILINE)
+    assert sorted(documented) == sorted(PREFIX + field.name.upper() for field in fields(Settings))
+
+
+def test_every_module_is_in_the_architecture() -> None:
+    package = ROOT / "function" / "audio_classifier"
+    modules = {path.name for path in package.rglob("*.py") if not path.name.startswith("__")}
+    assert modules <= {*re.findall(r"^ +(\w+\.py) ", ARCHITECTURE, re.MULTILINE)}
+    assert {*FILES} <= {*re.findall(r"^\| `([\w.]+)` \|", ARCHITECTURE, re.MULTILINE)}
+
+
+def test_every_dependency_is_named_with_its_reason() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    extras = project["project"]["optional-dependencies"]
+    groups = [project["project"]["dependencies"], *extras.values(), project["dependency-groups"]["test"]]
+    named = [re.split(r"[\[><=]", requirement)[0] for group in groups for requirement in group]
+    table = "\n".join(line for line in ARCHITECTURE.splitlines() if line.startswith("|"))
+    assert [name for name in named if name not in table] == []
+    assert [extra for extra in extras if f"| `{extra}` |" not in table] == []
+
+
+@pytest.mark.parametrize(
+    "document", ["README.md", "docs/architecture.md", "docs/deviations.md", "assets/README.md"]
+)
+def test_links_lead_somewhere(document: str) -> None:
+    path = ROOT / document
+    for target in re.findall(r"\]\(([^)#]+)\)", path.read_text(encoding="utf-8")):
+        assert target.startswith("https://") or (path.parent / target).exists(), target
+
+
+def test_doctests_hold() -> None:
+    import doctest
+
+    import audio_classifier.classifier
+
+    before = Path.cwd()
+    os.chdir(ROOT)
+    try:
+        results = doctest.testmod(audio_classifier.classifier)
+    finally:
+        os.chdir(before)
+    assert results.attempted > 0
+    assert results.failed == 0
