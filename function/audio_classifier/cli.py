@@ -195,9 +195,7 @@ def _bundle_verify(args: argparse.Namespace) -> int:
 def _bundle_import_max(args: argparse.Namespace) -> int:
     from audio_classifier.convert.import_max import import_max
 
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    logging.getLogger("tensorflow").setLevel(logging.ERROR)
-    with _download_progress() as progress:
+    with _native_stderr_hidden(), _log_shown(), _download_progress() as progress:
         bundle = import_max(
             args.out_dir,
             args.sources,
@@ -244,20 +242,39 @@ def _open_classifier(place: str | None) -> AudioClassifier:
 
 @contextmanager
 def _native_stderr_hidden() -> Iterator[None]:
-    """Keep LiteRT's greeting, which no setting turns off, from the user's terminal."""
+    """Keep the greetings of LiteRT and TensorFlow, which no setting turns off, from the user's terminal.
+
+    Python's ``sys.stderr`` goes on to the terminal, by another descriptor; only native code writes to the old one.
+    """
     try:
-        stderr = sys.stderr.fileno()
+        descriptor = sys.stderr.fileno()
     except io.UnsupportedOperation:  # not a real file, as under a test
         yield
         return
-    saved, null = os.dup(stderr), os.open(os.devnull, os.O_WRONLY)
+    stderr, null = sys.stderr, os.open(os.devnull, os.O_WRONLY)
+    with os.fdopen(os.dup(descriptor), "w", buffering=1) as terminal:
+        os.dup2(null, descriptor)
+        sys.stderr = terminal
+        try:
+            yield
+        finally:
+            sys.stderr = stderr
+            os.dup2(terminal.fileno(), descriptor)
+            os.close(null)
+
+
+@contextmanager
+def _log_shown() -> Iterator[None]:
+    """Show what this package logs, and of TensorFlow only errors."""
+    for name in ("absl", "tensorflow"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    logger, handler = logging.getLogger("audio_classifier"), logging.StreamHandler()
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
     try:
-        os.dup2(null, stderr)
         yield
     finally:
-        os.dup2(saved, stderr)
-        os.close(saved)
-        os.close(null)
+        logger.removeHandler(handler)
 
 
 @contextmanager

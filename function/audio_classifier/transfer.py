@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
@@ -128,7 +129,8 @@ class HttpsRemote:
                     raise TransferError(f"{url}: HTTP status {response.status}")
                 yield response.stream(CHUNK_BYTES)
         except urllib3.exceptions.HTTPError as error:
-            raise TransferError(f"{url}: {error}") from error
+            reason = getattr(error, "reason", None) or error  # what was at fault at the last try
+            raise TransferError(f"{url}: {re.sub(r'^HTTPS?Connection.*?[)]: ', '', str(reason))}") from error
 
     def _get(self, url: str) -> urllib3.BaseHTTPResponse:
         """Ask for a URL, and go where it redirects to, as long as that is encrypted, too."""

@@ -108,7 +108,7 @@ def test_a_wrong_checksum_names_file_source_and_sums(tmp_path: Path, workspace: 
     other = hashlib.sha512(b"other").hexdigest()
     with pytest.raises(
         ArtifactUnverifiedError,
-        match=f"{CLASSIFIER} from {bad} has SHA-512 {other}, not {PUBLISHED[CLASSIFIER]}",
+        match=f"{CLASSIFIER} from {bad} has SHA-512 {other[:16]}..., not {PUBLISHED[CLASSIFIER][:16]}",
     ) as caught:
         collect([str(bad)], workspace, published=PUBLISHED)
     assert "--allow-unverified" in caught.value.hint

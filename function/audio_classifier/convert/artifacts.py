@@ -118,7 +118,8 @@ def collect(
                 if verified or allow_unverified:
                     found[name] = Artifact(path, source, sha512, verified)
                 else:
-                    unverified.append(f"{name} from {source} has SHA-512 {sha512}, not {published[name]}")
+                    sums = f"{sha512[:16]}..., not {published[name][:16]}..."
+                    unverified.append(f"{name} from {source} has SHA-512 {sums}")
         except (TransferError, ArtifactNotFoundError, OSError, tarfile.TarError, EOFError) as error:
             reason = " ".join(str(error).split())
             failures.append(reason if source in reason else f"{source}: {reason}")
@@ -126,9 +127,9 @@ def collect(
     if not missing:
         return found
     if unverified:
-        raise ArtifactUnverifiedError("; ".join(unverified))
+        raise ArtifactUnverifiedError("\n  ".join(["not as published:", *unverified]))
     raise ArtifactNotFoundError(
-        f"no source has {', '.join(missing)}" + "".join(f"\n  {failure}" for failure in failures),
+        "\n  ".join([f"no source has {', '.join(missing)}", *failures]),
         hint="Get the files elsewhere and name their folder with --from.",
     )
 
