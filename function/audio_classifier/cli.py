@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import argparse
-import io
 import json
-import logging
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from audio_classifier.errors import AudioClassifierError, AudioError
+from audio_classifier.terminal import (
+    complain,
+    download_progress,
+    log_shown,
+    native_stderr_hidden,
+    progress_over,
+)
 
 if TYPE_CHECKING:  # what needs numpy or LiteRT is imported by the command that needs it
     from audio_classifier.bundle import Bundle
@@ -39,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return int(args.run(args))
     except AudioClassifierError as error:
-        _complain(str(error), error.hint)
+        complain(str(error), error.hint)
         return EXIT_USAGE
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
@@ -132,12 +136,12 @@ def _classify(args: argparse.Namespace) -> int:
 
     def outcomes() -> Iterator[Outcome]:
         nonlocal failed
-        with _progress_over(files) as remaining:
+        with progress_over(files) as remaining:
             for file in remaining:
                 outcome = _classify_file(classifier, file, args)
                 if outcome.error:
                     failed += 1
-                    _complain(f"{file}: {outcome.error}", outcome.hint)
+                    complain(f"{file}: {outcome.error}", outcome.hint)
                 yield outcome
 
     FORMATS[args.format](outcomes(), sys.stdout, single=single)
@@ -172,7 +176,7 @@ def _labels(args: argparse.Namespace) -> int:
     for label in found:
         print(f"{label.index:3}  {label.label_id:<13}  {label.name}")
     if not found:
-        _complain(f"no class has {args.search!r} in its name or id")
+        complain(f"no class has {args.search!r} in its name or id")
     return EXIT_OK if found else EXIT_SOME_FAILED
 
 
@@ -195,7 +199,7 @@ def _bundle_verify(args: argparse.Namespace) -> int:
 def _bundle_import_max(args: argparse.Namespace) -> int:
     from audio_classifier.convert.import_max import import_max
 
-    with _native_stderr_hidden(), _log_shown(), _download_progress() as progress:
+    with native_stderr_hidden(), log_shown(), download_progress() as progress:
         bundle = import_max(
             args.out_dir,
             args.sources,
@@ -227,7 +231,7 @@ def _open_bundle(place: str | None) -> Bundle:
     from audio_classifier.settings import Settings
 
     settings = Settings.from_environment()
-    with _download_progress() as progress:
+    with download_progress() as progress:
         return open_bundle(place or settings.bundle, cache_dir=settings.cache_dir, progress=progress)
 
 
@@ -236,85 +240,5 @@ def _open_classifier(place: str | None) -> AudioClassifier:
     from audio_classifier.settings import Settings
 
     bundle = _open_bundle(place)
-    with _native_stderr_hidden():
+    with native_stderr_hidden():
         return AudioClassifier(bundle, threads=Settings.from_environment().threads)
-
-
-@contextmanager
-def _native_stderr_hidden() -> Iterator[None]:
-    """Keep the greetings of LiteRT and TensorFlow, which no setting turns off, from the user's terminal.
-
-    Python's ``sys.stderr`` goes on to the terminal, by another descriptor; only native code writes to the old one.
-    """
-    try:
-        descriptor = sys.stderr.fileno()
-    except io.UnsupportedOperation:  # not a real file, as under a test
-        yield
-        return
-    stderr, null = sys.stderr, os.open(os.devnull, os.O_WRONLY)
-    with os.fdopen(os.dup(descriptor), "w", buffering=1) as terminal:
-        os.dup2(null, descriptor)
-        sys.stderr = terminal
-        try:
-            yield
-        finally:
-            sys.stderr = stderr
-            os.dup2(terminal.fileno(), descriptor)
-            os.close(null)
-
-
-@contextmanager
-def _log_shown() -> Iterator[None]:
-    """Show what this package logs, and of TensorFlow only errors."""
-    for name in ("absl", "tensorflow"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    logger, handler = logging.getLogger("audio_classifier"), logging.StreamHandler()
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
-    try:
-        yield
-    finally:
-        logger.removeHandler(handler)
-
-
-@contextmanager
-def _progress_over(files: list[str]) -> Iterator[Iterator[str]]:
-    """Iterate over files, with a progress bar if there are several and somebody watches."""
-    if len(files) < 2 or not sys.stderr.isatty():
-        yield iter(files)
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(
-        console=Console(stderr=True), transient=True, redirect_stdout=sys.stdout.isatty()
-    ) as progress:
-        yield iter(progress.track(files, description="classifying"))
-
-
-@contextmanager
-def _download_progress() -> Iterator[Callable[[str, int, int | None], None]]:
-    """A bar for each file that is downloaded, shown from its first piece on, if somebody watches."""
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    progress = Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty())
-    tasks: dict[str, object] = {}
-
-    def advance(name: str, count: int, size: int | None) -> None:
-        if name not in tasks:
-            progress.start()
-            tasks[name] = progress.add_task(name, total=size)
-        progress.advance(tasks[name], count)  # type: ignore[arg-type]  # TaskID
-
-    try:
-        yield advance
-    finally:
-        progress.stop()
-
-
-def _complain(message: str, hint: str = "") -> None:
-    print(f"audio-classifier: {message}", file=sys.stderr)
-    if hint:
-        print(f"  {hint}", file=sys.stderr)

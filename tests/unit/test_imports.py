@@ -22,7 +22,7 @@ LAYERS = (
     {"bundle_store"},
     {"classifier"},
     {"settings"},
-    {"convert", "report", "cli", "__main__", "__init__"},
+    {"convert", "report", "terminal", "cli", "__main__", "__init__"},
 )
 OUTER_WORLD = {"boto3", "botocore", "urllib3", "fastapi", "tensorflow", "h5py"}
 
@@ -39,6 +39,7 @@ def modules_after(code: str) -> set[str]:
         "import audio_classifier",
         "import audio_classifier.cli; audio_classifier.cli.build_parser()",
         "from audio_classifier import AudioClassifier; AudioClassifier.open().predict({wav!r})",
+        "from audio_classifier.cli import main; main(['classify', {wav!r}])",
     ],
 )
 def test_nothing_heavy_is_loaded(code: str, assets: Path) -> None:
