@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 Signal = NDArray[Any]
 
-SENTENCE: Final = (
+WORDS: Final = (
     "Hello. This is a short recording, made to try out the audio classifier. "
     "It should hear that somebody is speaking, and nothing else."
 )
@@ -162,12 +162,12 @@ def alarm(rng: np.random.Generator, rate_hz: int) -> Signal:
 
 
 def speech(rate_hz: int) -> Signal | None:
-    """A sentence by espeak-ng; None where it is not installed."""
+    """`WORDS`, spoken by espeak-ng; None where it is not installed."""
     if shutil.which("espeak-ng") is None:
         return None
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "speech.wav")
-        subprocess.run(["espeak-ng", "-v", "en-gb", "-s", "150", "-w", path, SENTENCE], check=True)
+        subprocess.run(["espeak-ng", "-v", "en-gb", "-s", "150", "-w", path, WORDS], check=True)
         signal, spoken_rate_hz = soundfile.read(path)
     if spoken_rate_hz != rate_hz:
         raise ValueError(f"espeak-ng spoke at {spoken_rate_hz} Hz, not at {rate_hz}")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from audio_classifier.classifier import AudioClassifier, Prediction, TimelineWindow
+from audio_classifier.classifier import AudioClassifier, TimelineWindow
 from audio_classifier.errors import AudioClassifierError
+from audio_classifier.selection import Prediction, Selection
 
-__all__ = ["AudioClassifier", "AudioClassifierError", "Prediction", "TimelineWindow"]
+__all__ = ["AudioClassifier", "AudioClassifierError", "Prediction", "Selection", "TimelineWindow"]

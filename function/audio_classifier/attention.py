@@ -138,15 +138,25 @@ class AttentionHead:
 
         def dense(name: str) -> Dense:
             kernel, bias = array(f"{name}/kernel"), array(f"{name}/bias")
+            if kernel.ndim != 2 or bias.ndim != 1:
+                raise BundleInvalidError(
+                    f"{name}: a kernel of shape {kernel.shape}, a bias of shape {bias.shape}"
+                )
             return Dense(kernel.astype(np.float32, copy=False), bias.astype(np.float32, copy=False))
+
+        def level(name: str) -> Level:
+            block = array(f"{name}/block")
+            if block.shape != () or block.dtype.kind not in "iu":
+                raise BundleInvalidError(f"{name}/block is not one whole number")
+            return Level(int(block), dense(name))
 
         def numbered(kind: str) -> Iterator[str]:
             return takewhile(
                 lambda name: f"{name}/kernel" in arrays, (f"{kind}_{index}" for index in count())
             )
 
-        hidden = tuple(dense(name) for name in numbered("hidden"))
-        levels = tuple(Level(int(array(f"{name}/block")), dense(name)) for name in numbered("level"))
+        hidden = tuple(map(dense, numbered("hidden")))
+        levels = tuple(map(level, numbered("level")))
         return cls(hidden, levels, dense("output") if "output/kernel" in arrays else None)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
@@ -175,7 +185,7 @@ def softmax(x: Array) -> Array:
 
 def _check_dense(dense: Dense, name: str, inputs: int, outputs: int | None = None) -> None:
     wanted = (inputs, len(dense.bias) if outputs is None else outputs)
-    if dense.bias.ndim != 1 or dense.kernel.shape != wanted or dense.bias.shape != wanted[1:]:
+    if dense.kernel.shape != wanted or dense.bias.shape != wanted[1:]:
         raise BundleInvalidError(
             f"{name}: kernel {dense.kernel.shape}, bias {dense.bias.shape}, where a kernel {wanted} belongs"
         )

@@ -53,10 +53,8 @@ class AudioReader:
         self._decoder = MonoDecoder(source, dtype="float64" if resampler == "resampy" else "float32")
         self.info = self._decoder.info
         common = math.gcd(self.info.sample_rate_hz, SAMPLE_RATE_HZ)
-        self._grid = (
-            self.info.sample_rate_hz // common,
-            SAMPLE_RATE_HZ // common,
-        )  # frames that span these samples
+        # So many frames of the source span so many samples at 16 kHz, both exactly.
+        self._grid = self.info.sample_rate_hz // common, SAMPLE_RATE_HZ // common
         self._margin = math.ceil(MARGIN_S * self.info.sample_rate_hz)
 
     def __enter__(self) -> Self:
@@ -99,14 +97,14 @@ class AudioReader:
             raise InvalidParameterError(
                 "start_s", f"{start_s} is not a time in a clip", hint="Give seconds from 0."
             )
-        duration = f"{self.info.duration_s:.4g} s"
-        if start_s >= self.info.duration_s:
-            raise StartBeyondEndError(
-                f"the start, {start_s:g} s, is outside of the clip, which lasts {duration}",
-                hint=f"Give a start time below {duration}.",
-            )
-        last_start = max(0, self.info.samples - PATCH_SAMPLES)
-        start = min(int(start_s / PATCH_S) * PATCH_HOP_SAMPLES, last_start)
+        start = int(start_s / PATCH_S) * PATCH_HOP_SAMPLES
+        if self.info.duration_s is not None and self.info.samples is not None:
+            if start_s >= self.info.duration_s:
+                raise StartBeyondEndError(
+                    f"the start, {start_s:g} s, is outside of the clip, which lasts {self.info.duration_s:.4g} s",
+                    hint=f"Give a start time below {self.info.duration_s:.4g} s.",
+                )
+            start = min(start, max(0, self.info.samples - PATCH_SAMPLES))
         return _fill_patch(self.read(start, span_samples(patches)), start)
 
     def blocks(self, patches: int) -> Iterator[NDArray[Any]]:
@@ -162,7 +160,7 @@ def _fill_patch(samples: NDArray[Any], start: int) -> NDArray[Any]:
     """Repeat what does not fill a patch until it does."""
     if len(samples) == 0:
         raise DamagedAudioError(
-            f"there is no sound at {start / SAMPLE_RATE_HZ:.4g} s, although the header promises more"
+            f"there is no sound at {start / SAMPLE_RATE_HZ:.4g} s, although the header promises it"
         )
     return np.resize(samples, PATCH_SAMPLES) if len(samples) < PATCH_SAMPLES else samples
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import shutil
 import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self, TypeAlias
 
 import numpy as np
@@ -28,13 +29,14 @@ HEAD: Final = "head.npz"
 LABELS: Final = "labels.csv"
 FILES: Final = (EMBEDDING, POSTPROCESS, HEAD, LABELS)
 MAX_MANIFEST_BYTES: Final = 1 << 20
+MAX_ARRAYS_BYTES: Final = 1 << 30  # unpacked
 
 
-def _inside(path: str) -> str:
-    parts = PurePosixPath(path).parts
-    if not parts or path != "/".join(parts) or ".." in parts or path[0] == "/" or "\\" in path or ":" in path:
-        raise ValueError(f"{path!r} is no plain path inside of the bundle")
-    if path == MANIFEST:
+def _plain_name(path: str) -> str:
+    """A bundle is flat: a name that no system reads as a path to somewhere else."""
+    if not re.fullmatch(r"\w[\w.-]{0,99}", path, re.ASCII):
+        raise ValueError(f"{path!r} is no plain name of a file")
+    if path.lower() == MANIFEST:
         raise ValueError("the manifest cannot list itself")
     return path
 
@@ -46,7 +48,7 @@ class _Model(BaseModel):
 class FileEntry(_Model):
     """One file of a bundle: where it is, how long, and what it hashes to."""
 
-    path: Annotated[str, AfterValidator(_inside)]
+    path: Annotated[str, AfterValidator(_plain_name)]
     size: Annotated[int, Field(ge=0)]
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
@@ -68,7 +70,7 @@ class Manifest(_Model):
     version: str
     description: str
     licence: str
-    precision: Literal["float32", "float16", "int8"] = "float32"
+    precision: Literal["float32", "float16", "int8"] = "float32"  # of the embedding network's weights
     provenance: tuple[Source, ...] = ()
     metrics: dict[str, Any] = {}
     files: tuple[FileEntry, ...]
@@ -136,9 +138,9 @@ class Bundle:
         """
         try:
             data = (directory / MANIFEST).read_bytes()
-        except (FileNotFoundError, NotADirectoryError) as error:
+        except OSError as error:
             raise BundleNotFoundError(
-                f"{directory} is no model bundle: there is no {MANIFEST} in it",
+                f"{directory} is no model bundle: {MANIFEST}: {error.strerror}",
                 hint="Name a bundle's directory, `compact`, or an https:// or s3:// place.",
             ) from error
         manifest = Manifest.parse(data, str(directory))
@@ -156,18 +158,28 @@ class Bundle:
 
 
 def load_arrays(path: Path) -> dict[str, NDArray[Any]]:
-    """Load a ``.npz`` file; nothing in it is ever executed.
+    """Load a ``.npz`` file of finite numbers; nothing in it is ever executed.
 
     Raises
     ------
     BundleInvalidError
-        If it is none, or holds pickled objects.
+        If it is no such archive, or holds more than `MAX_ARRAYS_BYTES`.
     """
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except (ValueError, OSError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+        with zipfile.ZipFile(path) as archive:
+            size = sum(member.file_size for member in archive.infolist())
+        if size > MAX_ARRAYS_BYTES:
+            raise BundleInvalidError(f"{path.name} holds {size} bytes, more than {MAX_ARRAYS_BYTES}")
+        with np.load(path, allow_pickle=False) as arrays:
+            loaded = {name: arrays[name] for name in arrays.files}
+    except BundleInvalidError:
+        raise
+    except Exception as error:  # zipfile, zlib and numpy's header parser raise a dozen kinds
         raise BundleInvalidError(f"{path.name} is no archive of plain arrays: {error}") from error
+    for name, array in loaded.items():
+        if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu" or not np.isfinite(array).all():
+            raise BundleInvalidError(f"{path.name}: {name} holds something else than finite numbers")
+    return loaded
 
 
 def write_bundle(directory: Path, files: Mapping[str, FileContent], **manifest: Any) -> Bundle:
@@ -188,37 +200,43 @@ def write_bundle(directory: Path, files: Mapping[str, FileContent], **manifest: 
         If the place is taken, or the fields make no manifest.
     """
     try:
+        names = sorted(map(_plain_name, files))
         with appearing(directory) as partial:
-            for name, content in files.items():
-                _write_file(partial / name, content)
-            entries = tuple(_describe(partial, name) for name in sorted(files))
+            for name in names:
+                _write_file(partial / name, files[name])
+            entries = tuple(_describe(partial, name) for name in names)
             text = Manifest(**manifest, files=entries).model_dump_json(indent=2)
             (partial / MANIFEST).write_text(text + "\n", encoding="utf-8")
-    except FileExistsError as error:
-        raise BundleInvalidError(str(error), hint="Name a new directory, or remove that one.") from error
-    except ValidationError as error:
-        raise BundleInvalidError(f"these fields make no manifest: {error}") from error
+    except ValueError as error:  # pydantic's ValidationError is one
+        raise BundleInvalidError(f"these make no manifest: {error}") from error
     return Bundle.open(directory)
+
+
+def check_free(directory: Path) -> None:
+    """Raise `BundleInvalidError` if there is something at the place already."""
+    if directory.exists():
+        raise BundleInvalidError(
+            f"{directory} exists already", hint="Name a new directory, or remove that one."
+        )
 
 
 @contextmanager
 def appearing(directory: Path) -> Iterator[Path]:
-    """A new directory beside ``directory`` that becomes it by one rename when the block ends well, else
-    vanishes.
+    """A new directory that becomes ``directory`` by one rename when the block ends well, and else vanishes.
 
     Raises
     ------
-    FileExistsError
-        If ``directory`` exists already.
+    BundleInvalidError
+        If ``directory`` exists, at the beginning or at the end.
     """
-    if directory.exists():
-        raise FileExistsError(f"{directory} exists already")
+    check_free(directory)
     directory.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
     try:
         yield partial
+        check_free(directory)
         partial.chmod(0o755)  # mkdtemp's 0700 would hide a bundle from the user that serves it
-        partial.rename(directory)
+        partial.rename(directory)  # fails if somebody else was faster
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
@@ -245,8 +263,10 @@ def _describe(directory: Path, name: str) -> FileEntry:
 
 def _verify_file(directory: Path, entry: FileEntry) -> None:
     path = directory / entry.path
-    if not path.is_file() or not path.resolve().is_relative_to(directory.resolve()):
+    if not path.is_file():
         raise BundleCorruptError(f"{directory}: {entry.path} is missing")
+    if path.resolve().parent != directory.resolve():
+        raise BundleCorruptError(f"{directory}: {entry.path} is a link to somewhere else")
     actual = _describe(directory, entry.path)
     if actual.size != entry.size:
         raise BundleCorruptError(f"{path}: {actual.size} bytes, not {entry.size} as {MANIFEST} says")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Final
 
@@ -14,7 +15,13 @@ from platformdirs import user_cache_path
 
 from audio_classifier.assets import asset_path
 from audio_classifier.bundle import MANIFEST, MAX_MANIFEST_BYTES, Bundle, FileEntry, Manifest, appearing
-from audio_classifier.errors import BundleCorruptError, BundleError, BundleNotFoundError, RemoteNotFoundError
+from audio_classifier.errors import (
+    BundleCorruptError,
+    BundleError,
+    BundleNotFoundError,
+    RemoteNotFoundError,
+    TransferError,
+)
 from audio_classifier.transfer import CONNECTIONS, Progress, Remote, download, is_remote, open_remote
 
 COMPACT: Final = "compact"
@@ -78,8 +85,8 @@ def _open_remote_bundle(remote: Remote, cache: Path, progress: Progress | None) 
 def _read_manifest(remote: Remote) -> bytes:
     data = b""
     try:
-        with remote.open(MANIFEST) as chunks:
-            for chunk in chunks:
+        with remote.open(MANIFEST) as content:
+            for chunk in content.chunks:
                 data += chunk
                 if len(data) > MAX_MANIFEST_BYTES:
                     raise BundleCorruptError(
@@ -91,17 +98,22 @@ def _read_manifest(remote: Remote) -> bytes:
 
 
 def _fetch(remote: Remote, manifest: Manifest, directory: Path, progress: Progress | None) -> None:
+    failed = threading.Event()
+
+    def advance(name: str, count: int, size: int | None) -> None:
+        if failed.is_set():
+            raise TransferError(f"{name}: given up, because another file failed")
+        if progress is not None:
+            progress(name, count, size)
+
     def fetch(entry: FileEntry) -> None:
-        target = directory / entry.path
-        target.parent.mkdir(parents=True, exist_ok=True)
         digest = download(
             remote,
             entry.path,
-            target,
+            directory / entry.path,
             algorithm="sha256",
             max_bytes=entry.size,
-            progress=progress,
-            size=entry.size,
+            progress=advance,
         )
         if digest != entry.sha256:
             raise BundleCorruptError(
@@ -112,8 +124,8 @@ def _fetch(remote: Remote, manifest: Manifest, directory: Path, progress: Progre
     with ThreadPoolExecutor(CONNECTIONS) as pool:
         downloads = [pool.submit(fetch, entry) for entry in manifest.files]
         try:
-            for done in downloads:
-                done.result()
+            for finished in as_completed(downloads):
+                finished.result()
         except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
+            failed.set()  # the pool waits for the others, so they must stop
             raise

@@ -23,15 +23,7 @@ from audio_classifier.features import log_mel_patches
 from audio_classifier.labels import LabelSet
 from audio_classifier.params import CLIP_PATCHES, PATCH_S, TOP_K
 from audio_classifier.postprocess import Postprocessor, dequantize
-
-
-@dataclass(frozen=True, slots=True)
-class Prediction:
-    """One class, and how probable it is (0..1) that it is heard.  Several may be heard at once."""
-
-    label_id: str
-    label: str
-    probability: float
+from audio_classifier.selection import Prediction, Selection
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,12 +103,8 @@ class AudioClassifier:
             The bytes of a sound file, its path, or a binary file object that can seek.
         start_s
             Seconds into the clip, rounded down to a multiple of 0.96.
-        top_k
-            How many classes at most; None for all.
-        threshold
-            The least probability.
-        labels
-            Consider these classes only (names or ids, any case); chosen before the best ``top_k`` are.
+        top_k, threshold, labels
+            Which classes to give; see `Selection`.
 
         Returns
         -------
@@ -129,8 +117,8 @@ class AudioClassifier:
         InvalidParameterError, UnknownLabelError
             If an argument is out of its range, or no class has such a name.
         """
-        candidates = self._candidates(top_k, threshold, labels)
-        return self._rank(self.probabilities(source, start_s=start_s), candidates, top_k, threshold)
+        selection = Selection(self.labels, top_k=top_k, threshold=threshold, labels=labels)
+        return selection.rank(self.probabilities(source, start_s=start_s))
 
     def probabilities(self, source: AudioSource, *, start_s: float = 0.0) -> NDArray[np.float32]:
         """Probability of every class in the ten seconds from ``start_s`` on: ``(classes,)`` float32."""
@@ -160,14 +148,13 @@ class AudioClassifier:
             raise InvalidParameterError(
                 "window_s", f"{window_s:g} s is more than the model hears at once, 9.6 s"
             )
-        candidates = self._candidates(top_k, threshold, labels)
+        selection = Selection(self.labels, top_k=top_k, threshold=threshold, labels=labels)
 
         def stream() -> Iterator[TimelineWindow]:
             for start, codes in self._windows(source, window, hop):
-                predictions = self._rank(self._classify(codes), candidates, top_k, threshold)
-                yield TimelineWindow(
-                    round(start * PATCH_S, 2), round((start + len(codes)) * PATCH_S, 2), predictions
-                )
+                end = start + len(codes)
+                predictions = selection.rank(self._classify(codes))
+                yield TimelineWindow(round(start * PATCH_S, 2), round(end * PATCH_S, 2), predictions)
 
         return stream()
 
@@ -193,35 +180,6 @@ class AudioClassifier:
                     held, first = held[max(0, start - first) :], max(first, min(start, first + len(held)))
         if len(held) + first > start:
             yield start, held[start - first :][:window]
-
-    def _candidates(
-        self, top_k: int | None, threshold: float | None, labels: Iterable[str] | None
-    ) -> NDArray[np.intp] | None:
-        """Check the arguments; the indices of the wanted classes, None for all."""
-        if top_k is not None and top_k < 1:
-            raise InvalidParameterError(
-                "top_k", f"{top_k} classes cannot be given", hint="Ask for 1 or more."
-            )
-        if threshold is not None and not 0 <= threshold <= 1:
-            raise InvalidParameterError("threshold", f"{threshold} is no probability", hint="Give 0 to 1.")
-        if labels is None:
-            return None
-        return np.array(sorted({self.labels.find(text).index for text in labels}), np.intp)
-
-    def _rank(
-        self,
-        probabilities: NDArray[np.float32],
-        candidates: NDArray[np.intp] | None,
-        top_k: int | None,
-        threshold: float | None,
-    ) -> list[Prediction]:
-        indices = np.arange(len(probabilities)) if candidates is None else candidates
-        best = indices[np.argsort(-probabilities[indices], kind="stable")][:top_k]
-        return [
-            Prediction(self.labels[index].label_id, self.labels[index].name, float(probabilities[index]))
-            for index in best
-            if threshold is None or probabilities[index] >= threshold
-        ]
 
 
 def _whole_patches(parameter: str, seconds: float) -> int:

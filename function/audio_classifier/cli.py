@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, BinaryIO, Final
 
-from audio_classifier.errors import AudioClassifierError, AudioError
+from audio_classifier.errors import AudioClassifierError, AudioError, InvalidParameterError
 from audio_classifier.terminal import (
     complain,
     download_progress,
@@ -24,11 +25,22 @@ if TYPE_CHECKING:  # what needs numpy or LiteRT is imported by the command that 
     from audio_classifier.bundle import Bundle
     from audio_classifier.classifier import AudioClassifier
     from audio_classifier.report import Outcome
+    from audio_classifier.selection import Selection
+    from audio_classifier.settings import Settings
 
 EXIT_OK: Final = 0
 EXIT_SOME_FAILED: Final = 1
 EXIT_USAGE: Final = 2
 EXIT_INTERRUPTED: Final = 130
+
+# What the core calls its parameters, and what they are called here.
+OPTIONS: Final = {
+    "label": "--filter",
+    "start_s": "--start-time",
+    "threshold": "--threshold",
+    "top_k": "--top-k",
+    "uri": "--bundle",
+}
 
 # What a folder is searched for; a file that is named itself is tried whatever it is called.
 AUDIO_SUFFIXES: Final = (
@@ -40,8 +52,13 @@ AUDIO_SUFFIXES: Final = (
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; the exit status: 0, 1 if some file failed, 2 if nothing could be done."""
     args = build_parser().parse_args(argv)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # names of files, and bars, that its encoding does not have
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         return int(args.run(args))
+    except InvalidParameterError as error:
+        complain(f"{OPTIONS.get(error.parameter, error.parameter)}: {error.reason}", error.hint)
+        return EXIT_USAGE
     except AudioClassifierError as error:
         complain(str(error), error.hint)
         return EXIT_USAGE
@@ -50,6 +67,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `| head` has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_OK
+    except OSError as error:
+        complain(str(error))
+        return EXIT_USAGE
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -128,17 +148,24 @@ def build_parser() -> argparse.ArgumentParser:
 
 def _classify(args: argparse.Namespace) -> int:
     from audio_classifier.report import FORMATS
+    from audio_classifier.selection import Selection
 
+    if args.start_time < 0:
+        raise InvalidParameterError(
+            "start_s", f"{args.start_time:g} is before the beginning", hint="Give 0 or more."
+        )
     files = list(_expand(args.files))
-    single = len(files) == 1 and not Path(args.files[0]).is_dir()
+    single = len(files) == 1 and not os.path.isdir(args.files[0])
     classifier = _open_classifier(args.bundle)
+    selection = Selection(classifier.labels, top_k=args.top_k, threshold=args.threshold, labels=args.filter)
     failed = 0
 
     def outcomes() -> Iterator[Outcome]:
         nonlocal failed
-        with progress_over(files) as remaining:
-            for file in remaining:
-                outcome = _classify_file(classifier, file, args)
+        with progress_over(len(files)) as working:
+            for file in files:
+                with working():
+                    outcome = _classify_file(classifier, selection, file, args.start_time)
                 if outcome.error:
                     failed += 1
                     complain(f"{file}: {outcome.error}", outcome.hint)
@@ -148,24 +175,24 @@ def _classify(args: argparse.Namespace) -> int:
     return EXIT_SOME_FAILED if failed else EXIT_OK
 
 
-def _classify_file(classifier: AudioClassifier, file: str, args: argparse.Namespace) -> Outcome:
+def _classify_file(classifier: AudioClassifier, selection: Selection, file: str, start_s: float) -> Outcome:
     from audio_classifier.report import Outcome
 
-    if Path(file).is_dir():
-        return Outcome(file, error="there are no sound files in this folder")
     try:
-        predictions = classifier.predict(
-            sys.stdin.buffer.read() if file == "-" else file,
-            start_s=args.start_time,
-            top_k=args.top_k,
-            threshold=args.threshold,
-            labels=args.filter,
-        )
+        if os.path.isdir(file):
+            os.listdir(file)  # says so itself if it may not be read
+            return Outcome(file, error="there are no sound files in this folder")
+        source = _standard_input() if file == "-" else file
+        return Outcome(file, tuple(selection.rank(classifier.probabilities(source, start_s=start_s))))
     except AudioError as error:
         return Outcome(file, error=str(error), hint=error.hint)
     except OSError as error:
         return Outcome(file, error=error.strerror or str(error))
-    return Outcome(file, tuple(predictions))
+
+
+def _standard_input() -> BinaryIO | bytes:
+    """Standard input, read to its end if it is a pipe."""
+    return sys.stdin.buffer if sys.stdin.buffer.seekable() else sys.stdin.buffer.read()
 
 
 def _labels(args: argparse.Namespace) -> int:
@@ -181,9 +208,8 @@ def _labels(args: argparse.Namespace) -> int:
 
 
 def _bundle_show(args: argparse.Namespace) -> int:
-    bundle = _open_bundle(args.bundle)
-    print(f"digest       {bundle.digest}")
-    print(json.dumps(bundle.manifest.model_dump(mode="json"), indent=2, ensure_ascii=False))
+    bundle = _open_bundle(args.bundle, _settings())
+    print(json.dumps({"digest": bundle.digest, **bundle.manifest.model_dump(mode="json")}, indent=2))
     return EXIT_OK
 
 
@@ -214,31 +240,41 @@ def _bundle_import_max(args: argparse.Namespace) -> int:
 def _expand(names: Sequence[str]) -> Iterator[str]:
     """The files named, and the sound files below the folders named, each folder's in order."""
     for name in names:
-        folder = Path(name)
-        if name == "-" or not folder.is_dir():
+        if name == "-" or not os.path.isdir(name):
             yield name
-            continue
-        files = sorted(
-            str(path)
-            for path in folder.rglob("*")
-            if path.suffix.lower() in AUDIO_SUFFIXES and path.is_file() and not path.name.startswith(".")
-        )
-        yield from files or [name]  # an empty folder is reported like a file that cannot be read
+        else:
+            yield from _sound_files(name)
 
 
-def _open_bundle(place: str | None) -> Bundle:
+def _sound_files(folder: str) -> list[str]:
+    """Sound files at any depth; a folder that may not be read, or holds none at all, stands for itself."""
+    unreadable: list[str] = []
+    files = [
+        os.path.join(root, name)
+        for root, _, names in os.walk(folder, onerror=lambda error: unreadable.append(error.filename))
+        for name in names
+        if name.lower().endswith(AUDIO_SUFFIXES) and not name.startswith(".")
+    ]
+    return sorted(files + unreadable) or [folder]
+
+
+def _open_bundle(place: str | None, settings: Settings) -> Bundle:
     from audio_classifier.bundle_store import open_bundle
-    from audio_classifier.settings import Settings
 
-    settings = Settings.from_environment()
     with download_progress() as progress:
         return open_bundle(place or settings.bundle, cache_dir=settings.cache_dir, progress=progress)
 
 
 def _open_classifier(place: str | None) -> AudioClassifier:
     from audio_classifier.classifier import AudioClassifier
+
+    settings = _settings()
+    bundle = _open_bundle(place, settings)
+    with native_stderr_hidden():
+        return AudioClassifier(bundle, threads=settings.threads)
+
+
+def _settings() -> Settings:
     from audio_classifier.settings import Settings
 
-    bundle = _open_bundle(place)
-    with native_stderr_hidden():
-        return AudioClassifier(bundle, threads=Settings.from_environment().threads)
+    return Settings.from_environment()

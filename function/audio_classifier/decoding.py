@@ -5,6 +5,7 @@ Nothing here trusts a header: what is decoded at once is bounded, and where the 
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from audio_classifier.errors import (
     EmptyAudioError,
     InvalidParameterError,
     InvalidSamplesError,
+    StartBeyondEndError,
     UnreadableAudioError,
     UnsupportedAudioError,
 )
@@ -29,30 +31,33 @@ AudioSource: TypeAlias = bytes | bytearray | memoryview | str | os.PathLike[str]
 T = TypeVar("T")
 
 MAX_ABS_SAMPLE: Final = 2.0**31  # 32-bit integers left unscaled in a float file are loud, but make sense
-BLOCK_SAMPLES: Final = (
-    1 << 18
-)  # decoded at once, all channels together: bounds the memory of a 1,024-channel file
+MAX_KNOWN_FRAMES: Final = 1 << 62  # libsndfile says 2^63 - 1 where a header does not tell
+# Decoded at once, all channels together: bounds the memory that a file of 1,024 channels takes.
+BLOCK_SAMPLES: Final = 1 << 18
 
 
 @dataclass(frozen=True, slots=True)
 class AudioInfo:
-    """What a file's header says of itself.  Headers err: ``frames`` bounds nothing that is read."""
+    """What a file's header says of itself.  Headers err: nothing that is read relies on ``frames``.
+
+    ``frames`` is None where the header does not tell, as in a FLAC file that was written to a pipe.
+    """
 
     format: str
     subtype: str
     sample_rate_hz: int
     channels: int
-    frames: int
+    frames: int | None
 
     @property
-    def duration_s(self) -> float:
-        """Length in seconds, by the header."""
-        return self.frames / self.sample_rate_hz
+    def duration_s(self) -> float | None:
+        """Length in seconds."""
+        return None if self.frames is None else self.frames / self.sample_rate_hz
 
     @property
-    def samples(self) -> int:
-        """Length in samples at 16 kHz, by the header (rounded down, as resampy does)."""
-        return self.frames * SAMPLE_RATE_HZ // self.sample_rate_hz
+    def samples(self) -> int | None:
+        """Length in samples at 16 kHz (rounded down, as resampy does)."""
+        return None if self.frames is None else self.frames * SAMPLE_RATE_HZ // self.sample_rate_hz
 
 
 class MonoDecoder:
@@ -98,6 +103,8 @@ class MonoDecoder:
 
         Raises
         ------
+        StartBeyondEndError
+            If ``start`` cannot be reached.
         DamagedAudioError, InvalidSamplesError
             If the data cannot be decoded there, or hold no numbers that a sound could have.
         """
@@ -106,7 +113,7 @@ class MonoDecoder:
         if kept_from <= start <= self._position:
             blocks.append(self._kept[start - kept_from :])
         else:
-            self._position = self._decode(start, lambda: self._file.seek(start))
+            self._seek(start)
         self._kept = self._kept[:0]  # should decoding fail below, what is kept still ends at the position
         block_frames = max(1, BLOCK_SAMPLES // self.info.channels)
         while self._position < stop:
@@ -115,7 +122,8 @@ class MonoDecoder:
             if len(block) == 0:
                 break
             self._position += len(block)
-            blocks.append(block @ self._mix)
+            with np.errstate(invalid="ignore", over="ignore"):  # infinities are found below
+                blocks.append(block @ self._mix)
         mono = np.concatenate(blocks) if blocks else self._kept
         self._check(mono, start)
         self._kept = mono
@@ -128,6 +136,15 @@ class MonoDecoder:
             if self._source.seek(0, os.SEEK_END) == 0:
                 raise EmptyAudioError("the file is empty") from error
             raise UnreadableAudioError(f"not a readable sound file: {_reason(error)}") from error
+
+    def _seek(self, frame: int) -> None:
+        try:
+            self._position = self._source.guard(lambda: self._file.seek(frame))
+        except soundfile.LibsndfileError as error:
+            raise StartBeyondEndError(
+                f"there is no sound at {self._time(frame)}, although the header promises or allows it",
+                hint="Give an earlier start; if there should be sound, the file is damaged.",
+            ) from error
 
     def _decode(self, frame: int, call: Callable[[], T]) -> T:
         try:
@@ -169,17 +186,22 @@ class _GuardedFile:
     def __init__(self, source: AudioSource) -> None:
         self._owned = True
         self._error: BaseException | None = None
-        if isinstance(source, bytes | bytearray | memoryview):
-            self._file: BinaryIO = io.BytesIO(source)
-        elif isinstance(source, str | os.PathLike):
-            self._file = open(source, "rb")  # noqa: SIM115, PTH123  # closed by `close`
-        elif not source.seekable():
+        try:
+            if isinstance(source, bytes | bytearray | memoryview):
+                self._file: BinaryIO = io.BytesIO(source)
+            elif isinstance(source, str | os.PathLike):
+                self._file = _open_to_seek(source)
+            else:
+                self._file, self._owned = source, False
+                if not source.seekable() or isinstance(source, io.TextIOBase):
+                    raise ValueError("it must be binary, and able to seek")
+                source.seek(0)
+        except (AttributeError, BufferError, TypeError, ValueError) as error:
             raise InvalidParameterError(
-                "source", "the file object cannot seek", hint="Read it into bytes first."
-            )
-        else:
-            self._file, self._owned = source, False
-            source.seek(0)
+                "source",
+                f"not a usable file: {error}",
+                hint="Give bytes, a path, or a binary file that can seek.",
+            ) from error
 
     def close(self) -> None:
         if self._owned:
@@ -198,10 +220,20 @@ class _GuardedFile:
         return self._keep(lambda: self._fill(memoryview(buffer).cast("B")))
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        return self._keep(lambda: self._file.seek(offset, whence))
+        return self._keep(lambda: self._seek(offset, whence))
 
     def tell(self) -> int:
         return self._keep(self._file.tell)
+
+    def _seek(self, offset: int, whence: int) -> int:
+        try:
+            return self._file.seek(offset, whence)
+        except (ValueError, OSError) as error:
+            if isinstance(error, OSError) and error.errno != errno.EINVAL:
+                raise
+            return (
+                self._file.tell()
+            )  # a damaged header leads to before the beginning: libsndfile sees that we stayed
 
     def _fill(self, view: memoryview) -> int:
         """Read until the buffer is full: to libsndfile a short read is the end."""
@@ -222,15 +254,27 @@ class _GuardedFile:
             return 0
 
 
+def _open_to_seek(path: str | os.PathLike[str]) -> BinaryIO:
+    """Open a file, or read a pipe to its end, for a pipe cannot seek."""
+    file = open(path, "rb")  # noqa: SIM115  # closed by `_GuardedFile.close`
+    if file.seekable():
+        return file
+    with file:
+        return io.BytesIO(file.read())
+
+
 def _checked_info(file: soundfile.SoundFile) -> AudioInfo:
-    info = AudioInfo(file.format, file.subtype, file.samplerate, file.channels, file.frames)
+    frames = None if file.frames > MAX_KNOWN_FRAMES else file.frames
+    info = AudioInfo(file.format, file.subtype, file.samplerate, file.channels, frames)
     if not MIN_SOURCE_RATE_HZ <= info.sample_rate_hz <= MAX_SOURCE_RATE_HZ:
         raise UnsupportedAudioError(
             f"a sample rate of {info.sample_rate_hz} Hz is not accepted",
             hint=f"Resample to between {MIN_SOURCE_RATE_HZ} and {MAX_SOURCE_RATE_HZ} Hz.",
         )
-    if info.samples <= 0:
-        raise EmptyAudioError(f"the {info.format} file has a header, but no sound in it")
+    if info.samples is not None and info.samples <= 0:
+        raise EmptyAudioError(
+            f"the {info.format} file has a header, but no sound in it ({info.frames} samples)"
+        )
     return info
 
 

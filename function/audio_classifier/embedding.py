@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 
-from audio_classifier.errors import BundleInvalidError
+from audio_classifier.errors import BundleInvalidError, InvalidParameterError
 from audio_classifier.params import CLIP_PATCHES, EMBEDDING_SIZE, MEL_BANDS, PATCH_FRAMES
+
+SIGNATURE: Final = [f"float32 (-1, {PATCH_FRAMES}, {MEL_BANDS})", f"float32 (-1, {EMBEDDING_SIZE})"]
 
 
 class Embedder:
@@ -24,28 +27,35 @@ class Embedder:
     model
         The ``.tflite`` file; it is mapped into memory, not copied.
     threads
-        How many CPUs one invocation uses.
+        How many CPUs one invocation uses, at least 1.
 
     Raises
     ------
     BundleInvalidError
         If the file is no model of that shape.
+    InvalidParameterError
+        If ``threads`` is less than 1.
     """
 
     def __init__(self, model: Path, *, threads: int) -> None:
+        if threads < 1:
+            raise InvalidParameterError("threads", f"{threads} CPUs cannot do anything")
+        self._lock = threading.Lock()
         try:
             self._interpreter = Interpreter(model_path=str(model), num_threads=threads)
+            tensors = (*self._interpreter.get_input_details(), *self._interpreter.get_output_details())
+            signature = [
+                f"{np.dtype(tensor['dtype'])} {tuple(map(int, tensor['shape_signature']))}"
+                for tensor in tensors
+            ]
+            if signature != SIGNATURE:
+                raise BundleInvalidError(f"{model.name} has tensors {signature}, where {SIGNATURE} belong")
+            self._input, self._output = (int(tensor["index"]) for tensor in tensors)
+            self._allocate(
+                CLIP_PATCHES
+            )  # packs the weights: here, so that the first sound need not wait for it
         except (ValueError, RuntimeError) as error:
             raise BundleInvalidError(f"{model.name} is no LiteRT model: {error}") from error
-        inputs, outputs = self._interpreter.get_input_details(), self._interpreter.get_output_details()
-        shapes = [tuple(int(size) for size in tensor["shape_signature"]) for tensor in (*inputs, *outputs)]
-        if shapes != [(-1, PATCH_FRAMES, MEL_BANDS), (-1, EMBEDDING_SIZE)]:
-            raise BundleInvalidError(
-                f"{model.name} has tensors of shapes {shapes}, not (n, 96, 64) and (n, 128)"
-            )
-        self._input, self._output = int(inputs[0]["index"]), int(outputs[0]["index"])
-        self._lock = threading.Lock()
-        self._allocate(CLIP_PATCHES)  # packs the weights: here, so that the first sound need not wait for it
 
     def embed(self, patches: NDArray[np.float32]) -> NDArray[np.float32]:
         """Embed ``(n >= 1, 96, 64)`` float32 patches in one invocation, as ``(n, 128)`` float32."""
@@ -57,6 +67,7 @@ class Embedder:
             return np.asarray(self._interpreter.get_tensor(self._output))
 
     def _allocate(self, patches: int) -> None:
+        self._patches = 0  # should one of these fail
         self._interpreter.resize_tensor_input(self._input, (patches, PATCH_FRAMES, MEL_BANDS))
         self._interpreter.allocate_tensors()
         self._patches = patches

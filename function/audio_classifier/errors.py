@@ -17,7 +17,8 @@
     │   ├── BundleInvalidError          a manifest or a model file that makes no sense
     │   └── BundleCorruptError          a file is not what the manifest says
     ├── TransferError                   a remote file could not be fetched; worth another try
-    │   └── RemoteNotFoundError         there is no such file, or none that may be read
+    │   ├── RemoteNotFoundError         there is no such file, or none that may be read
+    │   └── RemoteTooLongError          it is longer than it may be
     ├── ConversionError                 published artifacts cannot become a bundle
     │   ├── ArtifactNotFoundError       no source has the file
     │   ├── ArtifactUnverifiedError     a file's SHA-512 is not the published one
@@ -30,7 +31,7 @@ way out, for people; may be empty).
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class AudioClassifierError(Exception):
@@ -51,6 +52,10 @@ class AudioClassifierError(Exception):
     def __init__(self, message: str, *, hint: str | None = None) -> None:
         super().__init__(message)
         self.hint = self.default_hint if hint is None else hint
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle without calling the constructor, whose parameters differ from class to class."""
+        return _restore, (type(self), self.args, self.__dict__)
 
 
 class AudioError(AudioClassifierError):
@@ -101,7 +106,7 @@ class StartBeyondEndError(AudioError):
 
 
 class InvalidParameterError(AudioClassifierError):
-    """An argument is out of its range; ``parameter`` names it."""
+    """An argument is out of its range: ``parameter`` names it, ``reason`` says how."""
 
     status = 422
     code = "invalid_parameter"
@@ -109,6 +114,7 @@ class InvalidParameterError(AudioClassifierError):
     def __init__(self, parameter: str, message: str, *, hint: str | None = None) -> None:
         super().__init__(f"{parameter}: {message}", hint=hint)
         self.parameter = parameter
+        self.reason = message
 
 
 class UnknownLabelError(InvalidParameterError):
@@ -158,6 +164,14 @@ class RemoteNotFoundError(TransferError):
     default_hint = "Check the address, and that reading it is allowed."
 
 
+class RemoteTooLongError(TransferError):
+    """It is longer than it may be."""
+
+    status = 500
+    code = "remote_too_long"
+    default_hint = "It is another file than was expected, or is being replaced just now."
+
+
 class ConversionError(AudioClassifierError):
     """Published artifacts cannot become a bundle."""
 
@@ -194,3 +208,11 @@ class MissingExtraError(AudioClassifierError):
             hint=f"Run: pip install 'serverless-audio-classifier[{extra}]'",
         )
         self.extra = extra
+
+
+def _restore(
+    cls: type[AudioClassifierError], args: tuple[Any, ...], state: dict[str, Any]
+) -> AudioClassifierError:
+    error = cls.__new__(cls, *args)
+    error.__dict__.update(state)
+    return error

@@ -58,14 +58,14 @@ class LabelSet:
         BundleInvalidError
             If the file is no such table.
         """
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = csv.reader(file)
-            if tuple(next(rows, ())) != HEADER:
-                raise BundleInvalidError(f"{path.name}: the header is not {','.join(HEADER)}")
-            try:
+        try:
+            with path.open(encoding="utf-8", newline="") as file:
+                rows = csv.reader(file)
+                if tuple(next(rows, ())) != HEADER:
+                    raise BundleInvalidError(f"{path.name}: the header is not {','.join(HEADER)}")
                 return cls([Label(int(index), label_id, name) for index, label_id, name in rows])
-            except (ValueError, csv.Error) as error:
-                raise BundleInvalidError(f"{path.name}: {error}") from error
+        except (ValueError, csv.Error) as error:  # UnicodeDecodeError is a ValueError
+            raise BundleInvalidError(f"{path.name}: {error}") from error
 
     def __getitem__(self, index: int) -> Label:
         return self._labels[index]

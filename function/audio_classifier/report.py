@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, Final, TextIO
 
-from audio_classifier.classifier import Prediction
+from audio_classifier.selection import Prediction
 
 BAR_CELLS: Final = 24
 EIGHTHS: Final = " ▏▎▍▌▋▊▉"
@@ -50,14 +50,14 @@ def write_table(outcomes: Iterable[Outcome], out: TextIO, *, single: bool) -> No
 def write_json(outcomes: Iterable[Outcome], out: TextIO, *, single: bool) -> None:
     """The original's response for one file; a list of them, each with its ``file``, for several."""
     responses = [outcome.response() if single else _named_response(outcome) for outcome in outcomes]
-    json.dump(responses[0] if single else responses, out, indent=2, ensure_ascii=False)
+    json.dump(responses[0] if single else responses, out, indent=2)
     print(file=out)
 
 
 def write_jsonl(outcomes: Iterable[Outcome], out: TextIO, *, single: bool) -> None:  # noqa: ARG001  # one shape
     """One response a line, with its ``file``, as soon as it is there."""
     for outcome in outcomes:
-        print(json.dumps(_named_response(outcome), ensure_ascii=False), file=out, flush=True)
+        print(json.dumps(_named_response(outcome)), file=out, flush=True)
 
 
 def write_csv(outcomes: Iterable[Outcome], out: TextIO, *, single: bool) -> None:  # noqa: ARG001  # one shape

@@ -13,6 +13,7 @@ from audio_classifier.cpus import available_cpus
 from audio_classifier.errors import InvalidParameterError
 
 PREFIX: Final = "AUDIO_CLASSIFIER_"
+MAX_THREADS: Final = 256  # LiteRT crashes when the system has no more to give
 LAMBDA_MB_PER_CPU: Final = 1769  # AWS Lambda developer guide, "Configure function memory"
 
 
@@ -50,11 +51,16 @@ class Settings:
         return cls(
             bundle=environ.get(PREFIX + "BUNDLE") or COMPACT,
             cache_dir=Path(cache_dir) if cache_dir else None,
-            threads=_positive(environ, PREFIX + "THREADS") or _default_threads(environ),
+            threads=_threads(environ),
         )
 
 
-def _default_threads(environ: Mapping[str, str]) -> int:
+def _threads(environ: Mapping[str, str]) -> int:
+    threads = _positive(environ, PREFIX + "THREADS")
+    if threads is not None:
+        if threads > MAX_THREADS:
+            raise InvalidParameterError(PREFIX + "THREADS", f"{threads} is more than {MAX_THREADS}")
+        return threads
     memory_mb = _positive(environ, "AWS_LAMBDA_FUNCTION_MEMORY_SIZE")
     return available_cpus() if memory_mb is None else max(1, round(memory_mb / LAMBDA_MB_PER_CPU))
 

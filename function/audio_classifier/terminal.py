@@ -7,8 +7,8 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # rich is imported when there is something to show
@@ -31,7 +31,7 @@ def native_stderr_hidden() -> Iterator[None]:
         yield
         return
     stderr, null = sys.stderr, os.open(os.devnull, os.O_WRONLY)
-    with os.fdopen(os.dup(descriptor), "w", buffering=1) as terminal:
+    with os.fdopen(os.dup(descriptor), "w", buffering=1, errors="backslashreplace") as terminal:
         os.dup2(null, descriptor)
         sys.stderr = terminal
         try:
@@ -57,15 +57,26 @@ def log_shown() -> Iterator[None]:
 
 
 @contextmanager
-def progress_over(files: list[str]) -> Iterator[Iterator[str]]:
-    """Iterate over files, with a progress bar if there are several and somebody watches."""
-    if len(files) < 2 or not sys.stderr.isatty():
-        yield iter(files)
+def progress_over(count: int) -> Iterator[Callable[[], AbstractContextManager[None]]]:
+    """Give a context for the work on each of ``count`` files, in which a bar is shown if somebody watches.
+
+    Between two of them there is no bar, so that answers may be printed.
+    """
+    if count < 2 or not sys.stderr.isatty():
+        yield nullcontext
         return
     from rich.progress import Progress
 
-    with Progress(console=_stderr_console(), transient=True, redirect_stdout=sys.stdout.isatty()) as progress:
-        yield iter(progress.track(files, description="classifying"))
+    bar = Progress(console=_stderr_console(), transient=True, redirect_stdout=False, redirect_stderr=False)
+    task = bar.add_task("classifying", total=count)
+
+    @contextmanager
+    def working() -> Iterator[None]:
+        with bar:
+            yield
+        bar.advance(task)
+
+    yield working
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 from urllib.parse import quote, urljoin, urlsplit
@@ -15,6 +16,7 @@ from audio_classifier.errors import (
     InvalidParameterError,
     MissingExtraError,
     RemoteNotFoundError,
+    RemoteTooLongError,
     TransferError,
 )
 
@@ -32,13 +34,21 @@ RETRIES: Final = 3
 MAX_REDIRECTS: Final = 5
 
 
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What a remote file holds: its pieces, and how many bytes they make, if the server says so."""
+
+    chunks: Iterator[bytes]
+    size: int | None
+
+
 class Remote(Protocol):
     """A place that holds files under relative paths."""
 
     uri: str
 
-    def open(self, path: str) -> AbstractContextManager[Iterator[bytes]]:
-        """The content of one file, piece by piece; ``""`` is the address itself.
+    def open(self, path: str) -> AbstractContextManager[Content]:
+        """The content of one file; the path ``""`` is the address itself.
 
         Raises
         ------
@@ -60,7 +70,10 @@ def open_remote(uri: str) -> Remote:
     InvalidParameterError
         If the address is of another kind.
     """
-    parts = urlsplit(uri)
+    try:
+        parts = urlsplit(uri)
+    except ValueError:  # brackets that hold no address
+        parts = urlsplit("")
     if parts.scheme == "https" and parts.hostname:
         return HttpsRemote(uri)
     if parts.scheme == "s3" and parts.netloc:
@@ -78,25 +91,24 @@ def download(
     algorithm: str,
     max_bytes: int,
     progress: Progress | None = None,
-    size: int | None = None,
 ) -> str:
     """Copy a remote file to ``target`` and return its hash, worked out on the way.
 
     Raises
     ------
     TransferError
-        If it cannot be read, or is longer than ``max_bytes``.
+        If it cannot be read; `RemoteTooLongError` if it is longer than ``max_bytes``.
     """
     digest, count = hashlib.new(algorithm), 0
-    with target.open("wb") as file, remote.open(path) as chunks:
-        for chunk in chunks:
+    with target.open("wb") as file, remote.open(path) as content:
+        for chunk in content.chunks:
             count += len(chunk)
             if count > max_bytes:
-                raise TransferError(f"{remote.uri}: {path} is longer than {max_bytes} bytes", hint="")
+                raise RemoteTooLongError(f"{target.name} from {remote.uri} is longer than {max_bytes} bytes")
             digest.update(chunk)
             file.write(chunk)
             if progress is not None:
-                progress(target.name, len(chunk), size)
+                progress(target.name, len(chunk), content.size)
     return digest.hexdigest()
 
 
@@ -111,13 +123,18 @@ class HttpsRemote:
         settings: dict[str, Any] = {
             "maxsize": CONNECTIONS,
             "timeout": urllib3.Timeout(connect=CONNECT_TIMEOUT_S, read=READ_TIMEOUT_S),
-            "retries": urllib3.Retry(RETRIES, backoff_factor=0.3, status_forcelist=(429, 500, 502, 503, 504)),
+            "retries": urllib3.Retry(
+                RETRIES,
+                backoff_factor=0.3,
+                status_forcelist=(429, 500, 502, 503, 504),
+                respect_retry_after_header=False,  # a server must not hold up a cold start at its will
+            ),
         }
         proxy = None if proxy_bypass(host) else getproxies().get("https")
         self._pool = urllib3.ProxyManager(proxy, **settings) if proxy else urllib3.PoolManager(**settings)
 
     @contextmanager
-    def open(self, path: str) -> Iterator[Iterator[bytes]]:
+    def open(self, path: str) -> Iterator[Content]:
         import urllib3
 
         url = _join(self.uri, quote(path))
@@ -127,7 +144,7 @@ class HttpsRemote:
                     raise RemoteNotFoundError(f"{url}: HTTP status {response.status}")
                 if response.status != 200:
                     raise TransferError(f"{url}: HTTP status {response.status}")
-                yield response.stream(CHUNK_BYTES)
+                yield Content(response.stream(CHUNK_BYTES), response.length_remaining)
         except urllib3.exceptions.HTTPError as error:
             reason = getattr(error, "reason", None) or error  # what was at fault at the last try
             raise TransferError(f"{url}: {re.sub(r'^HTTPS?Connection.*?[)]: ', '', str(reason))}") from error
@@ -143,7 +160,10 @@ class HttpsRemote:
             if not location:
                 return response
             response.close()
-            target = urljoin(target, location)
+            try:
+                target = urljoin(target, location)
+            except ValueError as error:
+                raise TransferError(f"{url} redirects to {location!r}, which is no address") from error
             if urlsplit(target).scheme != "https":
                 raise TransferError(f"{url} redirects to {target}, which is not encrypted")
         raise TransferError(f"{url} redirects more than {MAX_REDIRECTS} times")
@@ -156,30 +176,36 @@ class S3Remote:
         try:
             import boto3
             from botocore.config import Config
+            from botocore.exceptions import BotoCoreError
         except ImportError as error:
             raise MissingExtraError(f"reading {uri}", "aws") from error
 
         self.uri = uri
         parts = urlsplit(uri)
         self._bucket, self._prefix = parts.netloc, parts.path.lstrip("/")
-        self._client = boto3.client(
-            "s3",
-            config=Config(
-                retries={"mode": "standard", "max_attempts": RETRIES + 1},
-                connect_timeout=CONNECT_TIMEOUT_S,
-                read_timeout=READ_TIMEOUT_S,
-            ),
+        config = Config(
+            retries={"mode": "standard", "max_attempts": RETRIES + 1},
+            connect_timeout=CONNECT_TIMEOUT_S,
+            read_timeout=READ_TIMEOUT_S,
         )
+        try:
+            self._client = boto3.client("s3", config=config)
+        except (BotoCoreError, ValueError) as error:
+            raise TransferError(
+                f"{uri}: {error}",
+                hint="Check the AWS_ variables of the environment and the AWS configuration.",
+            ) from error
 
     @contextmanager
-    def open(self, path: str) -> Iterator[Iterator[bytes]]:
+    def open(self, path: str) -> Iterator[Content]:
         from botocore.exceptions import BotoCoreError, ClientError
 
         key = _join(self._prefix, path)
         name = f"s3://{self._bucket}/{key}"
         try:
-            with closing(self._client.get_object(Bucket=self._bucket, Key=key)["Body"]) as body:
-                yield body.iter_chunks(CHUNK_BYTES)
+            answer = self._client.get_object(Bucket=self._bucket, Key=key)
+            with closing(answer["Body"]) as body:
+                yield Content(body.iter_chunks(CHUNK_BYTES), answer["ContentLength"])
         except ClientError as error:
             status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
             kind = RemoteNotFoundError if status in (401, 403, 404) else TransferError

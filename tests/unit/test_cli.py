@@ -97,17 +97,18 @@ def test_a_start_beyond_the_end_is_that_files_error(assets: Path, capsys: pytest
     ("arguments", "complaint"),
     [
         (["--filter", "Thundr"], "Did you mean 'Thunder'"),
-        (["--top-k", "0"], "top_k"),
-        (["--threshold", "2"], "threshold"),
-        (["--start-time", "-1"], "start_s"),
+        (["--top-k", "0"], "--top-k: 0 classes"),
+        (["--threshold", "2"], "--threshold: 2.0 is no"),
+        (["--start-time", "-1"], "--start-time: -1 is before"),
         (["--bundle", "nowhere"], "no model bundle"),
-        (["--bundle", "gopher://hole"], "not an address"),
+        (["--bundle", "gopher://hole"], "--bundle: 'gopher://hole' is not an address"),
+        (["--bundle", "x" * 300], "File name too long"),
     ],
 )
 def test_what_cannot_be_done_at_all_says_why(
     assets: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], complaint: str
 ) -> None:
-    assert run("classify", assets / "rain.wav", *arguments) == 2
+    assert run("classify", assets / "rain.wav", "--format", "csv", *arguments) == 2
     out, err = capsys.readouterr()
     assert complaint in err
     assert out == ""

@@ -18,7 +18,17 @@ HEAVY = {
 # From the innermost outwards; a module may import of its own row and of those before.
 LAYERS = (
     {"params", "errors", "labels", "assets", "cpus"},
-    {"decoding", "audio", "features", "embedding", "postprocess", "attention", "bundle", "transfer"},
+    {
+        "decoding",
+        "audio",
+        "features",
+        "embedding",
+        "postprocess",
+        "attention",
+        "selection",
+        "bundle",
+        "transfer",
+    },
     {"bundle_store"},
     {"classifier"},
     {"settings"},

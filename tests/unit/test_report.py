@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from audio_classifier.classifier import Prediction
 from audio_classifier.report import FORMATS, Outcome, bar
+from audio_classifier.selection import Prediction
 
 RAIN = Prediction("/m/06mb1", "Rain", 0.75)
 CAP = Prediction("/m/07qjznl", 'Tick-tock, "clock"', 0.015625)

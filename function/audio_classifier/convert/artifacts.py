@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import lzma
 import shutil
 import tarfile
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO, Final
+from typing import Final
 from urllib.parse import urlsplit
 
 from audio_classifier.bundle import hash_file
@@ -46,6 +48,7 @@ KNOWN_SOURCES: Final = (
 
 TAR_SUFFIXES: Final = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 MAX_ARTIFACT_BYTES: Final = 1 << 30
+ARCHIVE_ERRORS: Final = (tarfile.TarError, lzma.LZMAError, zlib.error)  # gzip's and bz2's are OSErrors
 
 _log = logging.getLogger(__name__)
 
@@ -102,32 +105,36 @@ def collect(
         If no source has a file; it says why for each source.
     """
     found: dict[str, Artifact] = {}
-    unverified: list[str] = []
+    unverified: dict[str, list[str]] = {name: [] for name in published}
     failures: list[str] = []
     for number, source in enumerate(sources):
-        wanted = [name for name in published if name not in found]
-        if not wanted:
+        missing = [name for name in published if name not in found]
+        if not missing:
             break
+        _log.info("looking for %s in %s", ", ".join(missing), source)
         folder = workspace / str(number)
         folder.mkdir()
-        _log.info("looking for %s in %s", ", ".join(wanted), source)
+        offered = False
         try:
-            for name, path in _offers(source, wanted, folder, progress):
+            for name, path in _offers(source, missing, folder, progress):
+                offered = True
                 sha512 = hash_file(path, "sha512")
                 verified = sha512 == published[name]
-                if verified or allow_unverified:
+                if name not in found and (verified or allow_unverified):
                     found[name] = Artifact(path, source, sha512, verified)
-                else:
+                elif not verified:
                     sums = f"{sha512[:16]}..., not {published[name][:16]}..."
-                    unverified.append(f"{name} from {source} has SHA-512 {sums}")
-        except (TransferError, ArtifactNotFoundError, OSError, tarfile.TarError, EOFError) as error:
+                    unverified[name].append(f"{name} from {source} has SHA-512 {sums}")
+            if not offered:
+                failures.append(f"{source}: holds none of them")
+        except (TransferError, ArtifactNotFoundError, OSError, EOFError, *ARCHIVE_ERRORS) as error:
             reason = " ".join(str(error).split())
             failures.append(reason if source in reason else f"{source}: {reason}")
     missing = [name for name in published if name not in found]
     if not missing:
         return found
-    if unverified:
-        raise ArtifactUnverifiedError("\n  ".join(["not as published:", *unverified]))
+    if mismatches := [line for name in missing for line in unverified[name]]:
+        raise ArtifactUnverifiedError("\n  ".join(["not as published:", *mismatches]))
     raise ArtifactNotFoundError(
         "\n  ".join([f"no source has {', '.join(missing)}", *failures]),
         hint="Get the files elsewhere and name their folder with --from.",
@@ -153,10 +160,10 @@ def _offers(
     path = Path(source)
     if path.is_dir():
         for name in wanted:
-            for match in sorted(path.rglob(name))[:1]:
-                yield name, match
-    elif path.name in wanted:
-        yield path.name, path
+            yield from ((name, match) for match in sorted(path.rglob(name)) if match.is_file())
+    elif path.name in PUBLISHED_SHA512:
+        if path.name in wanted:
+            yield path.name, path
     elif path.is_file():
         yield from _unpack(path, wanted, folder)
     else:
@@ -182,23 +189,15 @@ def _download_each(
 
 def _unpack(archive: Path, wanted: list[str], folder: Path) -> Iterator[tuple[str, Path]]:
     """Copy the wanted files out of a tar file, by their last name: the paths in it are never used."""
-    left = set(wanted)
     with tarfile.open(archive) as tar:
-        for member in tar:
+        for number, member in enumerate(tar):
             name = PurePosixPath(member.name).name
-            if name not in left or not member.isfile():
+            content = tar.extractfile(member) if name in wanted and member.isfile() else None
+            if content is None:
                 continue
             if member.size > MAX_ARTIFACT_BYTES:
                 raise tarfile.TarError(f"{name} claims {member.size} bytes")
-            content = tar.extractfile(member)
-            if content is not None:
-                _copy(content, folder / name)
-                yield name, folder / name
-            left.discard(name)
-            if not left:
-                return
-
-
-def _copy(content: IO[bytes], target: Path) -> None:
-    with content, target.open("wb") as file:
-        shutil.copyfileobj(content, file)
+            target = folder / f"{number}-{name}"
+            with content, target.open("wb") as file:
+                shutil.copyfileobj(content, file)
+            yield name, target

@@ -18,13 +18,14 @@ from audio_classifier.bundle import (
     Bundle,
     FileContent,
     Source,
+    check_free,
     write_bundle,
 )
 from audio_classifier.convert.artifacts import CHECKPOINT, CLASSIFIER, KNOWN_SOURCES, PCA, Artifact, collect
 from audio_classifier.convert.keras_classifier import read_classifier
 from audio_classifier.convert.litert_export import Precision, export_embedding
 from audio_classifier.convert.max_artifacts import read_checkpoint, read_pca
-from audio_classifier.errors import ArtifactFormatError, BundleInvalidError, MissingExtraError
+from audio_classifier.errors import ArtifactFormatError, MissingExtraError
 from audio_classifier.params import CLASSES
 from audio_classifier.transfer import Progress
 
@@ -64,10 +65,8 @@ def import_max(
     """
     if any(find_spec(module) is None for module in ("tensorflow", "h5py")):
         raise MissingExtraError("importing the published weights", "convert")
-    if out_dir.exists():
-        raise BundleInvalidError(
-            f"{out_dir} exists already", hint="Name a new directory, or remove that one."
-        )
+    check_free(out_dir)
+    out_dir.parent.mkdir(parents=True, exist_ok=True)  # should it fail, then before the work
     with tempfile.TemporaryDirectory(prefix="import-max-") as workspace:
         artifacts = collect(
             sources or KNOWN_SOURCES, Path(workspace), allow_unverified=allow_unverified, progress=progress

@@ -50,12 +50,13 @@ def read_classifier(path: Path) -> AttentionHead:
         with h5py.File(path) as file:
             config = file.attrs.get("model_config")
             weights = _read_weights(file.get("model_weights", file))
-    except (OSError, KeyError) as error:
-        raise ArtifactFormatError(f"{path.name} is no Keras HDF5 file: {error}") from error
-    try:
         return head_from_weights(weights) if config is None else _Graph(config, weights).head()
+    except ArtifactFormatError:
+        raise
     except BundleInvalidError as error:
         raise ArtifactFormatError(f"{path.name}: {error}") from error
+    except Exception as error:  # h5py, and JSON of other shapes than expected, raise a dozen kinds
+        raise ArtifactFormatError(f"{path.name} is no Keras HDF5 file: {error!r}") from error
 
 
 def head_from_weights(weights: Mapping[str, Arrays]) -> AttentionHead:
@@ -232,8 +233,11 @@ def _parse_layer(layer: dict[str, Any]) -> _Layer:
 def _read_weights(group: Any) -> dict[str, Arrays]:
     """Arrays by layer and by their own name, of the layers that have any."""
     weights: dict[str, Arrays] = {}
+    home = group.file.filename
     for layer in (_text(name) for name in group.attrs["layer_names"]):
         names = [_text(name) for name in group[layer].attrs["weight_names"]]
+        if names and any(group[layer][name].file.filename != home for name in names):
+            _refuse(layer, "keeps its numbers in another file")
         if names:
             weights[layer] = {
                 name.rsplit("/", 1)[-1].removesuffix(":0"): _read_array(layer, group[layer][name])
@@ -243,6 +247,8 @@ def _read_weights(group: Any) -> dict[str, Arrays]:
 
 
 def _read_array(layer: str, dataset: Any) -> NDArray[np.float32]:
+    if dataset.external or dataset.is_virtual:
+        _refuse(layer, "keeps its numbers in another file")
     if dataset.size > MAX_ARRAY_VALUES or dataset.dtype.kind != "f":
         _refuse(layer, f"holds {dataset.size} values of type {dataset.dtype}")
     array = np.asarray(dataset[()], np.float32)
@@ -273,6 +279,8 @@ def _fold(dense: Dense, weights: Mapping[str, Arrays], norm: str, epsilon: float
     beta = weights[norm].get("beta", np.zeros_like(mean))  # absent with center=False
     if {array.shape for array in (gamma, beta, mean, variance)} != {dense.bias.shape}:
         _refuse(norm, f"does not fit a layer of {len(dense.bias)} units")
+    if not (variance + epsilon > 0).all():
+        _refuse(norm, "has a variance that is not positive")
     return dense.folded(gamma, beta, mean, variance, epsilon)
 
 

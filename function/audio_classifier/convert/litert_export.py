@@ -85,7 +85,7 @@ def _vggish(tf: Any, weights: Mapping[str, Any], patches: Any) -> Any:
             kernel, bias = weights[layer]
             x = tf.nn.relu(tf.nn.conv2d(x, kernel, strides=1, padding="SAME") + bias)
         x = tf.nn.max_pool2d(x, ksize=2, strides=2, padding="SAME")
-    x = tf.reshape(x, (-1, 12288))  # in (height, width, channel) order
+    x = tf.reshape(x, (-1, VGGISH_LAYERS["fc1/fc1_1"][0]))  # in (height, width, channel) order
     for layer in ("fc1/fc1_1", "fc1/fc1_2", "fc2"):
         kernel, bias = weights[layer]
         x = tf.nn.relu(tf.matmul(x, kernel) + bias)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,23 +42,31 @@ def read_checkpoint(path: Path) -> Weights:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow greets at length otherwise
     import tensorflow as tf
 
+    with tempfile.TemporaryDirectory() as folder:
+        # TensorFlow takes the path for a prefix, and might read other files beside the one that was verified.
+        alone = Path(folder, "checkpoint")
+        alone.symlink_to(path.resolve())
+        return _read_variables(tf, alone, path.name)
+
+
+def _read_variables(tf: Any, path: Path, file: str) -> Weights:
     try:
         reader = tf.train.load_checkpoint(str(path))
         shapes = reader.get_variable_to_shape_map()
     except (ValueError, tf.errors.OpError) as error:
-        raise ArtifactFormatError(f"{path.name} is no TensorFlow checkpoint: {error}") from error
+        raise ArtifactFormatError(f"{file} is no TensorFlow checkpoint: {error}") from error
 
     def variable(name: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
         if name not in shapes:
-            raise ArtifactFormatError(f"{path.name} lacks the variable {name}")
+            raise ArtifactFormatError(f"{file} lacks the variable {name}")
         if tuple(shapes[name]) != shape:
-            raise ArtifactFormatError(f"{path.name}: {name} has shape {tuple(shapes[name])}, not {shape}")
+            raise ArtifactFormatError(f"{file}: {name} has shape {tuple(shapes[name])}, not {shape}")
         try:
             value = np.asarray(reader.get_tensor(name))
         except (ValueError, tf.errors.OpError) as error:
-            raise ArtifactFormatError(f"{path.name}: {name} cannot be read: {error}") from error
+            raise ArtifactFormatError(f"{file}: {name} cannot be read: {error}") from error
         if value.dtype != np.float32 or not np.isfinite(value).all():
-            raise ArtifactFormatError(f"{path.name}: {name} holds something else than finite float32 numbers")
+            raise ArtifactFormatError(f"{file}: {name} holds something else than finite float32 numbers")
         return value
 
     return {
@@ -75,9 +84,6 @@ def read_pca(path: Path) -> Postprocessor:
         If it is no archive of plain arrays, or an array is missing, misshapen or not finite.
     """
     try:
-        pca = Postprocessor.from_arrays(load_arrays(path))
+        return Postprocessor.from_arrays(load_arrays(path))
     except BundleInvalidError as error:
         raise ArtifactFormatError(f"{path.name}: {error}") from error
-    if not (np.isfinite(pca.eigenvectors).all() and np.isfinite(pca.means).all()):
-        raise ArtifactFormatError(f"{path.name} holds numbers that are not finite")
-    return pca
