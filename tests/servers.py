@@ -28,6 +28,8 @@ class FileServer:
         HTTP statuses to answer with, by path; each is used once.
     delay_s
         Waited between pieces of a body.
+    most_at_once
+        Bodies that were under way at the same time.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -38,6 +40,7 @@ class FileServer:
         self.redirects: dict[str, str] = {}
         self.statuses: dict[str, list[int]] = {}
         self.delay_s = 0.0
+        self.most_at_once = self._at_once = 0
         authority = trustme.CA()
         self.ca_file = folder.parent / "ca.pem"
         authority.cert_pem.write_to_path(str(self.ca_file))
@@ -46,6 +49,10 @@ class FileServer:
         self._server = _Server(("127.0.0.1", 0), partial(_Handler, server_state=self))
         self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
         self.url = f"https://localhost:{self._server.server_address[1]}"
+
+    def count(self, change: int) -> None:
+        self._at_once += change
+        self.most_at_once = max(self.most_at_once, self._at_once)
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
@@ -73,18 +80,20 @@ class _Handler(SimpleHTTPRequestHandler):
     def do_GET(self) -> None:
         self._state.requests.append(self.path)
         if self._state.statuses.get(self.path):
-            self._answer(self._state.statuses[self.path].pop(0))
+            self._answer(self._state.statuses[self.path].pop(0), **{"Retry-After": "3600"})
         elif self.path in self._state.redirects:
             self._answer(302, Location=self._state.redirects[self.path])
         else:
             super().do_GET()
 
     def copyfile(self, source: Any, outputfile: Any) -> None:
+        self._state.count(1)
         left = self._state.cut_after.get(self.path, 1 << 62)
         while chunk := source.read(min(1 << 16, left)):
             outputfile.write(chunk)
             left -= len(chunk)
             time.sleep(self._state.delay_s)
+        self._state.count(-1)
         if left == 0:
             self.close_connection = True
             self.connection.close()

@@ -101,7 +101,8 @@ class AudioReader:
         if self.info.duration_s is not None and self.info.samples is not None:
             if start_s >= self.info.duration_s:
                 raise StartBeyondEndError(
-                    f"the start, {start_s:g} s, is outside of the clip, which lasts {self.info.duration_s:.4g} s",
+                    f"the start, {start_s:g} s, is outside of the clip, "
+                    f"which lasts {self.info.duration_s:.4g} s",
                     hint=f"Give a start time below {self.info.duration_s:.4g} s.",
                 )
             start = min(start, max(0, self.info.samples - PATCH_SAMPLES))

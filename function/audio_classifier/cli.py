@@ -124,7 +124,9 @@ def build_parser() -> argparse.ArgumentParser:
         )
 
     importer = bundle.add_parser(
-        "import-max", help="make a bundle of IBM's published weights (extra: convert)"
+        "import-max",
+        help="make a bundle of IBM's published weights (extra: convert)",
+        usage="%(prog)s OUT_DIR [-h] [--from SOURCE ...] [--precision PRECISION] [--allow-unverified]",
     )
     importer.set_defaults(run=_bundle_import_max)
     importer.add_argument("out_dir", type=Path, metavar="OUT_DIR", help="where to write it; must not exist")

@@ -45,13 +45,17 @@ def served(https_server: FileServer, compact: Path) -> FileServer:
 def test_a_bundle_is_fetched_once_and_then_kept(served: FileServer, cache: Path, compact: Path) -> None:
     progress: dict[str, int] = {}
 
+    totals: dict[str, int | None] = {}
+
     def count(name: str, size: int, total: int | None) -> None:
         progress[name] = progress.get(name, 0) + size
+        totals[name] = total
 
     bundle = open_bundle(f"{served.url}/compact", cache_dir=cache, progress=count)
     assert bundle.digest == Bundle.open(compact).digest
     assert sorted(served.requests) == sorted(f"/compact/{name}" for name in NAMES)
     assert progress == {entry.path: entry.size for entry in bundle.manifest.files}
+    assert totals == progress
 
     served.requests.clear()
     again = open_bundle(f"{served.url}/compact/", cache_dir=cache)
@@ -108,7 +112,44 @@ def test_a_dropped_connection_leaves_nothing(served: FileServer, cache: Path) ->
     open_bundle(f"{served.url}/compact", cache_dir=cache)
 
 
+def test_files_are_fetched_side_by_side(served: FileServer, cache: Path) -> None:
+    served.delay_s = 0.05
+    open_bundle(f"{served.url}/compact", cache_dir=cache)
+    assert served.most_at_once >= 2
+
+
+def test_when_one_file_fails_the_others_are_given_up(served: FileServer, cache: Path) -> None:
+    (served.folder / "compact" / "labels.csv").write_text("another")
+    served.delay_s = 0.2
+    begin = time.monotonic()
+    with pytest.raises(BundleCorruptError, match=r"labels\.csv"):
+        open_bundle(f"{served.url}/compact", cache_dir=cache)
+    assert time.monotonic() - begin < 5, "the whole would take twenty seconds"
+
+
+@pytest.mark.parametrize("place", ["https://[::1", "s3://[bad"])
+def test_addresses_that_make_no_sense_are_refused(place: str, cache: Path) -> None:
+    with pytest.raises(InvalidParameterError, match="not an address"):
+        open_bundle(place, cache_dir=cache)
+
+
+def test_a_redirect_that_makes_no_sense_is_refused(served: FileServer, cache: Path) -> None:
+    served.redirects["/compact/manifest.json"] = "https://[bad/"
+    with pytest.raises(TransferError, match="no address"):
+        open_bundle(f"{served.url}/compact", cache_dir=cache)
+
+
+@pytest.mark.parametrize(("name", "value"), [("AWS_PROFILE", "nobody"), ("AWS_ENDPOINT_URL", "nowhere")])
+def test_settings_of_aws_that_make_no_sense_are_named(
+    s3: Any, cache: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(TransferError, match=value):
+        open_bundle("s3://models/some/where/", cache_dir=cache)
+
+
 def test_a_server_that_stumbles_is_asked_again(served: FileServer, cache: Path) -> None:
+    """Soon, whatever it says in Retry-After: an hour."""
     served.statuses["/compact/head.npz"] = [503, 429]
     open_bundle(f"{served.url}/compact", cache_dir=cache)
     assert served.requests.count("/compact/head.npz") == 3

@@ -73,16 +73,30 @@ def run(*arguments: object) -> int:
     return main([str(argument) for argument in arguments])
 
 
+@pytest.mark.parametrize(
+    ("options", "precision", "size_mb"),
+    [
+        ([], "float32", 289),
+        (["--precision", "float16"], "float16", 144),
+        (["--precision", "int8"], "int8", 72),
+    ],
+)
 def test_the_command_makes_a_bundle_that_classifies(
-    artifacts: Path, tmp_path: Path, assets: Path, capsys: pytest.CaptureFixture[str]
+    artifacts: Path,
+    tmp_path: Path,
+    assets: Path,
+    capsys: pytest.CaptureFixture[str],
+    options: list[str],
+    precision: str,
+    size_mb: float,
 ) -> None:
     out_dir = tmp_path / "max"
-    status = run(
-        "bundle", "import-max", out_dir, "--from", artifacts, "--precision", "int8", "--allow-unverified"
-    )
+    status = run("bundle", "import-max", out_dir, "--from", artifacts, "--allow-unverified", *options)
     assert status == 0, capsys.readouterr().err
     manifest = Bundle.open(out_dir).manifest
-    assert (manifest.name, manifest.precision) == ("max", "int8")
+    assert (manifest.name, manifest.precision) == ("max", precision)
+    sizes = {entry.path: entry.size for entry in manifest.files}
+    assert sizes["embedding.tflite"] / 1e6 == pytest.approx(size_mb, rel=0.02)
     assert {source.name: source.verified for source in manifest.provenance} == {
         "vggish_model.ckpt": False, "vggish_pca_params.npz": False, "classifier_model.h5": False,
     }  # fmt: skip
@@ -144,6 +158,22 @@ def test_a_missing_or_misshapen_variable_is_named(
     )
     with pytest.raises(ArtifactFormatError, match=match):
         read_checkpoint(path)
+
+
+def test_files_beside_the_checkpoint_are_never_read(
+    artifacts: Path, tmp_path: Path, weights: Mapping[str, NDArray[np.float32]]
+) -> None:
+    """TensorFlow takes a path for a prefix: PREFIX.index would be read, though another file was verified."""
+    import tensorflow as tf
+
+    folder = tmp_path / "odd [name]*"
+    folder.mkdir()
+    path = folder / "vggish_model.ckpt"
+    tf.train.Checkpoint(other=tf.Variable(1.0)).write(str(path))
+    assert (folder / "vggish_model.ckpt.index").exists()
+    path.symlink_to(artifacts / "vggish_model.ckpt")
+    kernel, _ = read_checkpoint(path)["conv1"]
+    np.testing.assert_array_equal(kernel, weights["vggish/conv1/weights"])
 
 
 @pytest.mark.parametrize("content", [b"", b"no checkpoint" * 100])

@@ -5,6 +5,7 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from audio_classifier.convert.artifacts import (
@@ -57,7 +58,9 @@ def test_a_folder_is_searched_to_its_depths(good: Path, workspace: Path) -> None
     assert list(workspace.glob("*/*")) == [], "local files need no copy"
 
 
-@pytest.mark.parametrize(("suffix", "mode"), [(".tar.gz", "w:gz"), (".tar", "w"), (".bin", "w:xz")])
+@pytest.mark.parametrize(
+    ("suffix", "mode"), [(".tar.gz", "w:gz"), (".tar", "w"), (".tar.bz2", "w:bz2"), (".bin", "w:xz")]
+)
 def test_a_tar_file_is_unpacked(good: Path, workspace: Path, tmp_path: Path, suffix: str, mode: str) -> None:
     check(collect([str(pack(good, tmp_path / f"a{suffix}", mode))], workspace, published=PUBLISHED))
 
@@ -129,9 +132,42 @@ def test_what_is_missing_is_named_with_every_source_that_failed(
         collect(sources, workspace, published=PUBLISHED)
     first, *failures = str(caught.value).splitlines()
     assert first == f"no source has {PCA}"
+    assert [failure.split(":")[0].strip() for failure in failures[:2]] == [str(broken), "https"]
     assert len(failures) == 3
     assert "HTTP status 404" in failures[1]
     assert "--from" in caught.value.hint
+
+
+def test_a_source_that_has_none_of_them_says_so(workspace: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ArtifactNotFoundError, match="empty: holds none of them"):
+        collect([str(tmp_path / "empty")], workspace, published=PUBLISHED)
+
+
+def test_every_file_of_a_name_is_tried(good: Path, workspace: Path, tmp_path: Path) -> None:
+    both = tmp_path / "both"
+    write(both / "a", vggish_model=b"other")
+    (both / "b").mkdir()
+    (both / "b" / CHECKPOINT).write_bytes(CONTENT[CHECKPOINT])
+    (both / "0" / PCA).mkdir(parents=True)  # a folder of that name
+    check(collect([str(both)], workspace, published=PUBLISHED))
+    (tmp_path / "again").mkdir()
+    check(collect([str(pack(both, tmp_path / "both.tar"))], tmp_path / "again", published=PUBLISHED))
+
+
+@pytest.mark.parametrize(
+    ("suffix", "mode"), [(".tar.gz", "w:gz"), (".tar.bz2", "w:bz2"), (".tar.xz", "w:xz")]
+)
+def test_a_damaged_archive_is_a_failed_source(
+    good: Path, workspace: Path, tmp_path: Path, suffix: str, mode: str
+) -> None:
+    (good / CHECKPOINT).write_bytes(np.random.default_rng(0).bytes(100_000))
+    archive = pack(good, tmp_path / f"a{suffix}", mode)
+    data = bytearray(archive.read_bytes())
+    data[len(data) // 2 : len(data) // 2 + 500] = bytes(500)
+    archive.write_bytes(data)
+    (good / CHECKPOINT).write_bytes(CONTENT[CHECKPOINT])
+    check(collect([str(archive), str(good)], workspace, published=PUBLISHED))
 
 
 def test_an_archive_cut_off_is_a_failed_source(good: Path, workspace: Path, tmp_path: Path) -> None:

@@ -151,3 +151,18 @@ def test_sigmoid_and_softmax_do_not_overflow() -> None:
     x = np.array([-1e4, 0, 1e4], np.float32)
     np.testing.assert_array_equal(sigmoid(x), [0, 0.5, 1])
     np.testing.assert_array_equal(softmax(x), [0, 0, 1])
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "match"),
+    [
+        ("hidden_0/bias", np.float32(1), "hidden_0: .* bias of shape"),
+        ("hidden_0/kernel", np.ones((2, 2, 2)), "hidden_0: a kernel of shape"),
+        ("level_0/block", np.array([1, 2]), "level_0/block is not one whole number"),
+        ("level_0/block", np.array(1.5), "level_0/block is not one whole number"),
+        ("level_0/block", np.array(-1), "looks at hidden layer -1"),
+    ],
+)
+def test_arrays_of_other_kinds_are_named(name: str, value: NDArray[Any], match: str) -> None:
+    with pytest.raises(BundleInvalidError, match=match):
+        AttentionHead.from_arrays({**random_head().arrays(), name: np.asarray(value)})

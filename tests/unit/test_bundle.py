@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +105,10 @@ def test_a_manifest_that_is_none_is_refused(toy: Path, content: bytes) -> None:
         "./a",
         "a/",
         "manifest.json",
+        "Manifest.JSON",
+        "a/b",
+        "a\0b",
+        "x" * 300,
     ],
 )
 def test_paths_cannot_leave_the_bundle(toy: Path, path: str) -> None:
@@ -184,9 +190,68 @@ def test_pickles_are_never_loaded(tmp_path: Path) -> None:
         load_arrays(trap)
 
 
-@pytest.mark.parametrize("content", [b"", b"no archive", b"PK\x03\x04 broken", b"\x93NUMPY"])
-def test_what_is_no_archive_is_refused(tmp_path: Path, content: bytes) -> None:
+def archive(members: dict[str, bytes], compression: int = zipfile.ZIP_STORED) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", compression) as file:
+        for name, data in members.items():
+            file.writestr(name, data)
+    return buffer.getvalue()
+
+
+def npy(array: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, array)
+    return buffer.getvalue()
+
+
+def deflated_and_damaged() -> bytes:
+    data = bytearray(archive({"a.npy": npy(np.random.default_rng(0).normal(size=500))}, zipfile.ZIP_DEFLATED))
+    data[200:260] = bytes(60)
+    return bytes(data)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(b"", id="empty"),
+        pytest.param(b"no archive", id="text"),
+        pytest.param(b"PK\x03\x04 broken", id="broken zip"),
+        pytest.param(npy(np.ones(3)), id="one array alone"),
+        pytest.param(archive({"a.npy": b"no array"}), id="member that is no array"),
+        pytest.param(archive({"a.npy": b"\x93NUMPY\x01\0\x10\0{'descr': '<f4', '(("}), id="broken header"),
+        pytest.param(deflated_and_damaged(), id="damaged stream"),
+        pytest.param(archive({"a.npy": npy(np.array(["text"]))}), id="text for numbers"),
+        pytest.param(archive({"a.npy": npy(np.array([1j]))}), id="complex numbers"),
+        pytest.param(archive({"a.npy": npy(np.array([1.0, np.nan]))}), id="NaN"),
+        pytest.param(archive({"a.npy": npy(np.array([np.inf], np.float16))}), id="infinity"),
+    ],
+)
+def test_what_is_no_archive_of_numbers_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "a.npz"
     path.write_bytes(content)
     with pytest.raises(BundleInvalidError, match=r"a\.npz"):
         load_arrays(path)
+
+
+def test_an_archive_that_unpacks_to_too_much_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("audio_classifier.bundle.MAX_ARRAYS_BYTES", 100_000)
+    np.savez_compressed(tmp_path / "a.npz", a=np.zeros(20_000))
+    assert (tmp_path / "a.npz").stat().st_size < 1000
+    with pytest.raises(BundleInvalidError, match="more than 100000"):
+        load_arrays(tmp_path / "a.npz")
+
+
+@pytest.mark.parametrize("name", ["../evil", "deeper/file", "manifest.json", "a\0b"])
+def test_a_bundle_is_not_written_outside_of_itself(tmp_path: Path, name: str) -> None:
+    with pytest.raises(BundleInvalidError, match=r"plain name|itself"):
+        write_bundle(tmp_path / "deep" / "toy", {**CONTENT, name: b""}, **FIELDS)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_manifest_that_cannot_be_read_is_no_bundle(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").mkdir()
+    for place in (tmp_path, tmp_path / ("x" * 300)):
+        with pytest.raises(BundleNotFoundError, match="no model bundle"):
+            Bundle.open(place)

@@ -61,6 +61,10 @@ def test_the_threshold_is_a_lower_bound(classifier: AudioClassifier, assets: Pat
     assert classifier.predict(assets / "rain.wav", threshold=1.0) == []
 
 
+def test_one_label_may_be_a_string(classifier: AudioClassifier, assets: Path) -> None:
+    assert [p.label for p in classifier.predict(assets / "rain.wav", labels="rain")] == ["Rain"]
+
+
 def test_no_labels_at_all_leave_nothing(classifier: AudioClassifier, assets: Path) -> None:
     assert classifier.predict(assets / "rain.wav", labels=[]) == []
 

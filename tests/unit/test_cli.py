@@ -1,18 +1,24 @@
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
 import pty
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from audio_classifier.cli import main
+from audio_classifier import AudioClassifier
+from audio_classifier.bundle import Bundle
+from audio_classifier.bundle_store import open_bundle
+from audio_classifier.cli import build_parser, main
 from tests.sounds import busy, encode
 
 COMMAND = Path(sys.executable).with_name("audio-classifier")
@@ -146,8 +152,8 @@ def test_a_bundle_is_shown_and_verified(
     compact: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run("bundle", "show", "compact") == 0
-    out = capsys.readouterr().out
-    assert json.loads(out[out.index("{") :])["name"] == "compact"
+    shown = json.loads(capsys.readouterr().out)
+    assert (shown["name"], shown["digest"]) == ("compact", Bundle.open(compact).digest)
     copy = shutil.copytree(compact, tmp_path / "copy")
     assert run("bundle", "verify", copy) == 0
     assert "4 files" in capsys.readouterr().out
@@ -207,7 +213,127 @@ def on_a_terminal(*arguments: object) -> str:
 def test_many_files_on_a_terminal_show_progress(folder: Path, tmp_path: Path) -> None:
     for number in range(8):
         (folder / f"{number}.wav").write_bytes(encode(busy(2, 16_000), 16_000))
-    shown = on_a_terminal("classify", folder)
+    shown = on_a_terminal("classify", folder, "--format", "jsonl")
     assert "classifying" in shown
-    assert "rain.wav" in shown
+    lines = [re.split(r"\x1b\[2K|\r", line)[-1] for line in shown.replace("\r\n", "\n").split("\n")]
+    answers = [json.loads(line) for line in lines if line.startswith("{")]
+    assert len(answers) == 11, "no answer shares a line with the bar"
     assert "classifying" not in on_a_terminal("classify", folder / "rain.wav")
+
+
+def test_the_environment_sets_threads_and_cache(
+    assets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen: dict[str, Any] = {}
+
+    def opened(place: str, **options: Any) -> Bundle:
+        seen.update(options)
+        return open_bundle(place)
+
+    class Recorded(AudioClassifier):
+        def __init__(self, bundle: Bundle, *, threads: int | None = None) -> None:
+            seen["threads"] = threads
+            super().__init__(bundle, threads=threads)
+
+    monkeypatch.setattr("audio_classifier.bundle_store.open_bundle", opened)
+    monkeypatch.setattr("audio_classifier.classifier.AudioClassifier", Recorded)
+    monkeypatch.setenv("AUDIO_CLASSIFIER_THREADS", "1")
+    monkeypatch.setenv("AUDIO_CLASSIFIER_CACHE_DIR", str(tmp_path / "cache"))
+    assert run("classify", assets / "rain.wav") == 0
+    assert seen["threads"] == 1
+    assert seen["cache_dir"] == tmp_path / "cache"
+
+
+def test_odd_names_of_files_stop_nobody(folder: Path) -> None:
+    odd = [
+        os.fsencode(folder / "rain.wav").replace(b"rain", name)
+        for name in (b"\xff", b"a\nb", "\u0394 \u96e8".encode())
+    ]
+    for name in odd:
+        shutil.copy(os.fsencode(folder / "rain.wav"), name)
+    for encoding in ("utf-8:strict", "ascii", "cp1252"):
+        environment = {**os.environ, "PYTHONIOENCODING": encoding}
+        for output in ("table", "json", "jsonl", "csv"):
+            command = [os.fsencode(COMMAND), b"classify", b"--format", output.encode(), *odd]
+            result = subprocess.run(command, capture_output=True, env=environment, check=False)
+            assert (result.returncode, result.stderr) == (0, b"")
+            if output == "json":
+                files = [os.fsencode(response["file"]) for response in json.loads(result.stdout)]
+                assert files == odd
+
+
+def test_names_that_the_system_refuses_stop_nobody(assets: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("classify", "x" * 300 + ".wav", assets / "rain.wav", "--format", "jsonl") == 1
+    out, err = capsys.readouterr()
+    assert [json.loads(line)["status"] for line in out.splitlines()] == ["error", "ok"]
+    assert "File name too long" in err
+
+
+def test_a_folder_that_may_not_be_read_is_reported(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    original = os.scandir
+
+    def scandir(path: Any) -> Any:
+        if Path(path).name == "deeper":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return original(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    monkeypatch.setattr(os, "listdir", scandir)
+    assert run("classify", folder, "--format", "jsonl") == 1
+    out, err = capsys.readouterr()
+    assert "deeper: Permission denied" in err
+    assert "rain.wav" in out
+
+
+def peak_mb(*command: object, stdin: Path | None = None) -> float:
+    """The peak memory of a command.  A small process starts it, for its parent's counts, too."""
+    script = """
+import resource, subprocess, sys
+with open(sys.argv[1]) as stdin:
+    subprocess.run(sys.argv[2:], stdin=stdin, stdout=subprocess.DEVNULL, check=True)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024)
+"""
+    arguments = [sys.executable, "-c", script, *map(str, (stdin or os.devnull, *command))]
+    return float(subprocess.run(arguments, capture_output=True, text=True, check=True).stdout)
+
+
+def test_standard_input_that_can_seek_is_read_by_the_window(tmp_path: Path) -> None:
+    header = bytearray(encode(np.zeros((8_000, 1)), 8_000)[:44])
+    header[4:8] = header[40:44] = (1 << 31).to_bytes(4, "little")
+    huge = tmp_path / "huge.wav"
+    with huge.open("wb") as file:
+        file.write(header)
+        file.truncate(1 << 31)
+    assert peak_mb(COMMAND, "classify", "-", stdin=huge) < 200
+
+
+def test_a_process_takes_less_than_200_mb(tmp_path: Path) -> None:
+    wav = tmp_path / "stereo.wav"
+    wav.write_bytes(encode(busy(10, 44_100, channels=2), 44_100))
+    assert 50 < peak_mb(COMMAND, "classify", wav) < 200
+
+
+def test_a_full_disk_is_said(assets: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        result = subprocess.run(
+            [COMMAND, "classify", assets / "rain.wav", "--format", "jsonl"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+    assert result.returncode == 2
+    assert b"No space left on device" in result.stderr.splitlines()[0]
+
+
+def test_the_place_of_an_import_may_come_first_or_last(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parser = build_parser()
+    usage = re.sub(r"\s+", " ", subprocess.run(
+        [COMMAND, "bundle", "import-max", "--help"], capture_output=True, text=True, check=True
+    ).stdout)  # fmt: skip
+    assert "import-max OUT_DIR [-h] [--from SOURCE ...]" in usage
+    arguments = ["bundle", "import-max", "out", "--from", "a", "b", "--from", "c"]
+    assert parser.parse_args(arguments).sources == ["a", "b", "c"]

@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+import contextlib
 import io
+import os
 import struct
+import threading
 import tracemalloc
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +20,7 @@ from audio_classifier.errors import (
     EmptyAudioError,
     InvalidParameterError,
     InvalidSamplesError,
+    StartBeyondEndError,
     UnreadableAudioError,
     UnsupportedAudioError,
 )
@@ -170,3 +175,62 @@ def test_frames_can_be_read_in_any_order() -> None:
     for start, stop in [(100, 200), (150, 400), (400, 500), (0, 50), (60_000, 70_000), (10, 20)]:
         np.testing.assert_array_equal(decoder.frames(start, stop), signal[start:stop, 0])
     decoder.close()
+
+
+@pytest.mark.parametrize(("offset", "value"), [(38, 0xFF), (38, 0x80), (39, 0x00), (39, 0x7F)])
+def test_a_header_that_leads_before_the_beginning_is_refused(offset: int, value: int) -> None:
+    content = bytearray(encode(busy(1, 16_000), 16_000, "AIFF"))
+    content[offset] = value
+    with pytest.raises(AudioError):
+        read_window(bytes(content))
+
+
+@pytest.mark.parametrize("container", ["WAV", "FLAC", "OGG", "MP3", "AIFF", "CAF", "W64", "AU"])
+def test_whatever_is_damaged_is_an_audio_error(container: str) -> None:
+    """Bits flipped at random, most of them in the header."""
+    rng = np.random.default_rng(7)
+    content = encode(busy(1.2, 8_000), 8_000, container)
+    for _ in range(60):
+        damaged = bytearray(content)
+        for position in np.minimum(rng.geometric(0.01, 3), len(content)) - 1:
+            damaged[position] = rng.integers(256)
+        with contextlib.suppress(AudioError):
+            read_window(bytes(damaged))
+
+
+def test_infinities_of_both_signs_in_one_frame_are_refused() -> None:
+    signal = busy(1, 16_000, channels=2)
+    signal[100] = np.inf, -np.inf
+    with pytest.raises(InvalidSamplesError):
+        read_window(encode(signal, 16_000, subtype="FLOAT"))
+
+
+def test_a_start_beyond_a_flac_of_unknown_length_says_so() -> None:
+    content = bytearray(encode(busy(3, 16_000), 16_000, "FLAC"))
+    content[21] &= 0xF0
+    content[22:26] = bytes(4)
+    assert MonoDecoder(bytes(content)).info.duration_s is None
+    with pytest.raises(StartBeyondEndError, match="no sound at"):
+        read_window(bytes(content), start_s=50)
+
+
+@pytest.mark.parametrize("source", [None, 3, io.StringIO("text"), "a\0b", memoryview(WAV)[::2]])
+def test_what_is_no_file_at_all_is_named(source: Any) -> None:
+    with pytest.raises(InvalidParameterError, match="source: not a usable file"):
+        read_window(source)
+
+
+def test_a_closed_file_is_named() -> None:
+    file = io.BytesIO(WAV)
+    file.close()
+    with pytest.raises(InvalidParameterError, match="closed file"):
+        read_window(file)
+
+
+def test_a_pipe_is_read_to_its_end(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=lambda: pipe.write_bytes(WAV))
+    writer.start()
+    np.testing.assert_array_equal(read_window(pipe), read_window(WAV))
+    writer.join()

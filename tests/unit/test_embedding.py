@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from audio_classifier.embedding import Embedder
-from audio_classifier.errors import BundleInvalidError
+from audio_classifier.errors import BundleInvalidError, InvalidParameterError
 
 
 @pytest.fixture(scope="module")
@@ -64,3 +64,9 @@ def test_a_file_that_is_no_model_is_refused(tmp_path: Path) -> None:
 def test_a_model_of_another_shape_is_refused(shared: Path) -> None:
     with pytest.raises(BundleInvalidError, match=r"has tensors .*15600.* where .*\(-1, 96, 64\).* belong"):
         Embedder(shared / "distillation" / "teacher" / "yamnet.tflite", threads=1)
+
+
+@pytest.mark.parametrize("threads", [0, -5])
+def test_threads_are_counted_from_one(compact: Path, threads: int) -> None:
+    with pytest.raises(InvalidParameterError, match="threads"):
+        Embedder(compact / "embedding.tflite", threads=threads)

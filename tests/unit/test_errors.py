@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pickle
 import re
 
 import pytest
@@ -39,3 +40,17 @@ def test_some_name_more() -> None:
     assert (
         MissingExtraError("this", "convert").hint == "Run: pip install 'serverless-audio-classifier[convert]'"
     )
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        AudioClassifierError("no", hint="do this"),
+        InvalidParameterError("top_k", "too small", hint="more"),
+        MissingExtraError("this", "aws"),
+    ],
+)
+def test_they_pass_between_processes(error: AudioClassifierError) -> None:
+    copy = pickle.loads(pickle.dumps(error))
+    assert type(copy) is type(error)
+    assert (str(copy), copy.__dict__) == (str(error), error.__dict__)

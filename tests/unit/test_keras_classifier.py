@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -174,6 +175,14 @@ def drop_weight(layer: str, name: str) -> Change:
             "'dense_4' .Dense. has 2 inputs",
             id="two inputs",
         ),
+        pytest.param(
+            replace_config("batch_normalization_1", epsilon=-9), "not positive", id="negative epsilon"
+        ),
+        pytest.param(
+            replace_config("batch_normalization_1", epsilon="x"), "no Keras HDF5", id="epsilon of text"
+        ),
+        pytest.param(lambda file: file.layer("dense_1").update(config=None), "no Keras HDF5", id="no config"),
+        pytest.param(replace_inputs("concatenate_1"), "no Keras HDF5", id="nothing to join"),
         pytest.param(drop_weight("dense_3", "kernel"), "'dense_3' has no kernel", id="no kernel"),
         pytest.param(drop_weight("batch_normalization_1", "moving_mean"), "has no moving_mean", id="no mean"),
         pytest.param(
@@ -222,14 +231,20 @@ def test_weights_alone_must_be_those_of_the_family(tmp_path: Path, change: Chang
 
 @pytest.mark.parametrize(
     "config",
-    ["{", "[]", '{"class_name": "Sequential"}', '{"class_name": "Model", "config": {"layers": [{}]}}'],
+    [
+        "{",
+        "[]",
+        "[" * 20_000,
+        '{"class_name": "Sequential"}',
+        '{"class_name": "Model", "config": {"layers": [{}]}}',
+    ],
 )
 def test_a_description_that_makes_no_sense_is_refused(tmp_path: Path, config: str) -> None:
     file, output = multi_level()
     path = file.write(tmp_path / "c.h5", output)
     with h5py.File(path, "a") as opened:
         opened.attrs["model_config"] = config
-    with pytest.raises(ArtifactFormatError, match="model_config"):
+    with pytest.raises(ArtifactFormatError, match=r"model_config|RecursionError"):
         read_classifier(path)
 
 
@@ -261,3 +276,80 @@ def test_nothing_in_the_file_is_executed(tmp_path: Path) -> None:
     read_classifier(file.write(tmp_path / "c.h5", output))
     assert not trap.exists()
     assert json.dumps(file.layer("lambda_1")["config"]["function"])
+
+
+def rename_layers(group: Any) -> None:
+    group.attrs["layer_names"] = [1, 2]
+
+
+def number_weights(group: Any) -> None:
+    group["dense_1"].attrs["weight_names"] = [1]
+
+
+def group_for_array(group: Any) -> None:
+    del group["dense_1/dense_1/bias:0"]
+    group.create_group("dense_1/dense_1/bias:0")
+
+
+def scalar_kernel(group: Any) -> None:
+    del group["dense_1/dense_1/kernel:0"]
+    group["dense_1/dense_1/kernel:0"] = np.float32(1)
+
+
+def nothing_in_it(group: Any) -> None:
+    del group["dense_1/dense_1/bias:0"]
+    group["dense_1/dense_1/bias:0"] = h5py.Empty("f")
+
+
+@pytest.mark.parametrize(
+    "damage", [rename_layers, number_weights, group_for_array, scalar_kernel, nothing_in_it]
+)
+def test_a_file_of_another_build_is_refused(tmp_path: Path, damage: Callable[[Any], None]) -> None:
+    file, output = multi_level()
+    path = file.write(tmp_path / "c.h5", output)
+    with h5py.File(path, "a") as opened:
+        damage(opened["model_weights"])
+    with pytest.raises(ArtifactFormatError):
+        read_classifier(path)
+
+
+def test_numbers_of_another_file_are_refused(tmp_path: Path) -> None:
+    secret = tmp_path / "secret.h5"
+    with h5py.File(secret, "w") as file:
+        file["numbers"] = np.ones(16, np.float32)
+    (tmp_path / "secret.bin").write_bytes(np.ones(16, np.float32).tobytes())
+    for kind in ("link", "storage", "virtual"):
+        model, output = multi_level()
+        path = model.write(tmp_path / f"{kind}.h5", output)
+        name = "model_weights/dense_1/dense_1/bias:0"
+        with h5py.File(path, "a") as opened:
+            del opened[name]
+            if kind == "link":
+                opened[name] = h5py.ExternalLink(str(secret), "numbers")
+            elif kind == "storage":
+                opened.create_dataset(name, (16,), "f4", external=[(str(tmp_path / "secret.bin"), 0, 64)])
+            else:
+                layout = h5py.VirtualLayout((16,), "f4")
+                layout[:] = h5py.VirtualSource(str(secret), "numbers", (16,))
+                opened.create_virtual_dataset(name, layout)
+        with pytest.raises(ArtifactFormatError, match="in another file"):
+            read_classifier(path)
+
+
+def test_whatever_is_damaged_is_an_error_of_format(tmp_path: Path) -> None:
+    """Bytes changed at random all over the file."""
+    rng = np.random.default_rng(5)
+    file, output = multi_level()
+    path = file.write(tmp_path / "c.h5", output)
+    content = path.read_bytes()
+    refused = 0
+    for _ in range(150):
+        damaged = bytearray(content)
+        for position in rng.integers(0, len(content), 8):
+            damaged[position] = rng.integers(256)
+        path.write_bytes(damaged)
+        try:
+            read_classifier(path)
+        except ArtifactFormatError:
+            refused += 1
+    assert refused > 10

@@ -75,3 +75,11 @@ def test_tables_that_make_no_sense_are_refused(tmp_path: Path, content: str, mat
     path.write_text(content)
     with pytest.raises(BundleInvalidError, match=match):
         LabelSet.read(path)
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"index,mid,display_name\n0,/m/1," + b"x" * 200_000])
+def test_tables_that_are_no_text_are_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "labels.csv"
+    path.write_bytes(content)
+    with pytest.raises(BundleInvalidError, match=r"labels\.csv"):
+        LabelSet.read(path)
