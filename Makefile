@@ -10,13 +10,16 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 WAV ?= assets/rain.wav
 
-.PHONY: help classify lint test test-convert check lock samples deviations bench-startup clean
+.PHONY: help classify serve lint test test-convert check lock samples deviations bench-startup clean
 
 help:  ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
 classify: $(VENV)/.runtime  ## what is heard in WAV=...
 	$(BIN)/audio-classifier classify "$(WAV)"
+
+serve: $(VENV)/.serve  ## answer over HTTP on port 5000
+	$(BIN)/audio-classifier serve
 
 test: $(VENV)/.test  ## the tests that need no TensorFlow
 	$(BIN)/python -m pytest -m "not convert"
@@ -54,6 +57,10 @@ $(VENV)/.python:
 $(VENV)/.runtime: $(VENV)/.python requirements/build.txt requirements/runtime.txt pyproject.toml
 	$(PIP) --require-hashes -r requirements/build.txt -r requirements/runtime.txt
 	$(PIP) --no-deps --no-build-isolation --editable .
+	touch $@
+
+$(VENV)/.serve: $(VENV)/.runtime requirements/serve.txt
+	$(PIP) --require-hashes -r requirements/serve.txt
 	touch $@
 
 $(VENV)/.test: $(VENV)/.runtime requirements/test.txt

@@ -14,6 +14,7 @@ compile() {
 compile requirements/build.in --output-file requirements/build.txt
 compile pyproject.toml --all-extras --group test --output-file "$all"
 compile pyproject.toml --constraint "$all" --output-file requirements/runtime.txt
-compile pyproject.toml --constraint "$all" --extra aws --extra reference --group test \
+compile pyproject.toml --constraint "$all" --extra aws --extra reference --extra serve --group test \
   --output-file requirements/test.txt
+compile pyproject.toml --constraint "$all" --extra serve --output-file requirements/serve.txt
 compile pyproject.toml --constraint "$all" --extra convert --output-file requirements/convert.txt

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from audio_classifier.audio import AudioReader, Resampler, read_window
 from audio_classifier.bundle import EMBEDDING, HEAD, LABELS, POSTPROCESS, Bundle
 from audio_classifier.bundle_store import COMPACT, open_bundle
 from audio_classifier.cpus import available_cpus
-from audio_classifier.decoding import AudioSource
+from audio_classifier.decoding import AudioInfo, AudioSource
 from audio_classifier.embedding import Embedder
 from audio_classifier.errors import BundleInvalidError, InvalidParameterError
 from audio_classifier.features import log_mel_patches
@@ -33,6 +34,25 @@ class TimelineWindow:
     start_s: float
     end_s: float
     predictions: list[Prediction]
+
+
+@dataclass(frozen=True, slots=True)
+class Classification:
+    """What is heard in ten seconds of a clip, and what it took to find out.
+
+    Attributes
+    ----------
+    predictions
+        The most probable first.
+    audio
+        What the file's header says of itself.
+    seconds
+        Time spent in each stage: ``read``, ``features``, ``embedding``, ``head``.
+    """
+
+    predictions: list[Prediction]
+    audio: AudioInfo
+    seconds: dict[str, float]
 
 
 class AudioClassifier:
@@ -118,7 +138,22 @@ class AudioClassifier:
             If an argument is out of its range, or no class has such a name.
         """
         selection = Selection(self.labels, top_k=top_k, threshold=threshold, labels=labels)
-        return selection.rank(self.probabilities(source, start_s=start_s))
+        return self.classify(source, selection, start_s=start_s).predictions
+
+    def classify(self, source: AudioSource, selection: Selection, *, start_s: float = 0.0) -> Classification:
+        """As `predict`, with what the file is and how long each stage took; raises the same errors."""
+        times = [time.perf_counter()]
+        with AudioReader(source, resampler=self._resampler) as reader:
+            samples = reader.window(start_s, CLIP_PATCHES)
+        times.append(time.perf_counter())
+        patches = log_mel_patches(samples)
+        times.append(time.perf_counter())
+        codes = self._postprocessor.quantize(self._embedder.embed(patches))
+        times.append(time.perf_counter())
+        predictions = selection.rank(self._classify(codes))
+        times.append(time.perf_counter())
+        seconds = dict(zip(("read", "features", "embedding", "head"), np.diff(times).tolist(), strict=True))
+        return Classification(predictions, reader.info, seconds)
 
     def probabilities(self, source: AudioSource, *, start_s: float = 0.0) -> NDArray[np.float32]:
         """Probability of every class in the ten seconds from ``start_s`` on: ``(classes,)`` float32."""

@@ -1,4 +1,4 @@
-"""The command line: classify, bundle, labels."""
+"""The command line: classify, serve, labels, bundle."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final
 
-from audio_classifier.errors import AudioClassifierError, AudioError, InvalidParameterError
+from audio_classifier.errors import AudioClassifierError, AudioError, InvalidParameterError, MissingExtraError
 from audio_classifier.terminal import (
     complain,
     download_progress,
@@ -32,6 +32,8 @@ EXIT_OK: Final = 0
 EXIT_SOME_FAILED: Final = 1
 EXIT_USAGE: Final = 2
 EXIT_INTERRUPTED: Final = 130
+
+DRAIN_S: Final = 30  # for requests under way when the server is told to stop
 
 # What the core calls its parameters, and what they are called here.
 OPTIONS: Final = {
@@ -103,6 +105,11 @@ def build_parser() -> argparse.ArgumentParser:
     classify.add_argument(
         "--bundle", metavar="PLACE", help="compact, a directory, https://... or s3://bucket/prefix/"
     )
+
+    serve = commands.add_parser("serve", help="answer over HTTP (extra: serve)")
+    serve.set_defaults(run=_serve)
+    serve.add_argument("--host", default="127.0.0.1", help="(default: 127.0.0.1; 0.0.0.0 for all)")
+    serve.add_argument("--port", type=int, default=5000, help="(default: 5000)")
 
     labels = commands.add_parser("labels", help="the 527 classes")
     labels.set_defaults(run=_labels)
@@ -195,6 +202,20 @@ def _classify_file(classifier: AudioClassifier, selection: Selection, file: str,
 def _standard_input() -> BinaryIO | bytes:
     """Standard input, read to its end if it is a pipe."""
     return sys.stdin.buffer if sys.stdin.buffer.seekable() else sys.stdin.buffer.read()
+
+
+def _serve(args: argparse.Namespace) -> int:
+    try:
+        import uvicorn
+
+        from audio_classifier.http_api import create_app
+        from audio_classifier.service import Service
+    except ImportError as error:
+        raise MissingExtraError("serving over HTTP", "serve") from error
+
+    app = create_app(Service(_settings()))
+    uvicorn.run(app, host=args.host, port=args.port, timeout_graceful_shutdown=DRAIN_S, server_header=False)
+    return EXIT_OK
 
 
 def _labels(args: argparse.Namespace) -> int:

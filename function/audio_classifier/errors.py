@@ -10,6 +10,11 @@
     │   ├── DamagedAudioError           truncated or corrupt where it was to be read
     │   ├── InvalidSamplesError         NaN, infinite or absurdly large samples
     │   └── StartBeyondEndError         the start lies outside of the clip
+    ├── RequestError                    an HTTP request that cannot be served
+    │   ├── NoAudioError                its content is declared as something else
+    │   ├── RequestTooLargeError        its body is longer than allowed
+    │   ├── UnsupportedMediaError       its body is of a kind that is not understood
+    │   └── BusyError                   too many others are being served
     ├── InvalidParameterError           an argument out of its range
     │   └── UnknownLabelError           no such class
     ├── BundleError                     the model cannot be used
@@ -103,6 +108,43 @@ class StartBeyondEndError(AudioError):
     """The start lies outside of the clip."""
 
     code = "start_beyond_end"
+
+
+class RequestError(AudioClassifierError):
+    """An HTTP request that cannot be served."""
+
+    status = 400
+    code = "request"
+
+
+class NoAudioError(RequestError):
+    """Its content is declared as something that is no sound."""
+
+    code = "no_audio"
+    default_hint = "Send a sound file as audio/* or application/octet-stream."
+
+
+class RequestTooLargeError(RequestError):
+    """Its body is longer than allowed."""
+
+    status = 413
+    code = "request_too_large"
+
+
+class UnsupportedMediaError(RequestError):
+    """Its body is of a kind that is not understood."""
+
+    status = 415
+    code = "unsupported_media"
+    default_hint = "Send multipart/form-data with a field `audio`, or the sound file itself as audio/*."
+
+
+class BusyError(RequestError):
+    """Too many other requests are being served."""
+
+    status = 503
+    code = "busy"
+    default_hint = "Try again in a moment."
 
 
 class InvalidParameterError(AudioClassifierError):

@@ -41,6 +41,7 @@ class LabelSet:
     def __init__(self, labels: Sequence[Label]) -> None:
         self._labels = tuple(labels)
         self._by_text: dict[str, Label] = {}
+        self._most_parts = 1 + max((label.name.count(",") for label in self._labels), default=0)
         for position, label in enumerate(self._labels):
             if label.index != position:
                 raise BundleInvalidError(f"labels: index {label.index} stands where {position} should")
@@ -88,6 +89,22 @@ class LabelSet:
         if label is None:
             raise UnknownLabelError("label", f"no class is called {text!r}", hint=self._suggest(text))
         return label
+
+    def split(self, text: str) -> list[str]:
+        """Names or ids from a list with commas between them, some of which have commas of their own.
+
+        Empty entries are left out; unknown ones are kept, for `find` to complain about.
+        """
+        parts = text.split(",")
+        names: list[str] = []
+        while parts:
+            for count in range(min(self._most_parts, len(parts)), 0, -1):
+                name = ",".join(parts[:count]).strip()
+                if count == 1 or name.casefold() in self._by_text:
+                    names += [name] if name else []
+                    del parts[:count]
+                    break
+        return names
 
     def search(self, text: str) -> list[Label]:
         """Classes whose name or id contains the text, whatever the case, in the model's order."""

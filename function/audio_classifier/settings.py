@@ -13,6 +13,8 @@ from audio_classifier.cpus import available_cpus
 from audio_classifier.errors import InvalidParameterError
 
 PREFIX: Final = "AUDIO_CLASSIFIER_"
+DEFAULT_MAX_UPLOAD_BYTES: Final = 64 << 20
+DEFAULT_MAX_QUEUE: Final = 16
 MAX_THREADS: Final = 256  # LiteRT crashes when the system has no more to give
 LAMBDA_MB_PER_CPU: Final = 1769  # AWS Lambda developer guide, "Configure function memory"
 
@@ -31,11 +33,20 @@ class Settings:
     threads
         CPUs for one prediction.  Inside Lambda one for every 1,769 MB of memory, elsewhere what the
         container may use.
+    max_upload_bytes
+        The longest request body that is read, 64 MiB.
+    max_concurrency
+        How many sounds are worked on at the same time; as many as there are threads.
+    max_queue
+        How many more requests may wait for their turn, 16.
     """
 
     bundle: str
     cache_dir: Path | None
     threads: int
+    max_upload_bytes: int
+    max_concurrency: int
+    max_queue: int
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Self:
@@ -48,10 +59,14 @@ class Settings:
         """
         in_lambda = "AWS_LAMBDA_FUNCTION_NAME" in environ
         cache_dir = environ.get(PREFIX + "CACHE_DIR") or ("/tmp/audio-classifier" if in_lambda else "")  # noqa: S108
+        threads = _threads(environ)
         return cls(
             bundle=environ.get(PREFIX + "BUNDLE") or COMPACT,
             cache_dir=Path(cache_dir) if cache_dir else None,
-            threads=_threads(environ),
+            threads=threads,
+            max_upload_bytes=_positive(environ, PREFIX + "MAX_UPLOAD_BYTES") or DEFAULT_MAX_UPLOAD_BYTES,
+            max_concurrency=_positive(environ, PREFIX + "MAX_CONCURRENCY") or threads,
+            max_queue=_positive(environ, PREFIX + "MAX_QUEUE") or DEFAULT_MAX_QUEUE,
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import re
 import subprocess
@@ -12,11 +13,13 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
+import requests
 
 from audio_classifier.bundle import FILES
 from audio_classifier.cli import build_parser
 from audio_classifier.report import bar
 from audio_classifier.settings import PREFIX, Settings
+from tests.serving import serving
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -46,6 +49,27 @@ def test_each_command_of_the_readme_works(command: str) -> None:
     result = subprocess.run(command, shell=True, cwd=ROOT, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     assert result.stdout
+
+
+def test_each_request_of_the_readme_works() -> None:
+    (block,) = re.findall(r"```curl\n(.*?)```", README, re.DOTALL)
+    with serving() as (url, service):
+        service.load()
+        for command in block.splitlines():
+            command = command.replace("http://localhost:5000", url)
+            result = subprocess.run(
+                command, shell=True, cwd=ROOT, capture_output=True, text=True, check=False
+            )
+            assert result.returncode == 0, result.stderr
+            answer = json.loads(result.stdout)
+            assert answer.get("status", "ok") == "ok", answer
+
+
+def test_every_route_is_in_the_readme() -> None:
+    with serving() as (url, _):
+        routes = requests.get(f"{url}/openapi.json", timeout=5).json()["paths"]
+    documented = re.findall(r"`(?:GET|POST) (/[a-z./]*)`", README)
+    assert {*routes, "/", "/openapi.json", "/swagger.json"} == {*documented}
 
 
 def test_each_make_target_of_the_readme_exists() -> None:

@@ -32,6 +32,8 @@ LAYERS = (
     {"bundle_store"},
     {"classifier"},
     {"settings"},
+    {"service", "http_body", "http_schema"},
+    {"http_api"},
     {"convert", "report", "terminal", "cli", "__main__", "__init__"},
 )
 OUTER_WORLD = {"boto3", "botocore", "urllib3", "fastapi", "tensorflow", "h5py"}

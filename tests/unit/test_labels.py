@@ -51,6 +51,25 @@ def test_nothing_near_points_to_the_list(labels: LabelSet, text: str) -> None:
     assert "audio-classifier labels" in caught.value.hint
 
 
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("", []),
+        (",, ,", []),
+        ("Rain", ["Rain"]),
+        ("rain, thunder,", ["rain", "thunder"]),
+        ("Gunshot, gunfire", ["Gunshot, gunfire"]),
+        ("Rain,gunshot, GUNFIRE,/m/0ngt1", ["Rain", "gunshot, GUNFIRE", "/m/0ngt1"]),
+        ("Clang,Ding", ["Clang", "Ding"]),
+        ("nonsense,Rain", ["nonsense", "Rain"]),
+    ],
+)
+def test_lists_are_split_at_commas_that_are_not_in_names(
+    labels: LabelSet, text: str, names: list[str]
+) -> None:
+    assert labels.split(text) == names
+
+
 def test_search_finds_parts_of_names_and_ids(labels: LabelSet) -> None:
     assert [label.name for label in labels.search("THUND")] == ["Thunderstorm", "Thunder"]
     assert labels.search("/m/0ngt1") == [labels[287]]

@@ -1,20 +1,20 @@
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from audio_classifier.cpus import available_cpus
 from audio_classifier.errors import InvalidParameterError
-from audio_classifier.settings import Settings
+from audio_classifier.settings import PREFIX, Settings
 
 IN_LAMBDA = {"AWS_LAMBDA_FUNCTION_NAME": "classify", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "8192"}
 
 
 def test_the_defaults_are_the_built_in_model_on_all_cpus() -> None:
-    assert Settings.from_environment({}) == Settings(
-        bundle="compact", cache_dir=None, threads=available_cpus()
-    )
+    cpus = available_cpus()
+    assert Settings.from_environment({}) == Settings("compact", None, cpus, 64 << 20, cpus, 16)
 
 
 def test_every_variable_is_heeded() -> None:
@@ -22,16 +22,17 @@ def test_every_variable_is_heeded() -> None:
         "AUDIO_CLASSIFIER_BUNDLE": "s3://models/max/",
         "AUDIO_CLASSIFIER_CACHE_DIR": "/somewhere",
         "AUDIO_CLASSIFIER_THREADS": "3",
+        "AUDIO_CLASSIFIER_MAX_UPLOAD_BYTES": "1000",
+        "AUDIO_CLASSIFIER_MAX_CONCURRENCY": "2",
+        "AUDIO_CLASSIFIER_MAX_QUEUE": "5",
     }
-    expected = Settings(bundle="s3://models/max/", cache_dir=Path("/somewhere"), threads=3)
+    expected = Settings("s3://models/max/", Path("/somewhere"), 3, 1000, 2, 5)
     assert Settings.from_environment(environ) == expected
     assert Settings.from_environment({**environ, **IN_LAMBDA}) == expected
 
 
 def test_an_empty_variable_counts_as_unset() -> None:
-    empty = dict.fromkeys(
-        ("AUDIO_CLASSIFIER_BUNDLE", "AUDIO_CLASSIFIER_CACHE_DIR", "AUDIO_CLASSIFIER_THREADS"), ""
-    )
+    empty = {PREFIX + field.name.upper(): "" for field in fields(Settings)}
     assert Settings.from_environment(empty) == Settings.from_environment({})
 
 

@@ -86,4 +86,5 @@ def read_pca(path: Path) -> Postprocessor:
     try:
         return Postprocessor.from_arrays(load_arrays(path))
     except BundleInvalidError as error:
-        raise ArtifactFormatError(f"{path.name}: {error}") from error
+        message = str(error)
+        raise ArtifactFormatError(message if path.name in message else f"{path.name}: {message}") from error

@@ -1,0 +1,268 @@
+"""The HTTP door: the original's routes and ours, on FastAPI."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+from functools import partial
+from importlib.resources import files
+from typing import Any, Final, TypeVar
+
+import anyio
+import anyio.to_thread
+from fastapi import FastAPI, Request, Response
+from fastapi.openapi.docs import get_swagger_ui_html
+from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.staticfiles import StaticFiles
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pydantic import ValidationError
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from audio_classifier.classifier import AudioClassifier
+from audio_classifier.decoding import AudioSource
+from audio_classifier.errors import (
+    AudioClassifierError,
+    BusyError,
+    InvalidParameterError,
+    StartBeyondEndError,
+)
+from audio_classifier.http_body import BodyLimit, upload
+from audio_classifier.http_schema import (
+    DESCRIPTION,
+    METADATA,
+    PREDICT_BODY,
+    TITLE,
+    VERSION,
+    ErrorResponse,
+    LabelsResponse,
+    MetadataResponse,
+    PredictParameters,
+    PredictResponse,
+    StatusResponse,
+    swagger_2,
+)
+from audio_classifier.selection import Selection
+from audio_classifier.service import Metrics, Service
+
+RETRY_AFTER_S: Final = 1
+FIELDS: Final = {"label": "filter", "start_s": "start_time"}  # what the core calls otherwise
+METHODS: Final = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
+ERRORS: Final[dict[int | str, dict[str, Any]]] = {
+    status: {"model": ErrorResponse, "description": description}
+    for status, description in (
+        (400, "no usable sound, or a start outside of it"),
+        (413, "too long a body"),
+        (415, "a body of another kind"),
+        (422, "a parameter out of its range"),
+        (503, "too many others are being served, or the model cannot be loaded"),
+    )
+}
+
+T = TypeVar("T")
+_log = logging.getLogger(__name__)
+
+
+class Gate:
+    """Runs work in threads, so much at once, so much waiting, and turns the rest away."""
+
+    def __init__(self, max_concurrency: int, max_queue: int) -> None:
+        self._limiter = anyio.CapacityLimiter(max_concurrency)
+        self._places = max_concurrency + max_queue
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """Do the work when its turn comes.
+
+        Raises
+        ------
+        BusyError
+            If as many requests wait as may.
+        """
+        if self._places == 0:
+            raise BusyError("too many requests are waiting")
+        self._places -= 1
+        try:
+            return await anyio.to_thread.run_sync(work, limiter=self._limiter)
+        finally:
+            self._places += 1
+
+
+def create_app(service: Service) -> FastAPI:
+    """The application.  The model is loaded beside its start: the process can say early that it is alive."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        threading.Thread(target=_load_or_log, args=(service,), daemon=True).start()
+        yield
+
+    app = FastAPI(
+        title=TITLE,
+        version=VERSION,
+        description=DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+    )
+    gate = Gate(service.settings.max_concurrency, service.settings.max_queue)
+    app.add_middleware(BodyLimit, max_bytes=service.settings.max_upload_bytes)
+    app.add_middleware(CountRequests, metrics=service.metrics)
+    app.add_exception_handler(AudioClassifierError, _answer_error)  # type: ignore[arg-type]  # a narrower type
+    app.add_exception_handler(HTTPException, _answer_http_error)  # type: ignore[arg-type]
+    app.add_exception_handler(Exception, _answer_unforeseen)
+    app.mount("/static", StaticFiles(directory=str(files("fastapi_offline") / "static")), name="static")
+
+    @app.get("/", include_in_schema=False)
+    async def swagger_page() -> HTMLResponse:
+        return get_swagger_ui_html(  # relative, so that they work below a gateway's stage, too
+            openapi_url="openapi.json",
+            title=TITLE,
+            swagger_js_url="static/swagger-ui-bundle.js",
+            swagger_css_url="static/swagger-ui.css",
+            swagger_favicon_url="static/favicon.png",
+        )
+
+    @app.get("/swagger.json", include_in_schema=False)
+    async def swagger_document() -> JSONResponse:
+        return JSONResponse(swagger_2())
+
+    @app.get("/model/metadata", tags=["model"], operation_id="get_metadata")
+    async def metadata() -> MetadataResponse:
+        """Return the metadata associated with the model"""
+        bundle = (await gate.run(service.load)).bundle
+        about = {"name": bundle.manifest.name, "version": bundle.manifest.version, "digest": bundle.digest}
+        return MetadataResponse(**METADATA, bundle={**about, "metrics": bundle.manifest.metrics})
+
+    @app.get("/model/labels", tags=["model"], operation_id="get_labels")
+    async def labels() -> LabelsResponse:
+        """Return the list of labels that can be predicted by the model"""
+        known = (await gate.run(service.load)).labels
+        entries = [{"id": label.label_id, "name": label.name} for label in known]
+        return LabelsResponse.model_validate({"count": len(entries), "labels": entries})
+
+    @app.post(
+        "/model/predict",
+        tags=["model"],
+        operation_id="predict",
+        response_model=PredictResponse,
+        response_model_exclude_none=True,
+        responses=ERRORS,
+        openapi_extra={"requestBody": PREDICT_BODY, "parameters": PredictParameters.openapi()},
+    )
+    async def predict(request: Request) -> dict[str, Any]:
+        """Predict audio classes from input data"""
+        async with upload(request) as sound:
+            parameters = _parameters({**sound.fields, **request.query_params})
+            return await gate.run(partial(_predict, service, sound.file, parameters))
+
+    @app.get("/healthz", tags=["operation"])
+    async def alive() -> StatusResponse:
+        """Whether the process is alive"""
+        return StatusResponse(status="ok")
+
+    @app.get("/readyz", tags=["operation"], responses={503: ERRORS[503]})
+    async def ready() -> StatusResponse:
+        """Whether the model is loaded"""
+        if not service.ready:
+            raise BusyError("the model is being loaded")
+        return StatusResponse(status="ok")
+
+    @app.get("/metrics", tags=["operation"], response_class=Response)
+    async def metrics() -> Response:
+        """Metrics in Prometheus's format"""
+        return Response(generate_latest(service.metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+    return app
+
+
+class CountRequests:
+    """ASGI middleware that counts requests by method, route and status."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        status = 500  # of what ends in an exception
+
+        async def watched(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watched)
+        finally:
+            # Never the path or the method as they came: anybody can invent new ones.
+            route = getattr(scope.get("route"), "path", "other")
+            method = scope["method"] if scope["method"] in METHODS else "other"
+            self._metrics.requests.labels(method, route, str(status)).inc()
+
+
+def _predict(service: Service, file: AudioSource, parameters: PredictParameters) -> dict[str, Any]:
+    classifier = service.load()
+    names = classifier.labels.split(parameters.filter)
+    selection = Selection(
+        classifier.labels, top_k=parameters.top_k, threshold=parameters.threshold, labels=names or None
+    )
+    if parameters.timeline:
+        return {"status": "ok", "windows": _timeline(classifier, file, parameters, names)}
+    result = service.classify(file, selection, start_s=parameters.start_time)
+    return {"status": "ok", "predictions": [asdict(prediction) for prediction in result.predictions]}
+
+
+def _timeline(
+    classifier: AudioClassifier, file: AudioSource, parameters: PredictParameters, names: list[str]
+) -> list[dict[str, Any]]:
+    windows = classifier.timeline(
+        file, top_k=parameters.top_k, threshold=parameters.threshold, labels=names or None
+    )
+    return [
+        {"start": window.start_s, "end": window.end_s, "predictions": list(map(asdict, window.predictions))}
+        for window in windows
+    ]
+
+
+def _parameters(fields: dict[str, str]) -> PredictParameters:
+    try:
+        return PredictParameters.model_validate(fields)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise InvalidParameterError(".".join(map(str, first["loc"])), first["msg"]) from error
+
+
+def _load_or_log(service: Service) -> None:
+    try:
+        service.load()
+    except Exception:  # noqa: BLE001  # requests try again, and are told
+        _log.exception("the model could not be loaded")
+
+
+async def _answer_error(_: Request, error: AudioClassifierError) -> JSONResponse:
+    message, hint = str(error), error.hint
+    if isinstance(error, InvalidParameterError):
+        message = f"{FIELDS.get(error.parameter, error.parameter)}: {error.reason}"
+    if isinstance(error, StartBeyondEndError):  # the original's words, for clients that compare them
+        message, hint = "Invalid start time: value outside audio clip", f"{message}. {hint}"
+    headers = {"Retry-After": str(RETRY_AFTER_S)} if error.status == 503 else None
+    return _error(error.status, message, hint, headers)
+
+
+async def _answer_http_error(_: Request, error: HTTPException) -> JSONResponse:
+    return _error(error.status_code, str(error.detail), "", dict(error.headers or {}))
+
+
+async def _answer_unforeseen(_: Request, error: Exception) -> JSONResponse:
+    _log.error("unforeseen", exc_info=error)
+    return _error(500, "something went wrong that should not have", "It was logged.")
+
+
+def _error(status: int, message: str, hint: str, headers: dict[str, str] | None = None) -> JSONResponse:
+    return JSONResponse({"status": "error", "message": message, "hint": hint}, status, headers)

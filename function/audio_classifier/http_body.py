@@ -1,0 +1,116 @@
+"""The body of a request to classify: bounded while it is read, multipart or the sound itself."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import BinaryIO, Final, cast
+
+from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from audio_classifier.errors import (
+    InvalidParameterError,
+    NoAudioError,
+    RequestError,
+    RequestTooLargeError,
+    UnsupportedMediaError,
+)
+
+# What may hold a sound; browsers say video/* of some, and curl knows nothing of most.
+AUDIO_TYPES: Final = re.compile(
+    r"(audio|video)/.*|application/(octet-stream|ogg|x-ogg|flac|x-flac)|binary/octet-stream|", re.IGNORECASE
+)
+MAX_FIELDS: Final = 20
+SPOOL_BYTES: Final = 4 << 20  # held in memory; what is longer goes to a temporary file
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A sound file, and the form fields beside it."""
+
+    file: BinaryIO
+    fields: dict[str, str]
+
+
+class BodyLimit:
+    """ASGI middleware that lets a body come in as far as ``max_bytes``, and then fails its reading."""
+
+    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
+        self._app = app
+        self._max_bytes = max_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = dict(scope["headers"])
+        declared = headers.get(b"content-length", b"0")
+        count = 0
+
+        async def bounded() -> Message:
+            nonlocal count
+            if declared.isdigit() and int(declared) > self._max_bytes:
+                raise self._too_large()
+            message = await receive()
+            count += len(message.get("body", b""))
+            if count > self._max_bytes:
+                raise self._too_large()
+            return message
+
+        await self._app(scope, bounded, send)
+
+    def _too_large(self) -> RequestTooLargeError:
+        return RequestTooLargeError(
+            f"the request's body is longer than the {self._max_bytes} bytes that are accepted",
+            hint="Ten seconds count: cut the sound, or send it as FLAC, OGG or MP3.",
+        )
+
+
+@asynccontextmanager
+async def upload(request: Request) -> AsyncIterator[Upload]:
+    """Read the sound of a request, and close it in the end.
+
+    Raises
+    ------
+    RequestTooLargeError
+        If the body is longer than `BodyLimit` lets in.
+    NoAudioError
+        If the part is declared as something that is no sound.
+    UnsupportedMediaError
+        If the body is neither multipart nor a sound.
+    InvalidParameterError
+        If there is no sound in it.
+    """
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip()
+    if media_type.lower() == "multipart/form-data":
+        try:
+            form = await request.form(max_files=1, max_fields=MAX_FIELDS)
+        except HTTPException as error:
+            raise RequestError(
+                f"the multipart body cannot be read: {error.detail}",
+                hint="If a gateway stands between, it must pass binary bodies on as they are.",
+            ) from error
+        try:
+            part = form.get("audio")
+            if not isinstance(part, UploadFile):
+                raise InvalidParameterError("audio", "the multipart body has no file in a field of that name")
+            if not AUDIO_TYPES.fullmatch((part.content_type or "").partition(";")[0].strip()):
+                raise NoAudioError(f"Invalid file type/extension: {part.content_type}")
+            yield Upload(part.file, {name: value for name, value in form.items() if isinstance(value, str)})
+        finally:
+            await form.close()
+        return
+    if not AUDIO_TYPES.fullmatch(media_type):
+        raise UnsupportedMediaError(f"a body of type {media_type} is not understood")
+    with tempfile.SpooledTemporaryFile(SPOOL_BYTES) as file:
+        async for chunk in request.stream():
+            file.write(chunk)
+        if file.tell() == 0:
+            raise InvalidParameterError("audio", "the request has no body")
+        yield Upload(cast("BinaryIO", file), {})

@@ -1,0 +1,287 @@
+"""What is ours over HTTP: more parameters, bodies, errors of one shape, limits, and the page."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+import requests
+from openapi_spec_validator import OpenAPIV2SpecValidator, OpenAPIV31SpecValidator
+from prometheus_client.parser import text_string_to_metric_families
+
+from audio_classifier import AudioClassifier
+from audio_classifier.http_schema import PredictParameters
+from tests.serving import serving
+from tests.sounds import busy, encode
+
+PREDICT = "/model/predict"
+
+
+def post(url: str, data: Any, media_type: str | None = "audio/wav", **parameters: Any) -> requests.Response:
+    headers = {"Content-Type": media_type} if media_type else {}
+    return requests.post(url + PREDICT, data=data, headers=headers, params=parameters, timeout=30)
+
+
+def check_error(response: requests.Response, status: int, message: str) -> str:
+    assert response.status_code == status, response.text
+    answer = response.json()
+    assert answer.keys() == {"status", "message", "hint"}
+    assert answer["status"] == "error"
+    assert message in answer["message"]
+    return str(answer["hint"])
+
+
+def test_a_raw_body_is_a_sound(url: str, assets: Path) -> None:
+    content = (assets / "rain.wav").read_bytes()
+    answers = [
+        post(url, content, media_type).json()
+        for media_type in ("audio/wav", "application/octet-stream", None)
+    ]
+    with (assets / "rain.wav").open("rb") as file:
+        answers.append(requests.post(url + PREDICT, files={"audio": file}, timeout=30).json())
+    answers.append(
+        post(url, (content[i : i + 10_000] for i in range(0, len(content), 10_000))).json()
+    )  # chunked
+    assert answers == [answers[0]] * 5
+    assert answers[0]["status"] == "ok"
+
+
+def test_parameters_reach_the_classifier(url: str, assets: Path, classifier: AudioClassifier) -> None:
+    content = (assets / "thunder.wav").read_bytes()
+    answer = post(url, content, start_time=3, top_k=7, threshold=0.05).json()
+    expected = classifier.predict(content, start_s=3, top_k=7, threshold=0.05)
+    assert [p["label"] for p in answer["predictions"]] == [p.label for p in expected]
+    assert [p["probability"] for p in answer["predictions"]] == pytest.approx(
+        [p.probability for p in expected], abs=1e-4
+    )
+
+
+def test_a_timeline_covers_the_whole_file(url: str) -> None:
+    answer = post(url, encode(busy(21, 16_000), 16_000), timeline="true", top_k=1).json()
+    assert [(window["start"], window["end"]) for window in answer["windows"]] == [
+        (0, 9.6),
+        (9.6, 19.2),
+        (19.2, 20.16),
+    ]
+    assert all(len(window["predictions"]) == 1 for window in answer["windows"])
+    assert "predictions" not in answer
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"not a sound at all", "not a readable sound file"),
+        (encode(busy(1, 16_000), 16_000)[:44], "no sound in it"),
+        (encode(busy(1, 16_000) * float("nan"), 16_000, subtype="FLOAT"), "not numbers"),
+    ],
+)
+def test_what_is_no_sound_is_the_clients_fault(url: str, content: bytes, message: str) -> None:
+    assert check_error(post(url, content), 400, message)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"top_k": 0}, "top_k: "),
+        ({"top_k": "many"}, "top_k: "),
+        ({"threshold": 2}, "threshold: "),
+        ({"start_time": -1}, "start_time: "),
+        ({"start_time": "nan"}, "start_time: "),
+        ({"timeline": "perhaps"}, "timeline: "),
+        ({"filter": "Thundr"}, "filter: no class is called 'Thundr'"),
+    ],
+)
+def test_a_parameter_out_of_range_is_named(
+    url: str, assets: Path, parameters: dict[str, Any], message: str
+) -> None:
+    check_error(post(url, (assets / "rain.wav").read_bytes(), **parameters), 422, message)
+
+
+@pytest.mark.parametrize(
+    "media_type", ["application/x-www-form-urlencoded", "text/plain", "application/json"]
+)
+def test_bodies_of_other_kinds_are_refused(url: str, media_type: str) -> None:
+    assert "multipart/form-data" in check_error(post(url, b"a=b", media_type), 415, media_type)
+
+
+def test_a_body_without_a_sound_is_refused(url: str) -> None:
+    check_error(post(url, b""), 422, "audio: ")
+    check_error(requests.post(url + PREDICT, files={"other": b"x"}, timeout=5), 422, "audio: ")
+    form = requests.Request("POST", url + PREDICT, files={"x": (None, "y")}).prepare()
+    check_error(requests.Session().send(form), 422, "audio: ")
+
+
+def test_a_broken_multipart_body_is_explained(url: str) -> None:
+    hint = check_error(post(url, b"nonsense", "multipart/form-data; boundary=b"), 400, "multipart")
+    assert "gateway" in hint
+    check_error(post(url, b"nonsense", "multipart/form-data"), 400, "multipart")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"), [("GET", PREDICT, 405), ("GET", "/nothing", 404), ("POST", "/", 405)]
+)
+def test_other_errors_have_the_same_shape(url: str, method: str, path: str, status: int) -> None:
+    check_error(requests.request(method, url + path, timeout=5), status, "")
+
+
+def test_an_upload_is_bounded_while_it_is_read() -> None:
+    with serving(max_upload_bytes=100_000) as (url, _):
+        assert post(url, encode(busy(2, 16_000), 16_000)).status_code == 200
+        too_long = encode(busy(10, 16_000), 16_000)
+        assert "FLAC" in check_error(post(url, too_long), 413, "100000 bytes")
+        check_error(requests.post(url + PREDICT, files={"audio": too_long}, timeout=5), 413, "100000 bytes")
+
+        with contextlib.closing(http.client.HTTPConnection(urlsplit(url).netloc, timeout=5)) as connection:
+            connection.putrequest("POST", PREDICT)
+            connection.putheader("Content-Type", "audio/wav")
+            connection.putheader("Transfer-Encoding", "chunked")
+            connection.endheaders()
+            connection.send(b"%x\r\n" % 200_000 + bytes(200_000) + b"\r\n")  # and never an end
+            assert connection.getresponse().status == 413
+
+
+def test_more_than_may_wait_are_turned_away() -> None:
+    with serving(max_concurrency=1, max_queue=2) as (url, service):
+        service.load()
+        release = threading.Event()
+        original = service.classify
+
+        def slow(*arguments: Any, **options: Any) -> Any:
+            release.wait(10)
+            return original(*arguments, **options)
+
+        service.classify = slow  # type: ignore[method-assign]
+        content = encode(busy(1, 16_000), 16_000)
+        with ThreadPoolExecutor(8) as pool:
+            answers = [pool.submit(post, url, content) for _ in range(8)]
+            while sum(answer.done() for answer in answers) < 5:
+                time.sleep(0.01)
+            release.set()
+            responses = [answer.result() for answer in answers]
+    statuses = sorted(response.status_code for response in responses)
+    assert statuses == [200] * 3 + [503] * 5
+    turned_away = next(response for response in responses if response.status_code == 503)
+    assert int(turned_away.headers["Retry-After"]) >= 1
+    check_error(turned_away, 503, "waiting")
+
+
+def test_a_slow_sound_does_not_hold_up_the_rest() -> None:
+    with serving(max_concurrency=1) as (url, service):
+        service.load()
+        release = threading.Event()
+        service.classify = lambda *_, **__: release.wait(10)  # type: ignore[assignment, method-assign]
+        with ThreadPoolExecutor(1) as pool:
+            answer = pool.submit(post, url, encode(busy(1, 16_000), 16_000))
+            assert requests.get(f"{url}/healthz", timeout=2).status_code == 200
+            release.set()
+            answer.result()
+
+
+def test_it_is_alive_before_it_is_ready(tmp_path: Path) -> None:
+    with serving(bundle=str(tmp_path / "nothing")) as (url, _):
+        assert requests.get(f"{url}/healthz", timeout=5).status_code == 200
+        ready = requests.get(f"{url}/readyz", timeout=5)
+        check_error(ready, 503, "being loaded")
+        check_error(post(url, encode(busy(1, 16_000), 16_000)), 500, "no model bundle")
+
+
+def test_metrics_count_what_was_done() -> None:
+    with serving() as (url, service):
+        service.load()
+        assert post(url, encode(busy(2, 16_000), 16_000)).status_code == 200
+        assert post(url, b"nothing").status_code == 400
+        requests.request("INVENTED", f"{url}/invented", timeout=5)
+        text = requests.get(f"{url}/metrics", timeout=5).text
+    samples = {
+        (sample.name, *sorted(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+    def requests_total(route: str, status: str, method: str = "POST") -> float:
+        labels = (("method", method), ("route", route), ("status", status))
+        return samples["audio_classifier_requests_total", *labels]
+
+    assert requests_total(PREDICT, "200") == requests_total(PREDICT, "400") == 1
+    assert requests_total("other", "404", "other") == 1
+    assert samples["audio_classifier_cold_starts_total",] == 1
+    assert samples["audio_classifier_audio_seconds_total",] == pytest.approx(2)
+    for stage in ("read", "features", "embedding", "head"):
+        assert samples["audio_classifier_stage_seconds_count", ("stage", stage)] == 1
+
+
+def test_the_page_needs_no_other_server(url: str) -> None:
+    page = requests.get(url, timeout=5)
+    assert page.status_code == 200
+    assert "SwaggerUIBundle" in page.text
+    assert "http://" not in page.text
+    assert "https://" not in page.text
+    for name in ("swagger-ui-bundle.js", "swagger-ui.css", "favicon.png"):
+        assert f"static/{name}" in page.text
+        assert len(requests.get(f"{url}/static/{name}", timeout=5).content) > 1000
+
+
+def test_both_documents_are_valid_and_agree(url: str) -> None:
+    openapi = requests.get(f"{url}/openapi.json", timeout=5).json()
+    swagger = requests.get(f"{url}/swagger.json", timeout=5).json()
+    OpenAPIV31SpecValidator(openapi).validate()
+    OpenAPIV2SpecValidator(swagger).validate()
+    assert openapi["info"] == swagger["info"]
+    for path, operations in swagger["paths"].items():
+        for method, operation in operations.items():
+            ours = openapi["paths"][path][method]
+            assert ours["operationId"] == operation["operationId"]
+            names = {parameter["name"] for parameter in operation.get("parameters", ())} - {"audio"}
+            assert names <= {parameter["name"] for parameter in ours.get("parameters", ())}
+    parameters = openapi["paths"][PREDICT]["post"]["parameters"]
+    assert {parameter["name"] for parameter in parameters} == PredictParameters.model_fields.keys()
+
+
+def test_it_stops_when_told_and_finishes_what_it_has_begun(assets: Path) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [str(Path(sys.executable).with_name("audio-classifier")), "serve", "--port", str(port)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ)
+    url = f"http://127.0.0.1:{port}"
+    try:
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                if requests.get(f"{url}/readyz", timeout=1).status_code == 200:
+                    break
+            except requests.ConnectionError:
+                pass
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        content = (assets / "rain.wav").read_bytes()
+        begun = threading.Event()
+
+        def slowly() -> Any:
+            yield content[:1000]
+            begun.set()
+            time.sleep(0.5)
+            yield content[1000:]
+
+        with ThreadPoolExecutor(1) as pool:
+            answer = pool.submit(post, url, slowly())
+            begun.wait(5)
+            time.sleep(0.1)
+            process.send_signal(signal.SIGTERM)
+            assert answer.result().status_code == 200
+        assert process.wait(10) in (0, -signal.SIGTERM)
+    finally:
+        process.kill()
+        process.wait()
