@@ -7,10 +7,11 @@ PYTHON ?= python3
 UV ?= uv
 VENV := .venv
 BIN := $(VENV)/bin
+SAM := .venv-sam
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 WAV ?= assets/rain.wav
 
-.PHONY: help classify serve lint test test-convert check lock samples deviations bench-startup clean
+.PHONY: help classify events serve lint test test-e2e test-convert check lock samples deviations bench-startup clean
 
 help:  ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -22,7 +23,10 @@ serve: $(VENV)/.serve  ## answer over HTTP on port 5000
 	$(BIN)/audio-classifier serve
 
 test: $(VENV)/.test  ## the tests that need no TensorFlow
-	$(BIN)/python -m pytest -m "not convert"
+	$(BIN)/python -m pytest -m "not convert and not e2e"
+
+test-e2e: $(VENV)/.test $(SAM)/.sam  ## the Lambda function under the real runtime client and emulator
+	PATH="$(CURDIR)/$(SAM)/bin:$$PATH" $(BIN)/python -m pytest -m e2e
 
 test-convert: $(VENV)/.convert  ## the tests that do: importing the published weights, parity with the original
 	$(BIN)/python -m pytest -m convert
@@ -32,7 +36,7 @@ lint: $(VENV)/.test  ## style and types
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-check: lint test test-convert  ## all of it, as CI does
+check: lint test test-e2e test-convert  ## all of it, as CI does
 
 lock:  ## resolve requirements/*.txt anew, with hashes (needs uv)
 	requirements/lock.sh $(UV)
@@ -46,8 +50,11 @@ deviations: $(VENV)/.convert  ## measure the table in docs/deviations.md (PARITY
 bench-startup: $(VENV)/.convert  ## process start to printed result, beside `import tensorflow`
 	$(BIN)/python -m benchmarks.startup
 
+events: $(VENV)/.runtime $(SAM)/.sam  ## write tests/events/*.json anew
+	PATH="$(CURDIR)/$(SAM)/bin:$$PATH" SAM_CLI_TELEMETRY=0 $(BIN)/python tests/events/make_events.py
+
 clean:  ## remove what was installed and built
-	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(SAM) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 # Each stage of the environment is a lock file installed by its hashes; all resolve to the same versions.
 $(VENV)/.python:
@@ -65,6 +72,12 @@ $(VENV)/.serve: $(VENV)/.runtime requirements/serve.txt
 
 $(VENV)/.test: $(VENV)/.runtime requirements/test.txt
 	$(PIP) --require-hashes -r requirements/test.txt
+	touch $@
+
+# All of its packages are in the lock file; pip, left to resolve, trips over their extras.
+$(SAM)/.sam: requirements/sam.txt
+	$(PYTHON) -m venv $(SAM)
+	$(subst $(VENV),$(SAM),$(PIP)) --no-deps --require-hashes -r requirements/sam.txt
 	touch $@
 
 $(VENV)/.convert: $(VENV)/.test requirements/convert.txt

@@ -12,9 +12,11 @@ compile() {
     --no-annotate --constraint requirements/constraints.in --custom-compile-command 'make lock' "$@"
 }
 compile requirements/build.in --output-file requirements/build.txt
+compile requirements/sam.in --output-file requirements/sam.txt
 compile pyproject.toml --all-extras --group test --output-file "$all"
 compile pyproject.toml --constraint "$all" --output-file requirements/runtime.txt
-compile pyproject.toml --constraint "$all" --extra aws --extra reference --extra serve --group test \
+compile pyproject.toml --constraint "$all" --extra lambda --extra reference --extra serve --group test \
   --output-file requirements/test.txt
 compile pyproject.toml --constraint "$all" --extra serve --output-file requirements/serve.txt
+compile pyproject.toml --constraint "$all" --extra serve --extra lambda --output-file requirements/lambda.txt
 compile pyproject.toml --constraint "$all" --extra convert --output-file requirements/convert.txt

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Iterable, Iterator
@@ -46,12 +47,15 @@ class Classification:
         The most probable first.
     audio
         What the file's header says of itself.
+    heard_s
+        How many seconds of the clip were listened to.
     seconds
         Time spent in each stage: ``read``, ``features``, ``embedding``, ``head``.
     """
 
     predictions: list[Prediction]
     audio: AudioInfo
+    heard_s: float
     seconds: dict[str, float]
 
 
@@ -153,7 +157,8 @@ class AudioClassifier:
         predictions = selection.rank(self._classify(codes))
         times.append(time.perf_counter())
         seconds = dict(zip(("read", "features", "embedding", "head"), np.diff(times).tolist(), strict=True))
-        return Classification(predictions, reader.info, seconds)
+        heard_s = min(len(patches) * PATCH_S, reader.info.duration_s or math.inf)
+        return Classification(predictions, reader.info, heard_s, seconds)
 
     def probabilities(self, source: AudioSource, *, start_s: float = 0.0) -> NDArray[np.float32]:
         """Probability of every class in the ten seconds from ``start_s`` on: ``(classes,)`` float32."""

@@ -10,7 +10,7 @@ import io
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, BinaryIO, Final, Literal, TypeAlias, TypeVar
+from typing import Any, BinaryIO, Final, Literal, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 import soundfile
@@ -27,8 +27,26 @@ from audio_classifier.errors import (
 )
 from audio_classifier.params import MAX_SOURCE_RATE_HZ, MIN_SOURCE_RATE_HZ, SAMPLE_RATE_HZ
 
-AudioSource: TypeAlias = bytes | bytearray | memoryview | str | os.PathLike[str] | BinaryIO
 T = TypeVar("T")
+
+
+class SeekableFile(Protocol):
+    """What is needed of a file object; all of Python's binary files that can seek have it."""
+
+    def read(self, size: int, /) -> bytes | None:
+        """Up to ``size`` bytes; nothing at the end."""
+
+    def seek(self, offset: int, whence: int = ..., /) -> int:
+        """As `io.IOBase.seek`."""
+
+    def tell(self) -> int:
+        """As `io.IOBase.tell`."""
+
+    def seekable(self) -> bool:
+        """As `io.IOBase.seekable`."""
+
+
+AudioSource: TypeAlias = bytes | bytearray | memoryview | str | os.PathLike[str] | SeekableFile
 
 MAX_ABS_SAMPLE: Final = 2.0**31  # 32-bit integers left unscaled in a float file are loud, but make sense
 MAX_KNOWN_FRAMES: Final = 1 << 62  # libsndfile says 2^63 - 1 where a header does not tell
@@ -188,7 +206,7 @@ class _GuardedFile:
         self._error: BaseException | None = None
         try:
             if isinstance(source, bytes | bytearray | memoryview):
-                self._file: BinaryIO = io.BytesIO(source)
+                self._file: SeekableFile = io.BytesIO(source)
             elif isinstance(source, str | os.PathLike):
                 self._file = _open_to_seek(source)
             else:
@@ -204,7 +222,7 @@ class _GuardedFile:
             ) from error
 
     def close(self) -> None:
-        if self._owned:
+        if isinstance(self._file, io.IOBase) and self._owned:
             self._file.close()
 
     def guard(self, call: Callable[[], T]) -> T:

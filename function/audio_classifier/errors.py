@@ -9,12 +9,14 @@
     │   ├── EmptyAudioError             no samples in it
     │   ├── DamagedAudioError           truncated or corrupt where it was to be read
     │   ├── InvalidSamplesError         NaN, infinite or absurdly large samples
-    │   └── StartBeyondEndError         the start lies outside of the clip
+    │   ├── StartBeyondEndError         the start lies outside of the clip
+    │   └── ObjectTooLargeError         longer than a deployment accepts
     ├── RequestError                    an HTTP request that cannot be served
     │   ├── NoAudioError                its content is declared as something else
     │   ├── RequestTooLargeError        its body is longer than allowed
     │   ├── UnsupportedMediaError       its body is of a kind that is not understood
     │   └── BusyError                   too many others are being served
+    ├── UnknownEventError               an event of a kind that is not understood
     ├── InvalidParameterError           an argument out of its range
     │   └── UnknownLabelError           no such class
     ├── BundleError                     the model cannot be used
@@ -23,7 +25,8 @@
     │   └── BundleCorruptError          a file is not what the manifest says
     ├── TransferError                   a remote file could not be fetched; worth another try
     │   ├── RemoteNotFoundError         there is no such file, or none that may be read
-    │   └── RemoteTooLongError          it is longer than it may be
+    │   ├── RemoteTooLongError          it is longer than it may be
+    │   └── ObjectChangedError          it was replaced while it was read
     ├── ConversionError                 published artifacts cannot become a bundle
     │   ├── ArtifactNotFoundError       no source has the file
     │   ├── ArtifactUnverifiedError     a file's SHA-512 is not the published one
@@ -110,6 +113,14 @@ class StartBeyondEndError(AudioError):
     code = "start_beyond_end"
 
 
+class ObjectTooLargeError(AudioError):
+    """Longer than a deployment accepts."""
+
+    status = 413
+    code = "object_too_large"
+    default_hint = "Cut the sound, or send it as FLAC, OGG or MP3."
+
+
 class RequestError(AudioClassifierError):
     """An HTTP request that cannot be served."""
 
@@ -145,6 +156,13 @@ class BusyError(RequestError):
     status = 503
     code = "busy"
     default_hint = "Try again in a moment."
+
+
+class UnknownEventError(AudioClassifierError):
+    """An event of a kind that is not understood."""
+
+    status = 422
+    code = "unknown_event"
 
 
 class InvalidParameterError(AudioClassifierError):
@@ -212,6 +230,12 @@ class RemoteTooLongError(TransferError):
     status = 500
     code = "remote_too_long"
     default_hint = "It is another file than was expected, or is being replaced just now."
+
+
+class ObjectChangedError(TransferError):
+    """It was replaced while it was read."""
+
+    code = "object_changed"
 
 
 class ConversionError(AudioClassifierError):

@@ -6,7 +6,6 @@ import logging
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import asdict
 from functools import partial
 from importlib.resources import files
 from typing import Any, Final, TypeVar
@@ -18,12 +17,9 @@ from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from pydantic import ValidationError
 from starlette.exceptions import HTTPException
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from audio_classifier.classifier import AudioClassifier
-from audio_classifier.decoding import AudioSource
+from audio_classifier import prediction
 from audio_classifier.errors import (
     AudioClassifierError,
     BusyError,
@@ -31,6 +27,7 @@ from audio_classifier.errors import (
     StartBeyondEndError,
 )
 from audio_classifier.http_body import BodyLimit, upload
+from audio_classifier.http_metrics import CountRequests, Metrics
 from audio_classifier.http_schema import (
     DESCRIPTION,
     METADATA,
@@ -45,12 +42,11 @@ from audio_classifier.http_schema import (
     StatusResponse,
     swagger_2,
 )
-from audio_classifier.selection import Selection
-from audio_classifier.service import Metrics, Service
+from audio_classifier.prediction import parse_parameters
+from audio_classifier.service import Service
 
 RETRY_AFTER_S: Final = 1
 FIELDS: Final = {"label": "filter", "start_s": "start_time"}  # what the core calls otherwise
-METHODS: Final = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
 ERRORS: Final[dict[int | str, dict[str, Any]]] = {
     status: {"model": ErrorResponse, "description": description}
     for status, description in (
@@ -106,9 +102,11 @@ def create_app(service: Service) -> FastAPI:
         redoc_url=None,
         lifespan=lifespan,
     )
+    metrics = Metrics()
+    service.observers.append(metrics)
     gate = Gate(service.settings.max_concurrency, service.settings.max_queue)
     app.add_middleware(BodyLimit, max_bytes=service.settings.max_upload_bytes)
-    app.add_middleware(CountRequests, metrics=service.metrics)
+    app.add_middleware(CountRequests, metrics=metrics)
     app.add_exception_handler(AudioClassifierError, _answer_error)  # type: ignore[arg-type]  # a narrower type
     app.add_exception_handler(HTTPException, _answer_http_error)  # type: ignore[arg-type]
     app.add_exception_handler(Exception, _answer_unforeseen)
@@ -154,8 +152,8 @@ def create_app(service: Service) -> FastAPI:
     async def predict(request: Request) -> dict[str, Any]:
         """Predict audio classes from input data"""
         async with upload(request) as sound:
-            parameters = _parameters({**sound.fields, **request.query_params})
-            return await gate.run(partial(_predict, service, sound.file, parameters))
+            parameters = parse_parameters({**sound.fields, **request.query_params})
+            return await gate.run(partial(prediction.predict, service, sound.file, parameters))
 
     @app.get("/healthz", tags=["operation"])
     async def alive() -> StatusResponse:
@@ -170,72 +168,11 @@ def create_app(service: Service) -> FastAPI:
         return StatusResponse(status="ok")
 
     @app.get("/metrics", tags=["operation"], response_class=Response)
-    async def metrics() -> Response:
+    async def prometheus() -> Response:
         """Metrics in Prometheus's format"""
-        return Response(generate_latest(service.metrics.registry), media_type=CONTENT_TYPE_LATEST)
+        return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
     return app
-
-
-class CountRequests:
-    """ASGI middleware that counts requests by method, route and status."""
-
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
-        self._app = app
-        self._metrics = metrics
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-
-        status = 500  # of what ends in an exception
-
-        async def watched(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
-        try:
-            await self._app(scope, receive, watched)
-        finally:
-            # Never the path or the method as they came: anybody can invent new ones.
-            route = getattr(scope.get("route"), "path", "other")
-            method = scope["method"] if scope["method"] in METHODS else "other"
-            self._metrics.requests.labels(method, route, str(status)).inc()
-
-
-def _predict(service: Service, file: AudioSource, parameters: PredictParameters) -> dict[str, Any]:
-    classifier = service.load()
-    names = classifier.labels.split(parameters.filter)
-    selection = Selection(
-        classifier.labels, top_k=parameters.top_k, threshold=parameters.threshold, labels=names or None
-    )
-    if parameters.timeline:
-        return {"status": "ok", "windows": _timeline(classifier, file, parameters, names)}
-    result = service.classify(file, selection, start_s=parameters.start_time)
-    return {"status": "ok", "predictions": [asdict(prediction) for prediction in result.predictions]}
-
-
-def _timeline(
-    classifier: AudioClassifier, file: AudioSource, parameters: PredictParameters, names: list[str]
-) -> list[dict[str, Any]]:
-    windows = classifier.timeline(
-        file, top_k=parameters.top_k, threshold=parameters.threshold, labels=names or None
-    )
-    return [
-        {"start": window.start_s, "end": window.end_s, "predictions": list(map(asdict, window.predictions))}
-        for window in windows
-    ]
-
-
-def _parameters(fields: dict[str, str]) -> PredictParameters:
-    try:
-        return PredictParameters.model_validate(fields)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise InvalidParameterError(".".join(map(str, first["loc"])), first["msg"]) from error
 
 
 def _load_or_log(service: Service) -> None:

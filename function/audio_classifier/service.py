@@ -1,57 +1,43 @@
-"""What the doors share: the classifier, loaded once, and what is counted of its work."""
+"""What the doors share: the classifier, loaded once, and whoever watches its work."""
 
 from __future__ import annotations
 
 import logging
 import threading
 import time
-
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from typing import Protocol
 
 from audio_classifier.bundle_store import open_bundle
 from audio_classifier.classifier import AudioClassifier, Classification
 from audio_classifier.decoding import AudioSource
-from audio_classifier.params import CLIP_PATCHES, PATCH_S
 from audio_classifier.selection import Selection
 from audio_classifier.settings import Settings
-
-STAGE_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
 _log = logging.getLogger(__name__)
 
 
-class Metrics:
-    """Prometheus metrics of one process."""
+class Observer(Protocol):
+    """Somebody who counts."""
 
-    def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        self.requests = Counter(
-            "audio_classifier_requests",
-            "HTTP requests",
-            ("method", "route", "status"),
-            registry=self.registry,
-        )
-        self.stage_seconds = Histogram(
-            "audio_classifier_stage_seconds",
-            "Seconds spent in each stage of a classification",
-            ("stage",),
-            buckets=STAGE_BUCKETS_S,
-            registry=self.registry,
-        )
-        self.audio_seconds = Counter(
-            "audio_classifier_audio_seconds", "Seconds of sound that were classified", registry=self.registry
-        )
-        self.cold_starts = Counter(
-            "audio_classifier_cold_starts", "Times that the model was loaded", registry=self.registry
-        )
+    def loaded(self, seconds: float) -> None:
+        """The model was loaded, which took so long."""
+
+    def classified(self, result: Classification) -> None:
+        """A sound was classified."""
 
 
 class Service:
-    """A classifier that is loaded at its first use, or before by `load`, and shared by all threads."""
+    """A classifier that is loaded at its first use, or before by `load`, and shared by all threads.
+
+    Attributes
+    ----------
+    observers
+        Told of all that is done from then on.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.metrics = Metrics()
+        self.observers: list[Observer] = []
         self._classifier: AudioClassifier | None = None
         self._lock = threading.Lock()
 
@@ -73,15 +59,15 @@ class Service:
                 begin = time.perf_counter()
                 bundle = open_bundle(self.settings.bundle, cache_dir=self.settings.cache_dir)
                 self._classifier = AudioClassifier(bundle, threads=self.settings.threads)
-                self.metrics.cold_starts.inc()
-                _log.info("loaded %s in %.2f s", bundle.manifest.name, time.perf_counter() - begin)
+                seconds = time.perf_counter() - begin
+                _log.info("loaded %s %s in %.2f s", bundle.manifest.name, bundle.manifest.version, seconds)
+                for observer in self.observers:
+                    observer.loaded(seconds)
             return self._classifier
 
-    def classify(self, source: AudioSource, selection: Selection, *, start_s: float) -> Classification:
-        """Classify one sound and count it; see `AudioClassifier.classify`."""
+    def classify(self, source: AudioSource, selection: Selection, *, start_s: float = 0.0) -> Classification:
+        """Classify one sound; see `AudioClassifier.classify`."""
         result = self.load().classify(source, selection, start_s=start_s)
-        for stage, seconds in result.seconds.items():
-            self.metrics.stage_seconds.labels(stage).observe(seconds)
-        clip_s = CLIP_PATCHES * PATCH_S
-        self.metrics.audio_seconds.inc(min(clip_s, max(0.0, (result.audio.duration_s or clip_s) - start_s)))
+        for observer in self.observers:
+            observer.classified(result)
         return result

@@ -15,6 +15,8 @@ from audio_classifier.errors import InvalidParameterError
 PREFIX: Final = "AUDIO_CLASSIFIER_"
 DEFAULT_MAX_UPLOAD_BYTES: Final = 64 << 20
 DEFAULT_MAX_QUEUE: Final = 16
+DEFAULT_MAX_OBJECT_BYTES: Final = 5 << 30
+DEFAULT_RESULTS_PREFIX: Final = "results/"
 MAX_THREADS: Final = 256  # LiteRT crashes when the system has no more to give
 LAMBDA_MB_PER_CPU: Final = 1769  # AWS Lambda developer guide, "Configure function memory"
 
@@ -39,6 +41,16 @@ class Settings:
         How many sounds are worked on at the same time; as many as there are threads.
     max_queue
         How many more requests may wait for their turn, 16.
+    max_object_bytes
+        The largest object that is classified, 5 GiB.
+    results_bucket
+        Where results of objects are stored; None for the object's own bucket.
+    results_prefix
+        What their keys begin with, ``results/``.
+    results_kms_key
+        The KMS key that encrypts them; None for S3's own.
+    read_buckets
+        Buckets whose objects a client may name by ``s3://...``, with commas between them; none.
     """
 
     bundle: str
@@ -47,6 +59,11 @@ class Settings:
     max_upload_bytes: int
     max_concurrency: int
     max_queue: int
+    max_object_bytes: int
+    results_bucket: str | None
+    results_prefix: str
+    results_kms_key: str | None
+    read_buckets: tuple[str, ...]
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Self:
@@ -67,6 +84,13 @@ class Settings:
             max_upload_bytes=_positive(environ, PREFIX + "MAX_UPLOAD_BYTES") or DEFAULT_MAX_UPLOAD_BYTES,
             max_concurrency=_positive(environ, PREFIX + "MAX_CONCURRENCY") or threads,
             max_queue=_positive(environ, PREFIX + "MAX_QUEUE") or DEFAULT_MAX_QUEUE,
+            max_object_bytes=_positive(environ, PREFIX + "MAX_OBJECT_BYTES") or DEFAULT_MAX_OBJECT_BYTES,
+            results_bucket=environ.get(PREFIX + "RESULTS_BUCKET") or None,
+            results_prefix=environ.get(PREFIX + "RESULTS_PREFIX") or DEFAULT_RESULTS_PREFIX,
+            results_kms_key=environ.get(PREFIX + "RESULTS_KMS_KEY") or None,
+            read_buckets=tuple(
+                filter(None, environ.get(PREFIX + "READ_BUCKETS", "").replace(",", " ").split())
+            ),
         )
 
 

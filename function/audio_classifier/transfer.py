@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 from urllib.parse import quote, urljoin, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
+from audio_classifier.aws import http_status, s3_client
 from audio_classifier.errors import (
     InvalidParameterError,
-    MissingExtraError,
     RemoteNotFoundError,
     RemoteTooLongError,
     TransferError,
@@ -173,28 +173,10 @@ class S3Remote:
     """Objects below ``s3://bucket/prefix/``.  Credentials and endpoint are those of the environment."""
 
     def __init__(self, uri: str) -> None:
-        try:
-            import boto3
-            from botocore.config import Config
-            from botocore.exceptions import BotoCoreError
-        except ImportError as error:
-            raise MissingExtraError(f"reading {uri}", "aws") from error
-
         self.uri = uri
         parts = urlsplit(uri)
         self._bucket, self._prefix = parts.netloc, parts.path.lstrip("/")
-        config = Config(
-            retries={"mode": "standard", "max_attempts": RETRIES + 1},
-            connect_timeout=CONNECT_TIMEOUT_S,
-            read_timeout=READ_TIMEOUT_S,
-        )
-        try:
-            self._client = boto3.client("s3", config=config)
-        except (BotoCoreError, ValueError) as error:
-            raise TransferError(
-                f"{uri}: {error}",
-                hint="Check the AWS_ variables of the environment and the AWS configuration.",
-            ) from error
+        self._client = s3_client()
 
     @contextmanager
     def open(self, path: str) -> Iterator[Content]:
@@ -207,8 +189,7 @@ class S3Remote:
             with closing(answer["Body"]) as body:
                 yield Content(body.iter_chunks(CHUNK_BYTES), answer["ContentLength"])
         except ClientError as error:
-            status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
-            kind = RemoteNotFoundError if status in (401, 403, 404) else TransferError
+            kind = RemoteNotFoundError if http_status(error) in (401, 403, 404) else TransferError
             raise kind(f"{name}: {error}") from error
         except BotoCoreError as error:
             raise TransferError(f"{name}: {error}") from error

@@ -217,7 +217,7 @@ def test_metrics_count_what_was_done() -> None:
     assert requests_total(PREDICT, "200") == requests_total(PREDICT, "400") == 1
     assert requests_total("other", "404", "other") == 1
     assert samples["audio_classifier_cold_starts_total",] == 1
-    assert samples["audio_classifier_audio_seconds_total",] == pytest.approx(2)
+    assert samples["audio_classifier_audio_seconds_total",] == pytest.approx(1.92)  # two patches
     for stage in ("read", "features", "embedding", "head"):
         assert samples["audio_classifier_stage_seconds_count", ("stage", stage)] == 1
 

@@ -14,7 +14,9 @@ IN_LAMBDA = {"AWS_LAMBDA_FUNCTION_NAME": "classify", "AWS_LAMBDA_FUNCTION_MEMORY
 
 def test_the_defaults_are_the_built_in_model_on_all_cpus() -> None:
     cpus = available_cpus()
-    assert Settings.from_environment({}) == Settings("compact", None, cpus, 64 << 20, cpus, 16)
+    assert Settings.from_environment({}) == Settings(
+        "compact", None, cpus, 64 << 20, cpus, 16, 5 << 30, None, "results/", None, ()
+    )
 
 
 def test_every_variable_is_heeded() -> None:
@@ -25,8 +27,25 @@ def test_every_variable_is_heeded() -> None:
         "AUDIO_CLASSIFIER_MAX_UPLOAD_BYTES": "1000",
         "AUDIO_CLASSIFIER_MAX_CONCURRENCY": "2",
         "AUDIO_CLASSIFIER_MAX_QUEUE": "5",
+        "AUDIO_CLASSIFIER_MAX_OBJECT_BYTES": "2000",
+        "AUDIO_CLASSIFIER_RESULTS_BUCKET": "answers",
+        "AUDIO_CLASSIFIER_RESULTS_PREFIX": "heard/",
+        "AUDIO_CLASSIFIER_RESULTS_KMS_KEY": "alias/ours",
+        "AUDIO_CLASSIFIER_READ_BUCKETS": "one, two",
     }
-    expected = Settings("s3://models/max/", Path("/somewhere"), 3, 1000, 2, 5)
+    expected = Settings(
+        "s3://models/max/",
+        Path("/somewhere"),
+        3,
+        1000,
+        2,
+        5,
+        2000,
+        "answers",
+        "heard/",
+        "alias/ours",
+        ("one", "two"),
+    )
     assert Settings.from_environment(environ) == expected
     assert Settings.from_environment({**environ, **IN_LAMBDA}) == expected
 

@@ -1,0 +1,46 @@
+"""The one way that clients of Amazon's services are made here."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from audio_classifier.errors import MissingExtraError, TransferError
+
+CONNECT_TIMEOUT_S: Final = 10
+READ_TIMEOUT_S: Final = 60
+ATTEMPTS: Final = 4
+
+
+def s3_client() -> Any:
+    """A client of S3; credentials, region and endpoint are those of the environment.
+
+    Raises
+    ------
+    MissingExtraError
+        If boto3 is not installed.
+    TransferError
+        If the environment's settings make no sense.
+    """
+    try:
+        import boto3
+        from botocore.config import Config
+        from botocore.exceptions import BotoCoreError
+    except ImportError as error:
+        raise MissingExtraError("S3", "aws") from error
+    config = Config(
+        retries={"mode": "standard", "max_attempts": ATTEMPTS},
+        connect_timeout=CONNECT_TIMEOUT_S,
+        read_timeout=READ_TIMEOUT_S,
+    )
+    try:
+        return boto3.client("s3", config=config)
+    except (BotoCoreError, ValueError) as error:
+        raise TransferError(
+            f"S3: {error}", hint="Check the AWS_ variables of the environment and the AWS configuration."
+        ) from error
+
+
+def http_status(error: Exception) -> int | None:
+    """The HTTP status in botocore's ``ClientError``; None for an error that came without an answer."""
+    status = getattr(error, "response", {}).get("ResponseMetadata", {}).get("HTTPStatusCode")
+    return status if isinstance(status, int) else None

@@ -1,0 +1,89 @@
+"""Events that say that objects were created -> which objects.  However they are wrapped up."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import unquote_plus
+
+from audio_classifier.errors import UnknownEventError
+from audio_classifier.s3_source import ObjectRef
+
+S3_SOURCES: Final = ("aws:s3", "minio:s3")
+UNDERSTOOD: Final = (
+    "HTTP of API Gateway (HTTP API, REST API), of a function URL or a load balancer; "
+    "S3 notifications, also inside of SQS, SNS or EventBridge; S3 Batch Operations; "
+    '{"audio": "s3://..."}; {"audio_base64": "..."}; {"warmup": true}'
+)
+
+
+def created_objects(event: Mapping[str, Any]) -> list[ObjectRef]:
+    """The objects that a notification says were created: S3's own, or one inside of SNS or EventBridge.
+
+    A test event, and events of other kinds than a creation, name none.
+
+    Raises
+    ------
+    UnknownEventError
+        If it is no notification; it says what is understood.
+    """
+    try:
+        return _created_objects(event)
+    except (AttributeError, KeyError, TypeError) as error:
+        raise UnknownEventError(
+            f"the event is no notification: {error!r}", hint=f"Understood: {UNDERSTOOD}."
+        ) from error
+
+
+def _created_objects(event: Mapping[str, Any]) -> list[ObjectRef]:
+    if event.get("Event") == "s3:TestEvent":
+        return []
+    if event.get("detail-type") == "Object Created":  # EventBridge, which does not encode keys
+        detail = event["detail"]
+        return [
+            ObjectRef(detail["bucket"]["name"], detail["object"]["key"], detail["object"].get("version-id"))
+        ]
+    if event.get("Type") == "Notification" and "Message" in event:  # SNS, as SQS delivers it
+        return created_objects(json_object(event["Message"]))
+    records = event.get("Records")
+    if not isinstance(records, list):
+        raise _unknown(event)
+    return [ref for record in records for ref in _of_record(record)]
+
+
+def json_object(text: str) -> dict[str, Any]:
+    """Parse a message.
+
+    Raises
+    ------
+    UnknownEventError
+        If it is no JSON object.
+    """
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise UnknownEventError("the message is no JSON", hint=f"Understood: {UNDERSTOOD}.") from error
+    if not isinstance(value, dict):
+        raise _unknown({})
+    return value
+
+
+def _of_record(record: Mapping[str, Any]) -> list[ObjectRef]:
+    if record.get("EventSource") == "aws:sns":
+        return created_objects(json_object(record["Sns"]["Message"]))
+    if record.get("eventSource") not in S3_SOURCES:
+        raise _unknown(record)
+    if "ObjectCreated:" not in record["eventName"]:  # MinIO says s3:ObjectCreated:
+        return []
+    s3_object = record["s3"]["object"]
+    return [
+        ObjectRef(record["s3"]["bucket"]["name"], unquote_plus(s3_object["key"]), s3_object.get("versionId"))
+    ]
+
+
+def _unknown(event: Mapping[str, Any]) -> UnknownEventError:
+    keys = ", ".join(sorted(map(str, event))[:8]) or "nothing"
+    return UnknownEventError(
+        f"an event with {keys} in it is not understood", hint=f"Understood: {UNDERSTOOD}."
+    )

@@ -1,0 +1,184 @@
+"""The Lambda door: looks at an event and picks what serves it.  Importing this loads the model."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import logging
+from functools import cache
+from typing import Any, Final, Literal
+
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.logging.utils import copy_config_to_registered_loggers
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
+from aws_lambda_powertools.utilities.data_classes import S3BatchOperationEvent, S3BatchOperationResponse
+from aws_lambda_powertools.utilities.data_classes.s3_batch_operation_event import S3BatchOperationTask
+from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from audio_classifier import prediction
+from audio_classifier.classifier import Classification
+from audio_classifier.decoding import AudioSource
+from audio_classifier.errors import (
+    AudioClassifierError,
+    AudioError,
+    InvalidParameterError,
+    RemoteNotFoundError,
+    UnknownEventError,
+)
+from audio_classifier.events import UNDERSTOOD, created_objects, json_object
+from audio_classifier.s3_source import ObjectRef, S3File
+from audio_classifier.service import Service
+from audio_classifier.settings import Settings
+from audio_classifier.uploads import Uploads
+
+NAME: Final = "audio-classifier"
+RESULT_STRING_CHARACTERS: Final = 1024  # S3 Batch Operations cuts longer ones
+
+logger = Logger(service=NAME)
+logging.getLogger("audio_classifier").setLevel(logging.INFO)
+copy_config_to_registered_loggers(logger, include={"audio_classifier"})
+metrics = Metrics(namespace="AudioClassifier", service=NAME)
+
+
+class EmbeddedMetrics:
+    """Counts by CloudWatch's embedded metric format, printed when an invocation ends."""
+
+    def loaded(self, seconds: float) -> None:
+        """Count a cold start."""
+        metrics.add_metric("ColdStart", MetricUnit.Count, 1)
+        metrics.add_metric("LoadSeconds", MetricUnit.Seconds, seconds)
+
+    def classified(self, result: Classification) -> None:
+        """Count a sound."""
+        metrics.add_metric("AudioSeconds", MetricUnit.Seconds, result.heard_s)
+        for stage, seconds in result.seconds.items():
+            metrics.add_metric(f"{stage.capitalize()}Seconds", MetricUnit.Seconds, seconds)
+
+
+service = Service(Settings.from_environment())
+service.observers.append(EmbeddedMetrics())
+service.load()
+uploads = Uploads(service)
+
+
+@logger.inject_lambda_context(clear_state=True)
+def handler(event: dict[str, Any], context: LambdaContext) -> Any:
+    """Serve any event that `events.UNDERSTOOD` lists.
+
+    Raises
+    ------
+    AudioClassifierError
+        If another try may succeed, or the event is not understood.
+    """
+    try:
+        return _dispatch(event, context)
+    except Exception:
+        metrics.add_metric("Failures", MetricUnit.Count, 1)
+        raise
+    finally:
+        metrics.flush_metrics()
+
+
+def _dispatch(event: dict[str, Any], context: LambdaContext) -> Any:
+    if not isinstance(event, dict):
+        raise UnknownEventError(f"a {type(event).__name__} is no event", hint=f"Understood: {UNDERSTOOD}.")
+    if _is_http(event):
+        return _http()(event, context)
+    if "invocationSchemaVersion" in event:
+        return _batch_operation(S3BatchOperationEvent(event))
+    if "audio" in event or "audio_base64" in event:
+        return _direct(event)
+    if event.get("warmup"):
+        return {"status": "ok"}
+    if _is_queue(event):
+        processor = BatchProcessor(EventType.SQS, raise_on_entire_batch_failure=False)
+        return process_partial_response(event, _queued, processor, context)
+    return {"status": "ok", "results": _process(created_objects(event))}
+
+
+def _is_http(event: dict[str, Any]) -> bool:
+    request = event.get("requestContext")
+    return isinstance(request, dict) and ("httpMethod" in event or "http" in request)
+
+
+def _is_queue(event: dict[str, Any]) -> bool:
+    records = event.get("Records")
+    first = records[0] if isinstance(records, list) and records else None
+    return isinstance(first, dict) and first.get("eventSource") == "aws:sqs"
+
+
+def _process(refs: list[ObjectRef]) -> list[str]:
+    """Classify all; one that may succeed later does not keep the others from it."""
+    stored, failures = [], []
+    for ref in refs:
+        try:
+            stored.append(str(uploads.process(ref)))
+        except AudioClassifierError as error:
+            logger.warning("will be tried again", extra={"object": str(ref), "error": str(error)})
+            failures.append(error)
+    if failures:
+        raise failures[0]
+    return stored
+
+
+def _queued(record: SQSRecord) -> None:
+    _process(created_objects(json_object(record.body)))
+
+
+def _batch_operation(event: S3BatchOperationEvent) -> dict[str, Any]:
+    response = S3BatchOperationResponse(
+        event.invocation_schema_version, event.invocation_id, "PermanentFailure"
+    )
+    response.add_result(_task(event.task))
+    return response.asdict()
+
+
+def _task(task: S3BatchOperationTask) -> Any:
+    try:
+        stored = uploads.process(ObjectRef(task.s3_bucket, task.s3_key, task.s3_version_id))
+    except AudioClassifierError as error:
+        return task.build_task_batch_response("TemporaryFailure", str(error)[:RESULT_STRING_CHARACTERS])
+    code: Literal["Succeeded", "PermanentFailure"] = "PermanentFailure" if stored.error else "Succeeded"
+    return task.build_task_batch_response(code, (stored.error or str(stored))[:RESULT_STRING_CHARACTERS])
+
+
+def _direct(event: dict[str, Any]) -> dict[str, Any]:
+    """Answer as over HTTP; what is the caller's fault is an answer, too."""
+    try:
+        parameters = prediction.parse_parameters(event)
+        return prediction.predict(service, _direct_source(event), parameters)
+    except (AudioError, InvalidParameterError, RemoteNotFoundError) as error:
+        return {"status": "error", "message": str(error), "hint": error.hint}
+
+
+def _direct_source(event: dict[str, Any]) -> AudioSource:
+    if "audio" in event:
+        return open_allowed(str(event["audio"]))
+    try:
+        return base64.b64decode(event["audio_base64"], validate=True)
+    except (TypeError, binascii.Error) as error:
+        raise InvalidParameterError("audio_base64", f"is not base64: {error}") from error
+
+
+def open_allowed(uri: str) -> S3File:
+    """Open an object that a client named, if its bucket may be read."""
+    ref = ObjectRef.parse(uri)
+    if ref.bucket not in service.settings.read_buckets:
+        raise InvalidParameterError(
+            "audio",
+            f"objects of {ref.bucket!r} may not be read",
+            hint="Ask who runs this to list that bucket.",
+        )
+    return S3File(uploads.client, ref)
+
+
+@cache
+def _http() -> Any:
+    """The HTTP door, made when the first request comes: an upload function never imports it."""
+    from mangum import Mangum
+
+    from audio_classifier.http_api import create_app
+
+    return Mangum(create_app(service), lifespan="off")

@@ -1,0 +1,228 @@
+"""An object in a bucket -> its result, as JSON, in the results bucket.
+
+Whatever calls this may call it again, at the same time, or late: the same object and the same model give the
+same result at the same place, and nothing is done where it stands already.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from functools import cached_property, partial
+from typing import Any, Final, Literal, TypeAlias
+
+from audio_classifier.aws import http_status, s3_client
+from audio_classifier.errors import (
+    AudioClassifierError,
+    AudioError,
+    ObjectTooLargeError,
+    RemoteNotFoundError,
+    TransferError,
+)
+from audio_classifier.s3_source import ObjectRef, S3File
+from audio_classifier.selection import Selection
+from audio_classifier.service import Service
+
+WRITTEN_BY: Final = "audio-classifier"  # user metadata of every result: such objects are never classified
+LOST_RACE: Final = (409, 412)  # what S3 answers if another call wrote the same result meanwhile
+WRITE_ATTEMPTS: Final = 3
+S3_ENCRYPTION: Final = {"ServerSideEncryption": "AES256"}
+
+Place: TypeAlias = tuple[str, str]
+"""Bucket and key."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What became of an object: where its result is, and which error that names, if any."""
+
+    state: Literal["stored", "unchanged", "skipped"]
+    place: Place = ("", "")
+    error: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.state} s3://{'/'.join(self.place)}" if self.place[1] else self.state
+
+
+class Uploads:
+    """Classifies objects and stores what is heard.
+
+    Parameters
+    ----------
+    service
+        Whose settings say where results go.
+    """
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._settings = service.settings
+
+    @cached_property
+    def client(self) -> Any:
+        """Of S3, made at its first use."""
+        return s3_client()
+
+    def result_place(self, ref: ObjectRef) -> Place:
+        """Bucket and key of an object's result."""
+        return self._settings.results_bucket or ref.bucket, f"{self._settings.results_prefix}{ref.key}.json"
+
+    def process(self, ref: ObjectRef) -> Stored:
+        """Classify an object and store the result, unless it stands already.
+
+        What can never succeed (no sound, nothing there, too large) is stored as a result that says so.
+
+        Raises
+        ------
+        TransferError, BundleError
+            If a later try may succeed; nothing is stored then.
+        """
+        if self._is_ours(ref):
+            return Stored("skipped")
+        begin = time.perf_counter()
+        bundle = self._service.load().bundle
+        place = self.result_place(ref)
+        source: dict[str, Any] = {"bucket": ref.bucket, "key": ref.key, "version_id": ref.version_id}
+
+        def result(answer: dict[str, Any]) -> dict[str, Any]:
+            model = {
+                "bundle": bundle.manifest.name,
+                "version": bundle.manifest.version,
+                "digest": bundle.digest,
+            }
+            return {
+                **answer,
+                "source": source,
+                "model": model,
+                "work_seconds": round(time.perf_counter() - begin, 4),
+                "time": datetime.now(UTC).isoformat(timespec="seconds"),
+            }
+
+        try:
+            file = S3File(self.client, ref)
+        except RemoteNotFoundError as error:  # is said, unless there is a result of what was there before
+            return self._store(place, result(_failure(error)), None, lambda _: True)
+        if WRITTEN_BY in file.metadata:
+            return Stored("skipped")
+        source |= {
+            "version_id": file.version_id,
+            "etag": file.etag,
+            "size": file.size,
+            "last_modified": file.last_modified.isoformat(),
+        }
+        is_final = partial(_is_final, source=source, digest=bundle.digest)
+        standing, tag = self._standing_result(place)
+        if standing is not None and is_final(standing):
+            return Stored("unchanged", place, _error_in(standing))
+        try:
+            answer = self._classify(file)
+        except (AudioError, RemoteNotFoundError) as error:
+            answer = _failure(error)
+        return self._store(place, result(answer), tag, is_final)
+
+    def _is_ours(self, ref: ObjectRef) -> bool:
+        """Whether it is a folder, or stands where results stand."""
+        results_bucket, _ = self.result_place(ref)
+        below_results = ref.bucket == results_bucket and ref.key.startswith(self._settings.results_prefix)
+        return ref.key.endswith("/") or below_results
+
+    def _classify(self, file: S3File) -> dict[str, Any]:
+        if file.size > self._settings.max_object_bytes:
+            raise ObjectTooLargeError(
+                f"the object has {file.size} bytes, more than the {self._settings.max_object_bytes} accepted"
+            )
+        result = self._service.classify(file, Selection(self._service.load().labels))
+        audio = result.audio
+        return {
+            "status": "ok",
+            "predictions": [asdict(prediction) for prediction in result.predictions],
+            "audio": {
+                "format": audio.format,
+                "subtype": audio.subtype,
+                "sample_rate_hz": audio.sample_rate_hz,
+                "channels": audio.channels,
+                "seconds": audio.duration_s,
+            },
+        }
+
+    def _standing_result(self, place: Place) -> tuple[dict[str, Any] | None, str | None]:
+        """The result that is there already, and its ETag; None where there is none that can be read."""
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        bucket, key = place
+        try:
+            answer = self.client.get_object(Bucket=bucket, Key=key)
+            content = answer["Body"].read()
+        except (BotoCoreError, ClientError) as error:
+            if http_status(error) in (
+                403,
+                404,
+            ):  # without the right to list, S3 says 403 for what is not there
+                return None, None
+            raise TransferError(f"s3://{bucket}/{key}: {error}") from error
+        try:
+            return json.loads(content), answer["ETag"]
+        except ValueError:
+            return None, answer["ETag"]
+
+    def _store(
+        self,
+        place: Place,
+        result: dict[str, Any],
+        replaced: str | None,
+        is_final: Callable[[dict[str, Any]], bool],
+    ) -> Stored:
+        """Store a result instead of that with the ETag ``replaced``, unless a final one came in between."""
+        for _ in range(WRITE_ATTEMPTS):
+            if self._write(place, result, replaced):
+                _log.info("stored s3://%s/%s: %s", *place, result["status"])
+                return Stored("stored", place, _error_in(result))
+            standing, replaced = self._standing_result(place)
+            if standing is not None and is_final(standing):
+                return Stored("unchanged", place, _error_in(standing))
+        raise TransferError(f"s3://{'/'.join(place)}: others keep writing it")
+
+    def _write(self, place: Place, result: dict[str, Any], replaced: str | None) -> bool:
+        """Write if nobody else wrote since; whether it was written."""
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        bucket, key = place
+        kms_key = self._settings.results_kms_key
+        encryption = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": kms_key} if kms_key else S3_ENCRYPTION
+        try:
+            self.client.put_object(
+                Bucket=bucket,
+                Key=key,
+                Body=json.dumps(result, indent=2).encode(),
+                ContentType="application/json",
+                Metadata={WRITTEN_BY: result["model"]["version"]},
+                **({"IfMatch": replaced} if replaced else {"IfNoneMatch": "*"}),
+                **encryption,
+            )
+        except (BotoCoreError, ClientError) as error:
+            if http_status(error) in LOST_RACE:
+                return False
+            raise TransferError(f"s3://{bucket}/{key}: {error}") from error
+        return True
+
+
+def _error_in(result: dict[str, Any]) -> str:
+    return str(result.get("error", {}).get("message", ""))
+
+
+def _failure(error: AudioClassifierError) -> dict[str, Any]:
+    return {"status": "error", "error": {"code": error.code, "message": str(error), "hint": error.hint}}
+
+
+def _is_final(standing: dict[str, Any], source: dict[str, Any], digest: str) -> bool:
+    """Whether a result is of the same object by the same model, or of a newer state of the object."""
+    of = standing.get("source", {})
+    if of.get("last_modified", "") > source["last_modified"]:
+        return True
+    same_object = all(of.get(name) == source[name] for name in ("bucket", "key", "version_id", "etag"))
+    return bool(same_object and standing.get("model", {}).get("digest") == digest)

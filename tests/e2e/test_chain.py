@@ -1,0 +1,194 @@
+"""Upload -> S3 notification -> SQS -> bridge -> runtime -> result; poison ends in the dead-letter queue."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import boto3
+import numpy as np
+import pytest
+import requests
+import soundfile
+from moto.server import ThreadedMotoServer
+
+from tests.e2e.runtime import Function, emulator, running
+from tests.sounds import encode
+
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.skipif(emulator() is None, reason="aws-sam-cli, which brings the emulator, is not installed"),
+]
+KEYS = ["plain.wav", "in/deep er/a+b.wav", "100%.wav", "ü/雨 と 雷.wav", "a&b=c;d.wav"]
+MAX_RECEIVES = 3
+
+
+@dataclass
+class Chain:
+    """A deployment in small: buckets, a queue with a dead-letter queue, the function."""
+
+    s3: Any
+    sqs: Any
+    queue: str
+    dead: str
+    function: Function
+    invocations: int = 0
+
+    def pump(self, quiet_polls: int = 3) -> None:
+        """Hand messages to the function as Lambda's event source mapping does, until no more come."""
+        quiet = 0
+        while quiet < quiet_polls:
+            batch = self.sqs.receive_message(
+                QueueUrl=self.queue, MaxNumberOfMessages=10, AttributeNames=["All"], WaitTimeSeconds=0
+            ).get("Messages", [])
+            if not batch:
+                quiet += 1
+                time.sleep(0.5)
+                continue
+            quiet = 0
+            self.invocations += 1
+            answer = self.function.invoke({"Records": [record(message) for message in batch]})
+            failed = {item["itemIdentifier"] for item in answer["batchItemFailures"]}
+            for message in batch:
+                if message["MessageId"] in failed:
+                    self.sqs.change_message_visibility(
+                        QueueUrl=self.queue, ReceiptHandle=message["ReceiptHandle"], VisibilityTimeout=0
+                    )
+                else:
+                    self.sqs.delete_message(QueueUrl=self.queue, ReceiptHandle=message["ReceiptHandle"])
+
+    def results(self) -> dict[str, dict[str, Any]]:
+        listed = self.s3.list_objects_v2(Bucket="answers").get("Contents", [])
+        return {
+            item["Key"]: json.loads(self.s3.get_object(Bucket="answers", Key=item["Key"])["Body"].read())
+            for item in listed
+        }
+
+    def dead_letters(self) -> list[str]:
+        messages = self.sqs.receive_message(QueueUrl=self.dead, MaxNumberOfMessages=10).get("Messages", [])
+        return [message["Body"] for message in messages]
+
+
+def record(message: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "messageId": message["MessageId"],
+        "receiptHandle": message["ReceiptHandle"],
+        "body": message["Body"],
+        "attributes": message.get("Attributes", {}),
+        "messageAttributes": {},
+        "md5OfBody": message["MD5OfBody"],
+        "eventSource": "aws:sqs",
+        "eventSourceARN": "arn:aws:sqs:us-east-1:123456789012:uploads",
+        "awsRegion": "us-east-1",
+    }
+
+
+@pytest.fixture
+def chain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Chain]:
+    """All of it new, on a server of its own."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    environment = {
+        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "no_proxy": "127.0.0.1",
+    }
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    requests.post(f"http://{host}:{port}/moto-api/reset", timeout=5)
+    s3, sqs = boto3.client("s3"), boto3.client("sqs")
+    for bucket in ("uploads", "answers"):
+        s3.create_bucket(Bucket=bucket)
+    dead = sqs.create_queue(QueueName="dead")["QueueUrl"]
+    dead_arn = sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    redrive = json.dumps({"deadLetterTargetArn": dead_arn, "maxReceiveCount": str(MAX_RECEIVES)})
+    queue = sqs.create_queue(QueueName="uploads", Attributes={"RedrivePolicy": redrive})["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    s3.put_bucket_notification_configuration(
+        Bucket="uploads",
+        NotificationConfiguration={
+            "QueueConfigurations": [{"QueueArn": arn, "Events": ["s3:ObjectCreated:*"]}]
+        },
+    )
+    settings = {"AUDIO_CLASSIFIER_RESULTS_BUCKET": "answers"}
+    with running(tmp_path / "log", **environment, **settings) as function:
+        yield Chain(s3, sqs, queue, dead, function)
+    server.stop()
+
+
+def test_every_upload_gets_its_result_and_nothing_is_lost(chain: Chain, assets: Path) -> None:
+    sound = (assets / "rain.wav").read_bytes()
+    for key in KEYS:
+        chain.s3.put_object(Bucket="uploads", Key=key, Body=sound)
+    chain.s3.put_object(Bucket="uploads", Key="bad.wav", Body=b"no sound")
+    link = chain.s3.generate_presigned_url("put_object", {"Bucket": "uploads", "Key": "signed.wav"})
+    assert requests.put(link, data=sound, timeout=10).status_code == 200
+    samples, rate_hz = soundfile.read(assets / "rain.wav", dtype="float32")
+    upload_in_parts(chain.s3, "parts.wav", encode(np.tile(samples, 14), rate_hz))
+    for _ in range(2):  # duplicates
+        chain.s3.copy_object(
+            Bucket="uploads", Key=KEYS[0], CopySource=f"uploads/{KEYS[0]}", MetadataDirective="REPLACE"
+        )
+    chain.sqs.send_message(QueueUrl=chain.queue, MessageBody="poison")
+
+    chain.pump()
+    results = chain.results()
+    wanted = {f"results/{key}.json" for key in (*KEYS, "bad.wav", "signed.wav", "parts.wav")}
+    assert results.keys() == wanted
+    for key, answer in results.items():
+        if "bad" in key:
+            assert answer["error"]["code"] == "unreadable_audio"
+        else:
+            assert answer["status"] == "ok", answer
+            assert "Rain" in [prediction["label"] for prediction in answer["predictions"]]
+    assert chain.dead_letters() == ["poison"]
+
+    before = chain.results()
+    for key in KEYS:  # the same again: S3 delivers at least once
+        body = json.dumps(
+            {"Records": [{"eventSource": "aws:s3", "eventName": "ObjectCreated:Put",
+                          "s3": {"bucket": {"name": "uploads"}, "object": {"key": quote(key)}}}]}
+        )  # fmt: skip
+        chain.sqs.send_message(QueueUrl=chain.queue, MessageBody=body)
+    chain.pump()
+    assert chain.results() == before
+    assert chain.dead_letters() == []
+
+
+def test_what_fails_for_a_while_succeeds_in_the_end(chain: Chain, assets: Path) -> None:
+    """The results bucket is away at first: messages come back, and none is lost."""
+    chain.s3.delete_bucket(Bucket="answers")
+    chain.s3.put_object(Bucket="uploads", Key="a.wav", Body=(assets / "rain.wav").read_bytes())
+    received = chain.sqs.receive_message(QueueUrl=chain.queue, MaxNumberOfMessages=10, VisibilityTimeout=0)
+    (message,) = (one for one in received["Messages"] if "a.wav" in one["Body"])  # not S3's test event
+    answer = chain.function.invoke({"Records": [record(message)]})
+    assert answer["batchItemFailures"] == [{"itemIdentifier": message["MessageId"]}]
+    chain.s3.create_bucket(Bucket="answers")
+    chain.pump()
+    assert chain.results().keys() == {"results/a.wav.json"}
+    assert chain.dead_letters() == []
+
+
+def upload_in_parts(client: Any, key: str, content: bytes) -> None:
+    """A multipart upload, which sends an event of another name."""
+    started = client.create_multipart_upload(Bucket="uploads", Key=key)
+    where = {"Bucket": "uploads", "Key": key, "UploadId": started["UploadId"]}
+    size = 5 << 20
+    parts = [
+        {
+            "PartNumber": number,
+            "ETag": client.upload_part(**where, PartNumber=number, Body=content[start : start + size])[
+                "ETag"
+            ],
+        }
+        for number, start in enumerate(range(0, len(content), size), 1)
+    ]
+    client.complete_multipart_upload(**where, MultipartUpload={"Parts": parts})

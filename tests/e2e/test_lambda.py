@@ -1,0 +1,221 @@
+"""Every kind of event, through the real runtime client and emulator, against a real S3."""
+
+from __future__ import annotations
+
+import base64
+import copy
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.runtime import Function, emulator, running
+
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.skipif(emulator() is None, reason="aws-sam-cli, which brings the emulator, is not installed"),
+]
+EVENTS = {
+    path.stem: json.loads(path.read_text()) for path in (Path(__file__).parents[1] / "events").glob("*.json")
+}
+RESULT = "heard/in/rain.wav.json"
+
+
+@pytest.fixture(scope="module")
+def function(s3_endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Function]:
+    environment = {
+        "AWS_ENDPOINT_URL": s3_endpoint,
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AUDIO_CLASSIFIER_RESULTS_BUCKET": "results",
+        "AUDIO_CLASSIFIER_RESULTS_PREFIX": "heard/",
+        "AUDIO_CLASSIFIER_READ_BUCKETS": "uploads",
+        "no_proxy": "127.0.0.1",
+    }
+    with running(tmp_path_factory.mktemp("lambda") / "log", **environment) as started:
+        yield started
+
+
+@pytest.fixture
+def buckets(s3: Any, assets: Path) -> Any:
+    """A sound in the uploads bucket, no result yet."""
+    for name in ("uploads", "results"):
+        s3.create_bucket(Bucket=name)
+        for item in s3.list_objects_v2(Bucket=name).get("Contents", []):
+            s3.delete_object(Bucket=name, Key=item["Key"])
+    s3.put_object(Bucket="uploads", Key="in/rain.wav", Body=(assets / "rain.wav").read_bytes())
+    return s3
+
+
+def labels(answer: dict[str, Any]) -> list[str]:
+    return [prediction["label"] for prediction in answer["predictions"]]
+
+
+def result(client: Any) -> dict[str, Any]:
+    answer: dict[str, Any] = json.loads(client.get_object(Bucket="results", Key=RESULT)["Body"].read())
+    return answer
+
+
+def sns(message: Any) -> dict[str, Any]:
+    event: dict[str, Any] = copy.deepcopy(EVENTS["sns"])
+    event["Records"][0]["Sns"]["Message"] = json.dumps(message)
+    return event
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        pytest.param(EVENTS["s3"], id="S3"),
+        pytest.param(EVENTS["event_bridge"], id="EventBridge"),
+        pytest.param(sns(EVENTS["s3"]), id="SNS"),
+    ],
+)
+def test_a_notification_classifies_the_object(
+    function: Function, buckets: Any, event: dict[str, Any]
+) -> None:
+    assert function.invoke(event) == {"status": "ok", "results": [f"stored s3://results/{RESULT}"]}
+    assert "Rain" in labels(result(buckets))
+    assert function.invoke(event) == {"status": "ok", "results": [f"unchanged s3://results/{RESULT}"]}
+
+
+def test_a_test_event_is_skipped(function: Function) -> None:
+    assert function.invoke({"Service": "Amazon S3", "Event": "s3:TestEvent"}) == {
+        "status": "ok",
+        "results": [],
+    }
+
+
+def test_of_a_batch_only_what_failed_comes_back(function: Function, buckets: Any) -> None:
+    bodies = {
+        "good": json.dumps(EVENTS["s3"]),
+        "wrapped": json.dumps({"Type": "Notification", "Message": json.dumps(EVENTS["s3"])}),
+        "test": json.dumps({"Event": "s3:TestEvent"}),
+        "poison": "not even JSON",
+        "forbidden": json.dumps(EVENTS["s3"]).replace("uploads", "no-such-bucket-results"),
+    }
+    template = EVENTS["sqs"]["Records"][0]
+    batch = {"Records": [{**template, "messageId": name, "body": body} for name, body in bodies.items()]}
+    failed = {item["itemIdentifier"] for item in function.invoke(batch)["batchItemFailures"]}
+    assert failed == {"poison"}
+    assert "Rain" in labels(result(buckets))
+    assert function.invoke({"Records": batch["Records"][:1]}) == {"batchItemFailures": []}
+    all_bad = function.invoke({"Records": [batch["Records"][3]]})
+    assert all_bad == {"batchItemFailures": [{"itemIdentifier": "poison"}]}
+
+
+@pytest.mark.parametrize("schema", ["1", "2"])
+def test_a_batch_operation_gets_its_result_code(function: Function, buckets: Any, schema: str) -> None:
+    event = EVENTS[f"s3_batch_operation_{schema}"]
+    answer = function.invoke(event)
+    assert answer["invocationSchemaVersion"] == event["invocationSchemaVersion"]
+    assert answer["invocationId"] == event["invocationId"]
+    assert answer["results"] == [
+        {
+            "taskId": event["tasks"][0]["taskId"],
+            "resultCode": "Succeeded",
+            "resultString": f"stored s3://results/{RESULT}",
+        }
+    ]
+    buckets.put_object(Bucket="uploads", Key="in/rain.wav", Body=b"no sound")
+    (task,) = function.invoke(event)["results"]
+    assert task["resultCode"] == "PermanentFailure"
+    assert "not a readable sound file" in task["resultString"]
+
+
+def http_event(kind: str, body: bytes) -> dict[str, Any]:
+    """A gateway's event with a multipart prediction in it."""
+    event: dict[str, Any] = copy.deepcopy(EVENTS[kind])
+    event["body"], event["isBase64Encoded"] = base64.b64encode(body).decode(), True
+    for name in ("path", "rawPath", "resource"):
+        if name in event:
+            event[name] = "/model/predict"
+    if "http" in event["requestContext"]:
+        event["requestContext"]["http"] |= {"path": "/model/predict", "method": "POST"}
+        event["rawQueryString"] = "top_k=3"
+    event["queryStringParameters"] = {"top_k": "3"}
+    event["multiValueQueryStringParameters"] = {"top_k": ["3"]}
+    media_type = "multipart/form-data; boundary=b"
+    event["headers"] = {**event["headers"], "content-type": media_type}
+    if "multiValueHeaders" in event:
+        event["multiValueHeaders"]["content-type"] = [media_type]
+    return event
+
+
+@pytest.mark.parametrize("kind", ["http_api", "rest_api", "load_balancer"])
+def test_gateways_reach_the_http_door(function: Function, assets: Path, kind: str) -> None:
+    sound = (assets / "rain.wav").read_bytes()
+    body = (
+        b'--b\r\nContent-Disposition: form-data; name="audio"; filename="r.wav"\r\n\r\n'
+        + sound
+        + b"\r\n--b--\r\n"
+    )
+    for _ in range(2):
+        answer = function.invoke(http_event(kind, body))
+        assert answer["statusCode"] == 200, answer
+        assert len(labels(json.loads(answer["body"]))) == 3
+    refused = function.invoke(http_event(kind, b"nonsense"))
+    assert refused["statusCode"] == 400
+    assert "gateway" in json.loads(refused["body"])["hint"]
+
+
+def test_a_direct_call_is_answered_as_over_http(function: Function, buckets: Any, assets: Path) -> None:
+    answer = function.invoke({"audio": "s3://uploads/in/rain.wav", "top_k": 2, "filter": "Rain,Thunder"})
+    assert answer["status"] == "ok"
+    assert labels(answer) == ["Rain", "Thunder"]
+    encoded = base64.b64encode((assets / "speech.wav").read_bytes()).decode()
+    assert labels(function.invoke({"audio_base64": encoded}))[0] == "Speech"
+
+
+@pytest.mark.parametrize(
+    ("event", "message"),
+    [
+        ({"audio": "s3://uploads/gone.wav"}, "there is no such object"),
+        ({"audio": "s3://results/secret.wav"}, "'results' may not be read"),
+        ({"audio": "https://somewhere/a.wav"}, "is not s3://bucket/key"),
+        ({"audio_base64": "?"}, "is not base64"),
+        ({"audio_base64": ""}, "the file is empty"),
+        ({"audio_base64": "AAAA", "top_k": 0}, "top_k: "),
+    ],
+)
+def test_what_is_the_callers_fault_is_an_answer(
+    function: Function, buckets: Any, event: dict[str, Any], message: str
+) -> None:
+    answer = function.invoke(event)
+    assert answer["status"] == "error"
+    assert message in answer["message"]
+
+
+def test_a_warm_up_does_nothing(function: Function) -> None:
+    assert function.invoke({"warmup": True}) == {"status": "ok"}
+
+
+@pytest.mark.parametrize("event", [{}, {"hello": "world"}, []])
+def test_anything_else_is_an_error_that_lists_what_is_understood(function: Function, event: Any) -> None:
+    answer = function.invoke(event)
+    assert answer["errorType"] == "UnknownEventError"
+
+
+def test_logs_and_metrics_are_structured(function: Function, buckets: Any) -> None:
+    function.invoke(EVENTS["s3"])
+    lines = function.log.read_text().splitlines()
+    entries = [json.loads(line) for line in lines if line.startswith("{")]
+    names = {
+        metric["Name"]
+        for entry in entries
+        if "_aws" in entry
+        for metric in entry["_aws"]["CloudWatchMetrics"][0]["Metrics"]
+    }
+    assert {
+        "ColdStart",
+        "LoadSeconds",
+        "AudioSeconds",
+        "ReadSeconds",
+        "EmbeddingSeconds",
+        "Failures",
+    } <= names
+    stored = [entry for entry in entries if "stored s3://results" in str(entry.get("message"))]
+    assert stored
+    assert stored[-1]["function_request_id"]
