@@ -14,6 +14,7 @@
     ├── RequestError                    an HTTP request that cannot be served
     │   ├── NoAudioError                its content is declared as something else
     │   ├── RequestTooLargeError        its body is longer than allowed
+    │   ├── NoResultError               it asks for a result that there is none of
     │   ├── UnsupportedMediaError       its body is of a kind that is not understood
     │   └── BusyError                   too many others are being served
     ├── UnknownEventError               an event of a kind that is not understood
@@ -140,6 +141,14 @@ class RequestTooLargeError(RequestError):
 
     status = 413
     code = "request_too_large"
+
+
+class NoResultError(RequestError):
+    """It asks for a result that there is none of."""
+
+    status = 404
+    code = "no_result"
+    default_hint = "Upload a sound first, to where POST /uploads says."
 
 
 class UnsupportedMediaError(RequestError):

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 from importlib.resources import files
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
-import anyio
-import anyio.to_thread
 from fastapi import FastAPI, Request, Response
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse, JSONResponse
@@ -26,7 +24,8 @@ from audio_classifier.errors import (
     InvalidParameterError,
     StartBeyondEndError,
 )
-from audio_classifier.http_body import BodyLimit, upload
+from audio_classifier.gate import Gate
+from audio_classifier.http_body import BodyLimit, json_fields, media_type, upload
 from audio_classifier.http_metrics import CountRequests, Metrics
 from audio_classifier.http_schema import (
     DESCRIPTION,
@@ -42,8 +41,10 @@ from audio_classifier.http_schema import (
     StatusResponse,
     swagger_2,
 )
+from audio_classifier.http_uploads import event_routes, upload_routes
 from audio_classifier.prediction import parse_parameters
 from audio_classifier.service import Service
+from audio_classifier.uploads import Uploads
 
 RETRY_AFTER_S: Final = 1
 FIELDS: Final = {"label": "filter", "start_s": "start_time"}  # what the core calls otherwise
@@ -58,32 +59,7 @@ ERRORS: Final[dict[int | str, dict[str, Any]]] = {
     )
 }
 
-T = TypeVar("T")
 _log = logging.getLogger(__name__)
-
-
-class Gate:
-    """Runs work in threads, so much at once, so much waiting, and turns the rest away."""
-
-    def __init__(self, max_concurrency: int, max_queue: int) -> None:
-        self._limiter = anyio.CapacityLimiter(max_concurrency)
-        self._places = max_concurrency + max_queue
-
-    async def run(self, work: Callable[[], T]) -> T:
-        """Do the work when its turn comes.
-
-        Raises
-        ------
-        BusyError
-            If as many requests wait as may.
-        """
-        if self._places == 0:
-            raise BusyError("too many requests are waiting")
-        self._places -= 1
-        try:
-            return await anyio.to_thread.run_sync(work, limiter=self._limiter)
-        finally:
-            self._places += 1
 
 
 def create_app(service: Service) -> FastAPI:
@@ -102,6 +78,7 @@ def create_app(service: Service) -> FastAPI:
         redoc_url=None,
         lifespan=lifespan,
     )
+    uploads = Uploads(service)
     metrics = Metrics()
     service.observers.append(metrics)
     gate = Gate(service.settings.max_concurrency, service.settings.max_queue)
@@ -151,9 +128,19 @@ def create_app(service: Service) -> FastAPI:
     )
     async def predict(request: Request) -> dict[str, Any]:
         """Predict audio classes from input data"""
+        if media_type(request) == "application/json":
+            fields = await json_fields(request)
+            parameters = parse_parameters({**fields, **request.query_params})
+            source = partial(uploads.open_allowed, str(fields.get("audio", "")))
+            return await gate.run(lambda: prediction.predict(service, source(), parameters))
         async with upload(request) as sound:
             parameters = parse_parameters({**sound.fields, **request.query_params})
             return await gate.run(partial(prediction.predict, service, sound.file, parameters))
+
+    if service.settings.uploads_bucket:
+        app.include_router(upload_routes(uploads, gate))
+    if service.settings.read_buckets:
+        app.include_router(event_routes(uploads, gate))
 
     @app.get("/healthz", tags=["operation"])
     async def alive() -> StatusResponse:

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import BinaryIO, Final, cast
+from typing import Any, BinaryIO, Final, cast
 
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
@@ -72,6 +72,28 @@ class BodyLimit:
         )
 
 
+def media_type(request: Request) -> str:
+    """What a request's body is declared to be, without parameters; may be empty."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+async def json_fields(request: Request) -> dict[str, Any]:
+    """The JSON object that is a request's body.
+
+    Raises
+    ------
+    RequestError
+        If it is none.
+    """
+    try:
+        fields = await request.json()
+    except ValueError as error:
+        raise RequestError(f"the body is no JSON: {error}") from error
+    if not isinstance(fields, dict):
+        raise RequestError("the body is JSON, but no object", hint='Send {"audio": "s3://bucket/key"}.')
+    return fields
+
+
 @asynccontextmanager
 async def upload(request: Request) -> AsyncIterator[Upload]:
     """Read the sound of a request, and close it in the end.
@@ -87,8 +109,8 @@ async def upload(request: Request) -> AsyncIterator[Upload]:
     InvalidParameterError
         If there is no sound in it.
     """
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip()
-    if media_type.lower() == "multipart/form-data":
+    declared = media_type(request)
+    if declared == "multipart/form-data":
         try:
             form = await request.form(max_files=1, max_fields=MAX_FIELDS)
         except HTTPException as error:
@@ -106,8 +128,8 @@ async def upload(request: Request) -> AsyncIterator[Upload]:
         finally:
             await form.close()
         return
-    if not AUDIO_TYPES.fullmatch(media_type):
-        raise UnsupportedMediaError(f"a body of type {media_type} is not understood")
+    if not AUDIO_TYPES.fullmatch(declared):
+        raise UnsupportedMediaError(f"a body of type {declared} is not understood")
     with tempfile.SpooledTemporaryFile(SPOOL_BYTES) as file:
         async for chunk in request.stream():
             file.write(chunk)

@@ -116,6 +116,31 @@ class StatusResponse(BaseModel):
     status: str
 
 
+class UploadResponse(BaseModel):
+    """Where to upload to (a form's address and fields), and where the result will be."""
+
+    status: str
+    id: str
+    upload: dict[str, Any]
+    result: str
+    expires_in_s: int
+
+
+class ResultResponse(BaseModel):
+    """A result, as it is stored; or only ``"status": "pending"``."""
+
+    model_config = ConfigDict(extra="allow")
+
+    status: str
+
+
+class EventsResponse(BaseModel):
+    """What became of each object."""
+
+    status: str
+    results: list[str]
+
+
 _BINARY: Final = {"type": "string", "format": "binary"}
 PREDICT_BODY: Final[dict[str, Any]] = {
     "required": True,
@@ -128,6 +153,15 @@ PREDICT_BODY: Final[dict[str, Any]] = {
             }
         },
         "audio/*": {"schema": _BINARY},
+        "application/json": {
+            "schema": {
+                "type": "object",
+                "required": ["audio"],
+                "properties": {
+                    "audio": {"type": "string", "description": "s3://bucket/key, if it may be read"}
+                },
+            }
+        },
     },
 }
 

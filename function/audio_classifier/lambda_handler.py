@@ -24,11 +24,10 @@ from audio_classifier.errors import (
     AudioClassifierError,
     AudioError,
     InvalidParameterError,
-    RemoteNotFoundError,
     UnknownEventError,
 )
 from audio_classifier.events import UNDERSTOOD, created_objects, json_object
-from audio_classifier.s3_source import ObjectRef, S3File
+from audio_classifier.s3_source import ObjectRef
 from audio_classifier.service import Service
 from audio_classifier.settings import Settings
 from audio_classifier.uploads import Uploads
@@ -95,7 +94,7 @@ def _dispatch(event: dict[str, Any], context: LambdaContext) -> Any:
     if _is_queue(event):
         processor = BatchProcessor(EventType.SQS, raise_on_entire_batch_failure=False)
         return process_partial_response(event, _queued, processor, context)
-    return {"status": "ok", "results": _process(created_objects(event))}
+    return {"status": "ok", "results": uploads.process_all(created_objects(event))}
 
 
 def _is_http(event: dict[str, Any]) -> bool:
@@ -109,22 +108,8 @@ def _is_queue(event: dict[str, Any]) -> bool:
     return isinstance(first, dict) and first.get("eventSource") == "aws:sqs"
 
 
-def _process(refs: list[ObjectRef]) -> list[str]:
-    """Classify all; one that may succeed later does not keep the others from it."""
-    stored, failures = [], []
-    for ref in refs:
-        try:
-            stored.append(str(uploads.process(ref)))
-        except AudioClassifierError as error:
-            logger.warning("will be tried again", extra={"object": str(ref), "error": str(error)})
-            failures.append(error)
-    if failures:
-        raise failures[0]
-    return stored
-
-
 def _queued(record: SQSRecord) -> None:
-    _process(created_objects(json_object(record.body)))
+    uploads.process_all(created_objects(json_object(record.body)))
 
 
 def _batch_operation(event: S3BatchOperationEvent) -> dict[str, Any]:
@@ -149,29 +134,17 @@ def _direct(event: dict[str, Any]) -> dict[str, Any]:
     try:
         parameters = prediction.parse_parameters(event)
         return prediction.predict(service, _direct_source(event), parameters)
-    except (AudioError, InvalidParameterError, RemoteNotFoundError) as error:
+    except (AudioError, InvalidParameterError) as error:
         return {"status": "error", "message": str(error), "hint": error.hint}
 
 
 def _direct_source(event: dict[str, Any]) -> AudioSource:
     if "audio" in event:
-        return open_allowed(str(event["audio"]))
+        return uploads.open_allowed(str(event["audio"]))
     try:
         return base64.b64decode(event["audio_base64"], validate=True)
     except (TypeError, binascii.Error) as error:
         raise InvalidParameterError("audio_base64", f"is not base64: {error}") from error
-
-
-def open_allowed(uri: str) -> S3File:
-    """Open an object that a client named, if its bucket may be read."""
-    ref = ObjectRef.parse(uri)
-    if ref.bucket not in service.settings.read_buckets:
-        raise InvalidParameterError(
-            "audio",
-            f"objects of {ref.bucket!r} may not be read",
-            hint="Ask who runs this to list that bucket.",
-        )
-    return S3File(uploads.client, ref)
 
 
 @cache

@@ -16,6 +16,7 @@ from audio_classifier.errors import (
     RemoteNotFoundError,
     TransferError,
 )
+from audio_classifier.settings import Settings
 
 BLOCK_BYTES: Final = 256 << 10
 READ_AHEAD_BLOCKS: Final = 2  # at once, where reading goes on from block to block
@@ -52,6 +53,16 @@ class ObjectRef:
         """For boto3."""
         version = {"VersionId": self.version_id} if self.version_id else {}
         return {"Bucket": self.bucket, "Key": self.key, **version}
+
+
+def check_readable(ref: ObjectRef, settings: Settings) -> None:
+    """Raise `InvalidParameterError` if a client may not name objects of that bucket."""
+    if ref.bucket not in (*settings.read_buckets, settings.uploads_bucket):
+        raise InvalidParameterError(
+            "audio",
+            f"objects of {ref.bucket!r} may not be read",
+            hint="Ask who runs this to list that bucket in AUDIO_CLASSIFIER_READ_BUCKETS.",
+        )
 
 
 class S3File(io.RawIOBase):

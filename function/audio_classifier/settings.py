@@ -16,6 +16,7 @@ PREFIX: Final = "AUDIO_CLASSIFIER_"
 DEFAULT_MAX_UPLOAD_BYTES: Final = 64 << 20
 DEFAULT_MAX_QUEUE: Final = 16
 DEFAULT_MAX_OBJECT_BYTES: Final = 5 << 30
+DEFAULT_UPLOADS_PREFIX: Final = "uploads/"
 DEFAULT_RESULTS_PREFIX: Final = "results/"
 MAX_THREADS: Final = 256  # LiteRT crashes when the system has no more to give
 LAMBDA_MB_PER_CPU: Final = 1769  # AWS Lambda developer guide, "Configure function memory"
@@ -43,6 +44,10 @@ class Settings:
         How many more requests may wait for their turn, 16.
     max_object_bytes
         The largest object that is classified, 5 GiB.
+    uploads_bucket
+        Where clients may upload sounds to; None for nowhere.
+    uploads_prefix
+        What the keys of such uploads begin with, ``uploads/``.
     results_bucket
         Where results of objects are stored; None for the object's own bucket.
     results_prefix
@@ -60,6 +65,8 @@ class Settings:
     max_concurrency: int
     max_queue: int
     max_object_bytes: int
+    uploads_bucket: str | None
+    uploads_prefix: str
     results_bucket: str | None
     results_prefix: str
     results_kms_key: str | None
@@ -85,6 +92,8 @@ class Settings:
             max_concurrency=_positive(environ, PREFIX + "MAX_CONCURRENCY") or threads,
             max_queue=_positive(environ, PREFIX + "MAX_QUEUE") or DEFAULT_MAX_QUEUE,
             max_object_bytes=_positive(environ, PREFIX + "MAX_OBJECT_BYTES") or DEFAULT_MAX_OBJECT_BYTES,
+            uploads_bucket=environ.get(PREFIX + "UPLOADS_BUCKET") or None,
+            uploads_prefix=environ.get(PREFIX + "UPLOADS_PREFIX") or DEFAULT_UPLOADS_PREFIX,
             results_bucket=environ.get(PREFIX + "RESULTS_BUCKET") or None,
             results_prefix=environ.get(PREFIX + "RESULTS_PREFIX") or DEFAULT_RESULTS_PREFIX,
             results_kms_key=environ.get(PREFIX + "RESULTS_KMS_KEY") or None,

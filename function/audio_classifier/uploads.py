@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import cached_property, partial
@@ -19,11 +19,12 @@ from audio_classifier.aws import http_status, s3_client
 from audio_classifier.errors import (
     AudioClassifierError,
     AudioError,
+    InvalidParameterError,
     ObjectTooLargeError,
     RemoteNotFoundError,
     TransferError,
 )
-from audio_classifier.s3_source import ObjectRef, S3File
+from audio_classifier.s3_source import ObjectRef, S3File, check_readable
 from audio_classifier.selection import Selection
 from audio_classifier.service import Service
 
@@ -61,7 +62,7 @@ class Uploads:
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._settings = service.settings
+        self.settings = service.settings
 
     @cached_property
     def client(self) -> Any:
@@ -70,7 +71,7 @@ class Uploads:
 
     def result_place(self, ref: ObjectRef) -> Place:
         """Bucket and key of an object's result."""
-        return self._settings.results_bucket or ref.bucket, f"{self._settings.results_prefix}{ref.key}.json"
+        return self.settings.results_bucket or ref.bucket, f"{self.settings.results_prefix}{ref.key}.json"
 
     def process(self, ref: ObjectRef) -> Stored:
         """Classify an object and store the result, unless it stands already.
@@ -125,16 +126,59 @@ class Uploads:
             answer = _failure(error)
         return self._store(place, result(answer), tag, is_final)
 
+    def process_all(self, refs: Iterable[ObjectRef]) -> list[str]:
+        """Classify all; what may succeed later keeps no other from its turn, and is raised in the end."""
+        stored: list[str] = []
+        failures: list[AudioClassifierError] = []
+        for ref in refs:
+            try:
+                stored.append(str(self.process(ref)))
+            except AudioClassifierError as error:
+                _log.warning("%s will have to be tried again: %s", ref, error)
+                failures.append(error)
+        if failures:
+            raise failures[0]
+        return stored
+
+    def open_allowed(self, uri: str) -> S3File:
+        """Open an object that a client named.
+
+        Raises
+        ------
+        InvalidParameterError
+            If it is no ``s3://bucket/key``, that bucket may not be read, or there is no such object.
+        TransferError
+            If it cannot be read now.
+        """
+        ref = ObjectRef.parse(uri)
+        check_readable(ref, self.settings)
+        try:
+            return S3File(self.client, ref)
+        except RemoteNotFoundError as error:
+            raise InvalidParameterError("audio", str(error)) from error
+
+    def result(self, ref: ObjectRef) -> dict[str, Any] | None:
+        """The result of an object, None as long as there is none."""
+        return self._standing_result(self.result_place(ref))[0]
+
+    def exists(self, ref: ObjectRef) -> bool:
+        """Whether there is such an object."""
+        try:
+            S3File(self.client, ref)
+        except RemoteNotFoundError:
+            return False
+        return True
+
     def _is_ours(self, ref: ObjectRef) -> bool:
         """Whether it is a folder, or stands where results stand."""
         results_bucket, _ = self.result_place(ref)
-        below_results = ref.bucket == results_bucket and ref.key.startswith(self._settings.results_prefix)
+        below_results = ref.bucket == results_bucket and ref.key.startswith(self.settings.results_prefix)
         return ref.key.endswith("/") or below_results
 
     def _classify(self, file: S3File) -> dict[str, Any]:
-        if file.size > self._settings.max_object_bytes:
+        if file.size > self.settings.max_object_bytes:
             raise ObjectTooLargeError(
-                f"the object has {file.size} bytes, more than the {self._settings.max_object_bytes} accepted"
+                f"the object has {file.size} bytes, more than the {self.settings.max_object_bytes} accepted"
             )
         result = self._service.classify(file, Selection(self._service.load().labels))
         audio = result.audio
@@ -192,7 +236,7 @@ class Uploads:
         from botocore.exceptions import BotoCoreError, ClientError
 
         bucket, key = place
-        kms_key = self._settings.results_kms_key
+        kms_key = self.settings.results_kms_key
         encryption = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": kms_key} if kms_key else S3_ENCRYPTION
         try:
             self.client.put_object(
