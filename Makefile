@@ -11,10 +11,10 @@ SAM := .venv-sam
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 WAV ?= assets/rain.wav
 
-.PHONY: help classify events serve lint test test-e2e test-convert check lock samples deviations bench-startup clean
+.PHONY: help classify invoke events serve lint test test-e2e test-convert check lock samples deviations bench-startup clean
 
 help:  ## list the commands
-	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z0-9-]*\):.*  ## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
 classify: $(VENV)/.runtime  ## what is heard in WAV=...
 	$(BIN)/audio-classifier classify "$(WAV)"
@@ -49,6 +49,9 @@ deviations: $(VENV)/.convert  ## measure the table in docs/deviations.md (PARITY
 
 bench-startup: $(VENV)/.convert  ## process start to printed result, beside `import tensorflow`
 	$(BIN)/python -m benchmarks.startup
+
+invoke: $(VENV)/.test $(SAM)/.sam  ## what is heard in WAV=..., by the Lambda function under the real runtime
+	PATH="$(CURDIR)/$(SAM)/bin:$$PATH" $(BIN)/python -m tests.e2e.runtime "$(WAV)"
 
 events: $(VENV)/.runtime $(SAM)/.sam  ## write tests/events/*.json anew
 	PATH="$(CURDIR)/$(SAM)/bin:$$PATH" SAM_CLI_TELEMETRY=0 $(BIN)/python tests/events/make_events.py

@@ -109,9 +109,7 @@ def test_a_parameter_out_of_range_is_named(
     check_error(post(url, (assets / "rain.wav").read_bytes(), **parameters), 422, message)
 
 
-@pytest.mark.parametrize(
-    "media_type", ["application/x-www-form-urlencoded", "text/plain", "application/json"]
-)
+@pytest.mark.parametrize("media_type", ["application/x-www-form-urlencoded", "text/plain", "application/xml"])
 def test_bodies_of_other_kinds_are_refused(url: str, media_type: str) -> None:
     assert "multipart/form-data" in check_error(post(url, b"a=b", media_type), 415, media_type)
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import os
 import platform
 import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -72,6 +75,13 @@ def running(log: Path, **environment: str) -> Iterator[Function]:
         process.wait(10)
 
 
+def main() -> None:
+    """Classify the sound file that the command line names, in the function."""
+    sound = base64.b64encode(Path(sys.argv[1]).read_bytes()).decode()
+    with tempfile.TemporaryDirectory() as folder, running(Path(folder, "log")) as function:
+        print(json.dumps(function.invoke({"audio_base64": sound}), indent=2))
+
+
 def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -87,3 +97,7 @@ def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
                 return
         time.sleep(0.02)
     raise TimeoutError("the emulator does not listen")
+
+
+if __name__ == "__main__":
+    main()

@@ -11,6 +11,7 @@ import sys
 import tomllib
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -65,20 +66,31 @@ def test_each_request_of_the_readme_works() -> None:
             assert answer.get("status", "ok") == "ok", answer
 
 
+def test_the_upload_of_the_readme_works(s3: Any) -> None:
+    example, _ = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    s3.create_bucket(Bucket="uploads")
+    with serving(uploads_bucket="uploads") as (url, _):
+        script = example.replace("http://localhost:5000", url)
+        result = subprocess.run(
+            [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False
+        )
+    assert result.stdout == "{'status': 'pending'}\n", result.stderr
+
+
 def test_every_route_is_in_the_readme() -> None:
-    with serving() as (url, _):
+    with serving(uploads_bucket="uploads", read_buckets=("uploads",)) as (url, _):
         routes = requests.get(f"{url}/openapi.json", timeout=5).json()["paths"]
-    documented = re.findall(r"`(?:GET|POST) (/[a-z./]*)`", README)
+    documented = re.findall(r"`(?:GET|POST) (/[a-z._/{}]*)`", README)
     assert {*routes, "/", "/openapi.json", "/swagger.json"} == {*documented}
 
 
 def test_each_make_target_of_the_readme_exists() -> None:
-    targets = re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE)
-    assert {*re.findall(r"`?make ([a-z-]+)", README)} <= {*targets}
+    targets = re.findall(r"^([a-z0-9-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert {*re.findall(r"`?make ([a-z0-9-]+)", README)} <= {*targets}
 
 
 def test_the_python_example_works() -> None:
-    (example,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    _, example = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     result = subprocess.run(
         [sys.executable, "-c", example], cwd=ROOT, capture_output=True, text=True, check=False
     )

@@ -98,3 +98,33 @@ def test_the_core_knows_of_no_cloud_and_no_environment(module: str) -> None:
         for node in ast.walk(tree)
         if isinstance(node, ast.Attribute) and node.attr in ("environ", "getenv")
     ]
+
+
+LAMBDA = """
+import os
+os.environ.update(AWS_LAMBDA_FUNCTION_NAME="x", AWS_DEFAULT_REGION="us-east-1")
+from types import SimpleNamespace
+from audio_classifier.lambda_handler import handler
+names = ("function_name", "memory_limit_in_mb", "invoked_function_arn", "aws_request_id")
+context = SimpleNamespace(**dict.fromkeys(names, "x"))
+handler({event!r}, context)
+"""
+
+
+def test_an_upload_function_never_loads_the_http_door() -> None:
+    loaded = modules_after(LAMBDA.format(event={"Event": "s3:TestEvent"}))
+    assert {"fastapi", "mangum", "starlette", "uvicorn", "prometheus_client", "tensorflow"} & loaded == set()
+
+
+def test_an_http_function_loads_no_tensorflow() -> None:
+    request = {"http": {"method": "GET", "path": "/healthz", "sourceIp": "::1"}, "stage": "$default"}
+    event = {
+        "version": "2.0",
+        "rawPath": "/healthz",
+        "rawQueryString": "",
+        "headers": {},
+        "requestContext": request,
+    }
+    loaded = modules_after(LAMBDA.format(event=event))
+    assert "fastapi" in loaded
+    assert {"tensorflow", "numba", "scipy", "pandas", "uvicorn"} & loaded == set()
