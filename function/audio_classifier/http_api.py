@@ -23,9 +23,10 @@ from audio_classifier.errors import (
     BusyError,
     InvalidParameterError,
     StartBeyondEndError,
+    UnreadableAudioError,
 )
 from audio_classifier.gate import Gate
-from audio_classifier.http_body import BodyLimit, json_fields, media_type, upload
+from audio_classifier.http_body import BodyLimit, explain_mangled, json_fields, media_type, upload
 from audio_classifier.http_metrics import CountRequests, Metrics
 from audio_classifier.http_schema import (
     DESCRIPTION,
@@ -82,7 +83,12 @@ def create_app(service: Service) -> FastAPI:
     metrics = Metrics()
     service.observers.append(metrics)
     gate = Gate(service.settings.max_concurrency, service.settings.max_queue)
-    app.add_middleware(BodyLimit, max_bytes=service.settings.max_upload_bytes)
+    app.add_middleware(
+        BodyLimit,
+        max_bytes=service.settings.max_upload_bytes,
+        way_round="Ten seconds count: cut the sound, or send it as FLAC, OGG or MP3"
+        + (", or POST /uploads for a place to upload it to." if service.settings.uploads_bucket else "."),
+    )
     app.add_middleware(CountRequests, metrics=metrics)
     app.add_exception_handler(AudioClassifierError, _answer_error)  # type: ignore[arg-type]  # a narrower type
     app.add_exception_handler(HTTPException, _answer_http_error)  # type: ignore[arg-type]
@@ -135,7 +141,11 @@ def create_app(service: Service) -> FastAPI:
             return await gate.run(lambda: prediction.predict(service, source(), parameters))
         async with upload(request) as sound:
             parameters = parse_parameters({**sound.fields, **request.query_params})
-            return await gate.run(partial(prediction.predict, service, sound.file, parameters))
+            try:
+                return await gate.run(partial(prediction.predict, service, sound.file, parameters))
+            except UnreadableAudioError as error:
+                error.hint = explain_mangled(sound.file) or error.hint
+                raise
 
     if service.settings.uploads_bucket:
         app.include_router(upload_routes(uploads, gate))
@@ -151,7 +161,7 @@ def create_app(service: Service) -> FastAPI:
     async def ready() -> StatusResponse:
         """Whether the model is loaded"""
         if not service.ready:
-            raise BusyError("the model is being loaded")
+            raise BusyError(service.failure or "the model is being loaded")
         return StatusResponse(status="ok")
 
     @app.get("/metrics", tags=["operation"], response_class=Response)

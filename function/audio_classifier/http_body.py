@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from audio_classifier.decoding import SeekableFile
 from audio_classifier.errors import (
     InvalidParameterError,
     NoAudioError,
@@ -27,6 +28,8 @@ AUDIO_TYPES: Final = re.compile(
     r"(audio|video)/.*|application/(octet-stream|ogg|x-ogg|flac|x-flac)|binary/octet-stream|", re.IGNORECASE
 )
 MAX_FIELDS: Final = 20
+REPLACEMENT_CHARACTER: Final = "\ufffd".encode()  # stands where bytes were that are no UTF-8
+MANGLED_BYTES: Final = 4096
 SPOOL_BYTES: Final = 4 << 20  # held in memory; what is longer goes to a temporary file
 
 
@@ -39,11 +42,15 @@ class Upload:
 
 
 class BodyLimit:
-    """ASGI middleware that lets a body come in as far as ``max_bytes``, and then fails its reading."""
+    """ASGI middleware that lets a body come in as far as ``max_bytes``, and then fails its reading.
 
-    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
+    ``way_round`` is the hint that the client gets.
+    """
+
+    def __init__(self, app: ASGIApp, max_bytes: int, way_round: str) -> None:
         self._app = app
         self._max_bytes = max_bytes
+        self._way_round = way_round
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -68,7 +75,7 @@ class BodyLimit:
     def _too_large(self) -> RequestTooLargeError:
         return RequestTooLargeError(
             f"the request's body is longer than the {self._max_bytes} bytes that are accepted",
-            hint="Ten seconds count: cut the sound, or send it as FLAC, OGG or MP3.",
+            hint=self._way_round,
         )
 
 
@@ -92,6 +99,14 @@ async def json_fields(request: Request) -> dict[str, Any]:
     if not isinstance(fields, dict):
         raise RequestError("the body is JSON, but no object", hint='Send {"audio": "s3://bucket/key"}.')
     return fields
+
+
+def explain_mangled(file: SeekableFile) -> str:
+    """A hint, if the beginning of a file shows that something has taken it for text; else nothing."""
+    file.seek(0)
+    if REPLACEMENT_CHARACTER not in (file.read(MANGLED_BYTES) or b""):
+        return ""
+    return "The bytes were decoded as text on their way: set a gateway's binary media types to */*."
 
 
 @asynccontextmanager

@@ -33,11 +33,14 @@ class Service:
     ----------
     observers
         Told of all that is done from then on.
+    failure
+        Why the model could not be loaded at the last try; empty if it could, or none was made.
     """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.observers: list[Observer] = []
+        self.failure = ""
         self._classifier: AudioClassifier | None = None
         self._lock = threading.Lock()
 
@@ -56,14 +59,23 @@ class Service:
         """
         with self._lock:
             if self._classifier is None:
-                begin = time.perf_counter()
-                bundle = open_bundle(self.settings.bundle, cache_dir=self.settings.cache_dir)
-                self._classifier = AudioClassifier(bundle, threads=self.settings.threads)
-                seconds = time.perf_counter() - begin
-                _log.info("loaded %s %s in %.2f s", bundle.manifest.name, bundle.manifest.version, seconds)
-                for observer in self.observers:
-                    observer.loaded(seconds)
+                try:
+                    self._classifier = self._load()
+                except Exception as error:
+                    self.failure = str(error)
+                    raise
+                self.failure = ""
             return self._classifier
+
+    def _load(self) -> AudioClassifier:
+        begin = time.perf_counter()
+        bundle = open_bundle(self.settings.bundle, cache_dir=self.settings.cache_dir)
+        classifier = AudioClassifier(bundle, threads=self.settings.threads)
+        seconds = time.perf_counter() - begin
+        _log.info("loaded %s %s in %.2f s", bundle.manifest.name, bundle.manifest.version, seconds)
+        for observer in self.observers:
+            observer.loaded(seconds)
+        return classifier
 
     def classify(self, source: AudioSource, selection: Selection, *, start_s: float = 0.0) -> Classification:
         """Classify one sound; see `AudioClassifier.classify`."""

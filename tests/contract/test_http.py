@@ -91,6 +91,12 @@ def test_what_is_no_sound_is_the_clients_fault(url: str, content: bytes, message
     assert check_error(post(url, content), 400, message)
 
 
+def test_a_body_that_a_gateway_mangled_is_explained(url: str, assets: Path) -> None:
+    mangled = (assets / "rain.wav").read_bytes().decode(errors="replace").encode()[4:]
+    assert "binary media types" in check_error(post(url, mangled), 400, "not a readable sound file")
+    assert "FLAC" in check_error(post(url, b"something else"), 400, "not a readable sound file")
+
+
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
@@ -190,9 +196,9 @@ def test_a_slow_sound_does_not_hold_up_the_rest() -> None:
 def test_it_is_alive_before_it_is_ready(tmp_path: Path) -> None:
     with serving(bundle=str(tmp_path / "nothing")) as (url, _):
         assert requests.get(f"{url}/healthz", timeout=5).status_code == 200
-        ready = requests.get(f"{url}/readyz", timeout=5)
-        check_error(ready, 503, "being loaded")
         check_error(post(url, encode(busy(1, 16_000), 16_000)), 500, "no model bundle")
+        ready = requests.get(f"{url}/readyz", timeout=5)
+        check_error(ready, 503, "no model bundle")
 
 
 def test_metrics_count_what_was_done() -> None:

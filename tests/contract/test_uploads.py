@@ -149,6 +149,13 @@ def test_nothing_else_is_ever_fetched(url: str, body: Any, status: int, message:
     assert message in answer.json()["message"]
 
 
+def test_too_long_a_body_is_told_the_way_round(s3: Any, rain: bytes) -> None:
+    with serving(**BUCKETS, max_upload_bytes=1000) as (address, _):
+        answer = requests.post(f"{address}/model/predict", files={"audio": rain}, timeout=5)
+    assert answer.status_code == 413
+    assert "POST /uploads" in answer.json()["hint"]
+
+
 def test_without_buckets_there_are_no_such_routes() -> None:
     with serving() as (address, _):
         for path in ("/uploads", "/events"):
