@@ -17,13 +17,14 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
-from audio_classifier.decoding import AudioSource, MonoDecoder
+from audio_classifier.decoding import MonoDecoder
 from audio_classifier.errors import (
     DamagedAudioError,
     InvalidParameterError,
     MissingExtraError,
     StartBeyondEndError,
 )
+from audio_classifier.guarded_file import AudioSource
 from audio_classifier.params import CLIP_PATCHES, PATCH_HOP_SAMPLES, PATCH_S, PATCH_SAMPLES, SAMPLE_RATE_HZ
 
 Resampler: TypeAlias = Literal["soxr", "resampy"]

@@ -18,10 +18,11 @@ from audio_classifier.audio import AudioReader, Resampler, read_window
 from audio_classifier.bundle import EMBEDDING, HEAD, LABELS, POSTPROCESS, Bundle
 from audio_classifier.bundle_store import COMPACT, open_bundle
 from audio_classifier.cpus import available_cpus
-from audio_classifier.decoding import AudioInfo, AudioSource
+from audio_classifier.decoding import AudioInfo
 from audio_classifier.embedding import Embedder
 from audio_classifier.errors import BundleInvalidError, InvalidParameterError
 from audio_classifier.features import log_mel_patches
+from audio_classifier.guarded_file import AudioSource
 from audio_classifier.labels import LabelSet
 from audio_classifier.params import CLIP_PATCHES, PATCH_S, TOP_K
 from audio_classifier.postprocess import Postprocessor, dequantize

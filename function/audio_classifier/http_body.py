@@ -14,7 +14,6 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from audio_classifier.decoding import SeekableFile
 from audio_classifier.errors import (
     InvalidParameterError,
     NoAudioError,
@@ -22,6 +21,7 @@ from audio_classifier.errors import (
     RequestTooLargeError,
     UnsupportedMediaError,
 )
+from audio_classifier.guarded_file import SeekableFile
 
 # What may hold a sound; browsers say video/* of some, and curl knows nothing of most.
 AUDIO_TYPES: Final = re.compile(

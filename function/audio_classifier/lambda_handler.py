@@ -19,7 +19,6 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from audio_classifier import prediction
 from audio_classifier.classifier import Classification
-from audio_classifier.decoding import AudioSource
 from audio_classifier.errors import (
     AudioClassifierError,
     AudioError,
@@ -27,6 +26,7 @@ from audio_classifier.errors import (
     UnknownEventError,
 )
 from audio_classifier.events import UNDERSTOOD, created_objects, json_object
+from audio_classifier.guarded_file import AudioSource
 from audio_classifier.s3_source import ObjectRef
 from audio_classifier.service import Service
 from audio_classifier.settings import Settings

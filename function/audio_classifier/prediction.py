@@ -7,8 +7,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from audio_classifier.decoding import AudioSource
 from audio_classifier.errors import InvalidParameterError
+from audio_classifier.guarded_file import AudioSource
 from audio_classifier.http_schema import PredictParameters
 from audio_classifier.selection import Selection
 from audio_classifier.service import Service

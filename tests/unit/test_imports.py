@@ -19,6 +19,7 @@ HEAVY = {
 LAYERS = (
     {"params", "errors", "labels", "assets", "cpus", "aws"},
     {
+        "guarded_file",
         "decoding",
         "audio",
         "features",

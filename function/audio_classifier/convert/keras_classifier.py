@@ -13,18 +13,16 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from audio_classifier.attention import AttentionHead, Dense, Level
+from audio_classifier.convert.keras_weights import Arrays, read_weights, refuse
 from audio_classifier.errors import ArtifactFormatError, BundleInvalidError, MissingExtraError
 
-Arrays = dict[str, NDArray[np.float32]]
-
 DEFAULT_EPSILON: Final = 1e-3  # Keras's, for a file that does not tell
-MAX_ARRAY_VALUES: Final = 1 << 26
 
 
 def read_classifier(path: Path) -> AttentionHead:
@@ -49,7 +47,7 @@ def read_classifier(path: Path) -> AttentionHead:
     try:
         with h5py.File(path) as file:
             config = file.attrs.get("model_config")
-            weights = _read_weights(file.get("model_weights", file))
+            weights = read_weights(file.get("model_weights", file))
         return head_from_weights(weights) if config is None else _Graph(config, weights).head()
     except ArtifactFormatError:
         raise
@@ -77,7 +75,7 @@ def head_from_weights(weights: Mapping[str, Arrays]) -> AttentionHead:
     for name in sorted(weights, key=_number):
         kind = re.sub(r"_\d+$", "", name)
         if kind not in kinds:
-            _refuse(name, "is not a layer of this family")
+            refuse(name, "is not a layer of this family")
         kinds[kind].append(name)
     norms, denses = kinds["batch_normalization"], kinds["dense"]
     blocks, rest = denses[: len(norms)], denses[len(norms) :]
@@ -141,7 +139,7 @@ class _Graph:
         if source.kind != "Concatenate":
             return self._head([source], output)
         if source.config.get("axis", -1) not in (-1, 1):
-            _refuse(source.name, f"joins along axis {source.config['axis']}")
+            refuse(source.name, f"joins along axis {source.config['axis']}")
         return self._head([self._layer(name) for name in source.inputs], output)
 
     def _head(self, pools: list[_Layer], output: _Layer | None) -> AttentionHead:
@@ -159,7 +157,7 @@ class _Graph:
 
     def _scores_and_attention(self, pool: _Layer) -> tuple[_Layer, _Layer]:
         if pool.kind != "Lambda" or len(pool.inputs) != 2 or pool.config.get("arguments"):
-            _refuse(
+            refuse(
                 pool.name,
                 f"({pool.kind} of {len(pool.inputs)} inputs) is not the attention pooling of this family",
             )
@@ -167,7 +165,7 @@ class _Graph:
         self._expect(scores, "sigmoid", kind="Dense")
         self._expect(attention, "softmax", kind="Dense")
         if self._before(scores) != self._before(attention):
-            _refuse(pool.name, "pools scores and attention of different layers")
+            refuse(pool.name, "pools scores and attention of different layers")
         return scores, attention
 
     def _hidden(self, end: _Layer) -> list[tuple[_Layer, _Layer | None]]:
@@ -175,13 +173,13 @@ class _Graph:
         chain: list[tuple[_Layer, _Layer | None]] = []
         while end.kind != "InputLayer":
             if len(chain) > len(self._layers):
-                _refuse(end.name, "stands in a circle")
+                refuse(end.name, "stands in a circle")
             norm = None
             if end.kind == "Dense":
                 dense = self._expect(end, "relu")
             else:
                 if end.kind not in ("Activation", "ReLU"):
-                    _refuse(end.name, f"is a {end.kind}, where the ReLU of a hidden layer should be")
+                    refuse(end.name, f"is a {end.kind}, where the ReLU of a hidden layer should be")
                 dense = self._before(self._expect(end, "relu"))
                 if dense.kind == "BatchNormalization":
                     norm, dense = dense, self._before(dense)
@@ -195,13 +193,13 @@ class _Graph:
         if norm is None:
             return layer
         if norm.config.get("axis", -1) not in (-1, 2, [-1], [2]):
-            _refuse(norm.name, f"normalises axis {norm.config['axis']}")
+            refuse(norm.name, f"normalises axis {norm.config['axis']}")
         return _fold(layer, self._weights, norm.name, float(norm.config.get("epsilon", DEFAULT_EPSILON)))
 
     def _before(self, layer: _Layer) -> _Layer:
         """The one layer that feeds this one; dropout does nothing at inference and is stepped over."""
         if len(layer.inputs) != 1:
-            _refuse(layer.name, f"({layer.kind}) has {len(layer.inputs)} inputs, not one")
+            refuse(layer.name, f"({layer.kind}) has {len(layer.inputs)} inputs, not one")
         before = self._layer(layer.inputs[0])
         for _ in self._layers:  # a bound, should they stand in a circle
             if before.kind != "Dropout" or len(before.inputs) != 1:
@@ -211,57 +209,30 @@ class _Graph:
 
     def _layer(self, name: str) -> _Layer:
         if name not in self._layers:
-            _refuse(name, "is named in model_config, but not described")
+            refuse(name, "is named in model_config, but not described")
         return self._layers[name]
 
     def _expect(self, layer: _Layer, activation: str, *, kind: str | None = None) -> _Layer:
         if kind is not None and layer.kind != kind:
-            _refuse(layer.name, f"is a {layer.kind}, where a {kind} should be")
+            refuse(layer.name, f"is a {layer.kind}, where a {kind} should be")
         if layer.activation != activation:
-            _refuse(layer.name, f"has the activation {layer.activation}, where {activation} should be")
+            refuse(layer.name, f"has the activation {layer.activation}, where {activation} should be")
         return layer
 
 
 def _parse_layer(layer: dict[str, Any]) -> _Layer:
     nodes = layer["inbound_nodes"]
     if len(nodes) > 1:
-        _refuse(layer["name"], "is used more than once")
+        refuse(layer["name"], "is used more than once")
     inputs = tuple(str(source[0]) for source in nodes[0]) if nodes else ()
     return _Layer(layer["name"], layer["class_name"], layer["config"], inputs)
-
-
-def _read_weights(group: Any) -> dict[str, Arrays]:
-    """Arrays by layer and by their own name, of the layers that have any."""
-    weights: dict[str, Arrays] = {}
-    home = group.file.filename
-    for layer in (_text(name) for name in group.attrs["layer_names"]):
-        names = [_text(name) for name in group[layer].attrs["weight_names"]]
-        if names and any(group[layer][name].file.filename != home for name in names):
-            _refuse(layer, "keeps its numbers in another file")
-        if names:
-            weights[layer] = {
-                name.rsplit("/", 1)[-1].removesuffix(":0"): _read_array(layer, group[layer][name])
-                for name in names
-            }
-    return weights
-
-
-def _read_array(layer: str, dataset: Any) -> NDArray[np.float32]:
-    if dataset.external or dataset.is_virtual:
-        _refuse(layer, "keeps its numbers in another file")
-    if dataset.size > MAX_ARRAY_VALUES or dataset.dtype.kind != "f":
-        _refuse(layer, f"holds {dataset.size} values of type {dataset.dtype}")
-    array = np.asarray(dataset[()], np.float32)
-    if not np.isfinite(array).all():
-        _refuse(layer, "holds numbers that are not finite")
-    return array
 
 
 def _array(weights: Mapping[str, Arrays], layer: str, name: str) -> NDArray[np.float32]:
     try:
         return weights[layer][name]
     except KeyError:
-        _refuse(layer, f"has no {name}")
+        refuse(layer, f"has no {name}")
 
 
 def _dense(weights: Mapping[str, Arrays], layer: str) -> Dense:
@@ -269,7 +240,7 @@ def _dense(weights: Mapping[str, Arrays], layer: str) -> Dense:
     units = kernel.shape[-1]
     bias = weights[layer].get("bias", np.zeros(units, np.float32))  # absent with use_bias=False
     if kernel.ndim != 2 or bias.shape != (units,):
-        _refuse(layer, f"has a kernel of shape {kernel.shape} and a bias of shape {bias.shape}")
+        refuse(layer, f"has a kernel of shape {kernel.shape} and a bias of shape {bias.shape}")
     return Dense(kernel, bias)
 
 
@@ -278,9 +249,9 @@ def _fold(dense: Dense, weights: Mapping[str, Arrays], norm: str, epsilon: float
     gamma = weights[norm].get("gamma", np.ones_like(mean))  # absent with scale=False
     beta = weights[norm].get("beta", np.zeros_like(mean))  # absent with center=False
     if {array.shape for array in (gamma, beta, mean, variance)} != {dense.bias.shape}:
-        _refuse(norm, f"does not fit a layer of {len(dense.bias)} units")
+        refuse(norm, f"does not fit a layer of {len(dense.bias)} units")
     if not (variance + epsilon > 0).all():
-        _refuse(norm, "has a variance that is not positive")
+        refuse(norm, "has a variance that is not positive")
     return dense.folded(gamma, beta, mean, variance, epsilon)
 
 
@@ -298,14 +269,3 @@ def _level(block: int, scores: Dense, attention: Dense) -> Level:
 def _number(name: str) -> tuple[int, str]:
     match = re.search(r"_(\d+)$", name)
     return (int(match[1]) if match else 0), name
-
-
-def _text(value: str | bytes) -> str:
-    return value.decode() if isinstance(value, bytes) else value
-
-
-def _refuse(layer: str, why: str) -> NoReturn:
-    raise ArtifactFormatError(
-        f"the layer {layer!r} {why}",
-        hint="Only decision-level attention models (arXiv:1711.00927, arXiv:1803.02353) can be read.",
-    )
