@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any, Final
 
 from audio_classifier.errors import MissingExtraError, TransferError
@@ -27,7 +28,12 @@ def s3_client() -> Any:
         from botocore.exceptions import BotoCoreError
     except ImportError as error:
         raise MissingExtraError("S3", "aws") from error
+    # Version 4, and the bucket in the host name: so presigned forms work in every region, and with KMS.  An
+    # endpoint of one's own (MinIO, a test) has no such host names.
+    own_endpoint = any(os.environ.get(name) for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"))
     config = Config(
+        signature_version="s3v4",
+        s3={"addressing_style": "path" if own_endpoint else "virtual"},
         retries={"mode": "standard", "max_attempts": ATTEMPTS},
         connect_timeout=CONNECT_TIMEOUT_S,
         read_timeout=READ_TIMEOUT_S,

@@ -10,7 +10,8 @@
     │   ├── DamagedAudioError           truncated or corrupt where it was to be read
     │   ├── InvalidSamplesError         NaN, infinite or absurdly large samples
     │   ├── StartBeyondEndError         the start lies outside of the clip
-    │   └── ObjectTooLargeError         longer than a deployment accepts
+    │   ├── RecordingTooLongError       longer than a timeline may be
+    │   └── ObjectTooLargeError         larger than a deployment accepts
     ├── RequestError                    an HTTP request that cannot be served
     │   ├── NoAudioError                its content is declared as something else
     │   ├── RequestTooLargeError        its body is longer than allowed
@@ -114,8 +115,16 @@ class StartBeyondEndError(AudioError):
     code = "start_beyond_end"
 
 
+class RecordingTooLongError(AudioError):
+    """Longer than a timeline may be."""
+
+    status = 413
+    code = "recording_too_long"
+    default_hint = "Cut it, or classify it with the command line, which has no such limit."
+
+
 class ObjectTooLargeError(AudioError):
-    """Longer than a deployment accepts."""
+    """Larger than a deployment accepts."""
 
     status = 413
     code = "object_too_large"

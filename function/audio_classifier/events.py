@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import unquote_plus
 
-from audio_classifier.errors import UnknownEventError
+from audio_classifier.errors import InvalidParameterError, UnknownEventError
 from audio_classifier.s3_source import ObjectRef
 
 S3_SOURCES: Final = ("aws:s3", "minio:s3")
@@ -30,10 +30,8 @@ def created_objects(event: Mapping[str, Any]) -> list[ObjectRef]:
     """
     try:
         return _created_objects(event)
-    except (AttributeError, KeyError, TypeError) as error:
-        raise UnknownEventError(
-            f"the event is no notification: {error!r}", hint=f"Understood: {UNDERSTOOD}."
-        ) from error
+    except (AttributeError, InvalidParameterError, KeyError, TypeError) as error:
+        raise unknown_event(f"the event is no notification: {error!r}") from error
 
 
 def _created_objects(event: Mapping[str, Any]) -> list[ObjectRef]:
@@ -62,8 +60,8 @@ def json_object(text: str) -> dict[str, Any]:
     """
     try:
         value = json.loads(text)
-    except ValueError as error:
-        raise UnknownEventError("the message is no JSON", hint=f"Understood: {UNDERSTOOD}.") from error
+    except (ValueError, RecursionError) as error:
+        raise unknown_event("the message is no JSON") from error
     if not isinstance(value, dict):
         raise _unknown({})
     return value
@@ -82,8 +80,11 @@ def _of_record(record: Mapping[str, Any]) -> list[ObjectRef]:
     ]
 
 
+def unknown_event(what: str) -> UnknownEventError:
+    """The error for an event of another kind.  Its message says what is understood: Lambda shows no hint."""
+    return UnknownEventError(f"{what}; understood are: {UNDERSTOOD}")
+
+
 def _unknown(event: Mapping[str, Any]) -> UnknownEventError:
     keys = ", ".join(sorted(map(str, event))[:8]) or "nothing"
-    return UnknownEventError(
-        f"an event with {keys} in it is not understood", hint=f"Understood: {UNDERSTOOD}."
-    )
+    return unknown_event(f"an event with {keys} in it is not understood")

@@ -16,6 +16,7 @@ from fastapi.responses import HTMLResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from audio_classifier import prediction
 from audio_classifier.errors import (
@@ -48,6 +49,8 @@ from audio_classifier.service import Service
 from audio_classifier.uploads import Uploads
 
 RETRY_AFTER_S: Final = 1
+LOOK_UPS: Final = 32
+CLIENT_CLOSED_REQUEST: Final = 499  # nginx's status for a client that went away; nobody reads it
 FIELDS: Final = {"label": "filter", "start_s": "start_time"}  # what the core calls otherwise
 ERRORS: Final[dict[int | str, dict[str, Any]]] = {
     status: {"model": ErrorResponse, "description": description}
@@ -83,6 +86,7 @@ def create_app(service: Service) -> FastAPI:
     metrics = Metrics()
     service.observers.append(metrics)
     gate = Gate(service.settings.max_concurrency, service.settings.max_queue)
+    look_ups = Gate(LOOK_UPS, service.settings.max_queue)  # what waits for S3 or the model, not for its turn
     app.add_middleware(
         BodyLimit,
         max_bytes=service.settings.max_upload_bytes,
@@ -92,6 +96,7 @@ def create_app(service: Service) -> FastAPI:
     app.add_middleware(CountRequests, metrics=metrics)
     app.add_exception_handler(AudioClassifierError, _answer_error)  # type: ignore[arg-type]  # a narrower type
     app.add_exception_handler(HTTPException, _answer_http_error)  # type: ignore[arg-type]
+    app.add_exception_handler(ClientDisconnect, _answer_nobody)
     app.add_exception_handler(Exception, _answer_unforeseen)
     app.mount("/static", StaticFiles(directory=str(files("fastapi_offline") / "static")), name="static")
 
@@ -112,14 +117,14 @@ def create_app(service: Service) -> FastAPI:
     @app.get("/model/metadata", tags=["model"], operation_id="get_metadata")
     async def metadata() -> MetadataResponse:
         """Return the metadata associated with the model"""
-        bundle = (await gate.run(service.load)).bundle
+        bundle = (await look_ups.run(service.load)).bundle
         about = {"name": bundle.manifest.name, "version": bundle.manifest.version, "digest": bundle.digest}
         return MetadataResponse(**METADATA, bundle={**about, "metrics": bundle.manifest.metrics})
 
     @app.get("/model/labels", tags=["model"], operation_id="get_labels")
     async def labels() -> LabelsResponse:
         """Return the list of labels that can be predicted by the model"""
-        known = (await gate.run(service.load)).labels
+        known = (await look_ups.run(service.load)).labels
         entries = [{"id": label.label_id, "name": label.name} for label in known]
         return LabelsResponse.model_validate({"count": len(entries), "labels": entries})
 
@@ -137,7 +142,7 @@ def create_app(service: Service) -> FastAPI:
         if media_type(request) == "application/json":
             fields = await json_fields(request)
             parameters = parse_parameters({**fields, **request.query_params})
-            source = partial(uploads.open_allowed, str(fields.get("audio", "")))
+            source = partial(uploads.open_allowed, fields.get("audio"))
             return await gate.run(lambda: prediction.predict(service, source(), parameters))
         async with upload(request) as sound:
             parameters = parse_parameters({**sound.fields, **request.query_params})
@@ -148,8 +153,8 @@ def create_app(service: Service) -> FastAPI:
                 raise
 
     if service.settings.uploads_bucket:
-        app.include_router(upload_routes(uploads, gate))
-    if service.settings.read_buckets:
+        app.include_router(upload_routes(uploads, look_ups))
+    if service.settings.read_buckets or service.settings.uploads_bucket:
         app.include_router(event_routes(uploads, gate))
 
     @app.get("/healthz", tags=["operation"])
@@ -191,6 +196,10 @@ async def _answer_error(_: Request, error: AudioClassifierError) -> JSONResponse
 
 async def _answer_http_error(_: Request, error: HTTPException) -> JSONResponse:
     return _error(error.status_code, str(error.detail), "", dict(error.headers or {}))
+
+
+async def _answer_nobody(_: Request, __: Exception) -> Response:
+    return Response(status_code=CLIENT_CLOSED_REQUEST)
 
 
 async def _answer_unforeseen(_: Request, error: Exception) -> JSONResponse:

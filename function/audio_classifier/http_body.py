@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tempfile
 from collections.abc import AsyncIterator
@@ -28,6 +29,7 @@ AUDIO_TYPES: Final = re.compile(
     r"(audio|video)/.*|application/(octet-stream|ogg|x-ogg|flac|x-flac)|binary/octet-stream|", re.IGNORECASE
 )
 MAX_FIELDS: Final = 20
+MAX_SHORT_BYTES: Final = 256 << 10
 REPLACEMENT_CHARACTER: Final = "\ufffd".encode()  # stands where bytes were that are no UTF-8
 MANGLED_BYTES: Final = 4096
 SPOOL_BYTES: Final = 4 << 20  # held in memory; what is longer goes to a temporary file
@@ -84,17 +86,33 @@ def media_type(request: Request) -> str:
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
+async def short_body(request: Request) -> bytes:
+    """A body that is held in memory and parsed in one go, and so must be short.
+
+    Raises
+    ------
+    RequestTooLargeError
+        If it is longer than `MAX_SHORT_BYTES`.
+    """
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_SHORT_BYTES:
+            raise RequestTooLargeError(f"a body of this kind may not be longer than {MAX_SHORT_BYTES} bytes")
+    return body
+
+
 async def json_fields(request: Request) -> dict[str, Any]:
     """The JSON object that is a request's body.
 
     Raises
     ------
     RequestError
-        If it is none.
+        If it is none, or too long a one.
     """
     try:
-        fields = await request.json()
-    except ValueError as error:
+        fields = json.loads(await short_body(request))
+    except (ValueError, RecursionError) as error:
         raise RequestError(f"the body is no JSON: {error}") from error
     if not isinstance(fields, dict):
         raise RequestError("the body is JSON, but no object", hint='Send {"audio": "s3://bucket/key"}.')
@@ -128,9 +146,9 @@ async def upload(request: Request) -> AsyncIterator[Upload]:
     if declared == "multipart/form-data":
         try:
             form = await request.form(max_files=1, max_fields=MAX_FIELDS)
-        except HTTPException as error:
+        except (HTTPException, UnicodeError) as error:
             raise RequestError(
-                f"the multipart body cannot be read: {error.detail}",
+                f"the multipart body cannot be read: {getattr(error, 'detail', error)}",
                 hint="If a gateway stands between, it must pass binary bodies on as they are.",
             ) from error
         try:

@@ -32,7 +32,9 @@ class PredictParameters(BaseModel):
         allow_inf_nan=False,
         description="The number of seconds into the audio file the prediction should start at.",
     )
-    filter: str = Field("", description="Only these classes: names or ids, with commas between them.")
+    filter: str = Field(
+        "", max_length=5_000, description="Only these classes: names or ids, with commas between them."
+    )
     top_k: int = Field(TOP_K, ge=1, le=1000, description="How many classes.")
     threshold: float | None = Field(None, ge=0, le=1, description="The least probability.")
     timeline: bool = Field(False, description="Windows of 9.6 s over the whole file, instead of one.")

@@ -10,9 +10,10 @@ from cloudevents.core.exceptions import BaseCloudEventException
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
-from audio_classifier.errors import NoResultError, UnknownEventError
-from audio_classifier.events import UNDERSTOOD, created_objects
+from audio_classifier.errors import NoResultError
+from audio_classifier.events import created_objects, unknown_event
 from audio_classifier.gate import Gate
+from audio_classifier.http_body import short_body
 from audio_classifier.http_schema import (
     ErrorResponse,
     EventsResponse,
@@ -40,9 +41,12 @@ def upload_routes(uploads: Uploads, gate: Gate) -> APIRouter:
         ref = ref_of(upload_id)
 
         def sign() -> dict[str, Any]:
-            conditions: list[Any] = [["content-length-range", 1, settings.max_object_bytes]]
+            conditions: list[Any] = [
+                ["content-length-range", 1, settings.max_object_bytes],
+                ["starts-with", "$Content-Type", "audio/"],
+            ]
             signed: dict[str, Any] = uploads.client.generate_presigned_post(
-                ref.bucket, ref.key, Conditions=conditions, ExpiresIn=EXPIRES_S
+                ref.bucket, ref.key, {"Content-Type": "audio/wav"}, conditions, EXPIRES_S
             )
             return signed
 
@@ -61,7 +65,6 @@ def upload_routes(uploads: Uploads, gate: Gate) -> APIRouter:
             200: {"model": ResultResponse},
             202: {"model": ResultResponse, "description": "not there yet"},
             404: {"model": ErrorResponse, "description": "nothing was uploaded"},
-            422: {"model": ErrorResponse, "description": "no id of an upload"},
         },
     )
     async def result(upload_id: str) -> JSONResponse:
@@ -94,7 +97,7 @@ def event_routes(uploads: Uploads, gate: Gate) -> APIRouter:
     )
     async def receive(request: Request) -> EventsResponse:
         """Classify the objects that a CloudEvent says were created"""
-        refs = _objects(dict(request.headers), await request.body())
+        refs = _objects(dict(request.headers), await short_body(request))
         for ref in refs:
             check_readable(ref, uploads.settings)
         stored = await gate.run(lambda: uploads.process_all(refs))
@@ -114,10 +117,15 @@ def _objects(headers: dict[str, str], body: bytes) -> list[ObjectRef]:
     """The objects in a CloudEvent whose data are an S3 notification, one record of it, or MinIO's."""
     try:
         data = from_http_event(HTTPMessage(headers, body)).get_data()
-    except (BaseCloudEventException, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UnknownEventError(
-            f"the request is no CloudEvent: {error}", hint=f"Understood: {UNDERSTOOD}."
-        ) from error
+    except (
+        BaseCloudEventException,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+    ) as error:
+        raise unknown_event(f"the request is no CloudEvent: {error}") from error
     if isinstance(data, dict) and "s3" in data:
         data = {"Records": [data]}
     return created_objects(data if isinstance(data, dict) else {})

@@ -97,13 +97,14 @@ class LabelSet:
         """
         parts = text.split(",")
         names: list[str] = []
-        while parts:
-            for count in range(min(self._most_parts, len(parts)), 0, -1):
-                name = ",".join(parts[:count]).strip()
-                if count == 1 or name.casefold() in self._by_text:
-                    names += [name] if name else []
-                    del parts[:count]
+        start = 0
+        while start < len(parts):
+            for stop in range(min(start + self._most_parts, len(parts)), start, -1):
+                name = ",".join(parts[start:stop]).strip()
+                if stop == start + 1 or name.casefold() in self._by_text:
                     break
+            names += [name] if name else []
+            start = stop
         return names
 
     def search(self, text: str) -> list[Label]:

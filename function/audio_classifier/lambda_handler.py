@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import logging
 from functools import cache
 from typing import Any, Final, Literal
@@ -23,9 +22,8 @@ from audio_classifier.errors import (
     AudioClassifierError,
     AudioError,
     InvalidParameterError,
-    UnknownEventError,
 )
-from audio_classifier.events import UNDERSTOOD, created_objects, json_object
+from audio_classifier.events import created_objects, json_object, unknown_event
 from audio_classifier.guarded_file import AudioSource
 from audio_classifier.s3_source import ObjectRef
 from audio_classifier.service import Service
@@ -74,18 +72,19 @@ def handler(event: dict[str, Any], context: LambdaContext) -> Any:
     try:
         return _dispatch(event, context)
     except Exception:
-        metrics.add_metric("Failures", MetricUnit.Count, 1)
+        _count_failure()
         raise
     finally:
-        metrics.flush_metrics()
+        if metrics.provider.metric_set:
+            metrics.flush_metrics()
 
 
 def _dispatch(event: dict[str, Any], context: LambdaContext) -> Any:
     if not isinstance(event, dict):
-        raise UnknownEventError(f"a {type(event).__name__} is no event", hint=f"Understood: {UNDERSTOOD}.")
+        raise unknown_event(f"a {type(event).__name__} is no event")
     if _is_http(event):
         return _http()(event, context)
-    if "invocationSchemaVersion" in event:
+    if event.get("invocationSchemaVersion") in ("1.0", "2.0") and event.get("tasks"):
         return _batch_operation(S3BatchOperationEvent(event))
     if "audio" in event or "audio_base64" in event:
         return _direct(event)
@@ -99,7 +98,9 @@ def _dispatch(event: dict[str, Any], context: LambdaContext) -> Any:
 
 def _is_http(event: dict[str, Any]) -> bool:
     request = event.get("requestContext")
-    return isinstance(request, dict) and ("httpMethod" in event or "http" in request)
+    if not isinstance(request, dict):
+        return False
+    return "httpMethod" in event or (event.get("version") == "2.0" and "http" in request)
 
 
 def _is_queue(event: dict[str, Any]) -> bool:
@@ -109,7 +110,16 @@ def _is_queue(event: dict[str, Any]) -> bool:
 
 
 def _queued(record: SQSRecord) -> None:
-    uploads.process_all(created_objects(json_object(record.body)))
+    try:
+        uploads.process_all(created_objects(json_object(record.body)))
+    except Exception:
+        logger.exception("message %s goes back to its queue", record.message_id)
+        _count_failure()
+        raise
+
+
+def _count_failure() -> None:
+    metrics.add_metric("Failures", MetricUnit.Count, 1)
 
 
 def _batch_operation(event: S3BatchOperationEvent) -> dict[str, Any]:
@@ -124,6 +134,8 @@ def _task(task: S3BatchOperationTask) -> Any:
     try:
         stored = uploads.process(ObjectRef(task.s3_bucket, task.s3_key, task.s3_version_id))
     except AudioClassifierError as error:
+        logger.exception("task %s", task.task_id)
+        _count_failure()
         return task.build_task_batch_response("TemporaryFailure", str(error)[:RESULT_STRING_CHARACTERS])
     code: Literal["Succeeded", "PermanentFailure"] = "PermanentFailure" if stored.error else "Succeeded"
     return task.build_task_batch_response(code, (stored.error or str(stored))[:RESULT_STRING_CHARACTERS])
@@ -140,10 +152,10 @@ def _direct(event: dict[str, Any]) -> dict[str, Any]:
 
 def _direct_source(event: dict[str, Any]) -> AudioSource:
     if "audio" in event:
-        return uploads.open_allowed(str(event["audio"]))
+        return uploads.open_allowed(event["audio"])
     try:
-        return base64.b64decode(event["audio_base64"], validate=True)
-    except (TypeError, binascii.Error) as error:
+        return base64.b64decode("".join(event["audio_base64"].split()), validate=True)
+    except (AttributeError, ValueError) as error:
         raise InvalidParameterError("audio_base64", f"is not base64: {error}") from error
 
 

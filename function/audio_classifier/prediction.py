@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
 from pydantic import ValidationError
 
-from audio_classifier.errors import InvalidParameterError
+from audio_classifier.classifier import TimelineWindow
+from audio_classifier.errors import InvalidParameterError, RecordingTooLongError
 from audio_classifier.guarded_file import AudioSource
 from audio_classifier.http_schema import PredictParameters
 from audio_classifier.selection import Selection
@@ -43,19 +45,23 @@ def predict(service: Service, source: AudioSource, parameters: PredictParameters
         windows = classifier.timeline(
             source, top_k=parameters.top_k, threshold=parameters.threshold, labels=names
         )
-        return {
-            "status": "ok",
-            "windows": [
-                {
-                    "start": window.start_s,
-                    "end": window.end_s,
-                    "predictions": list(map(asdict, window.predictions)),
-                }
-                for window in windows
-            ],
-        }
+        return {"status": "ok", "windows": list(_bounded(windows, service.settings.max_timeline_s))}
     selection = Selection(
         classifier.labels, top_k=parameters.top_k, threshold=parameters.threshold, labels=names
     )
     result = service.classify(source, selection, start_s=parameters.start_time)
     return {"status": "ok", "predictions": list(map(asdict, result.predictions))}
+
+
+def _bounded(windows: Iterator[TimelineWindow], max_s: int) -> Iterator[dict[str, Any]]:
+    """Windows as they are answered, as long as they are not too many: a header cannot be asked before."""
+    for window in windows:
+        if window.end_s > max_s:
+            raise RecordingTooLongError(
+                f"the recording is longer than the {max_s} s that a timeline may cover"
+            )
+        yield {
+            "start": window.start_s,
+            "end": window.end_s,
+            "predictions": list(map(asdict, window.predictions)),
+        }

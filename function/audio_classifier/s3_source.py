@@ -31,11 +31,16 @@ class ObjectRef:
     key: str
     version_id: str | None = None
 
+    def __post_init__(self) -> None:
+        texts = (self.bucket, self.key, self.version_id or "null")
+        if not all(isinstance(text, str) and text and _is_utf8(text) for text in texts):
+            raise InvalidParameterError("audio", f"{texts!r:.200} name no object")
+
     def __str__(self) -> str:
         return f"s3://{self.bucket}/{self.key}"
 
     @classmethod
-    def parse(cls, uri: str) -> ObjectRef:
+    def parse(cls, uri: object) -> ObjectRef:
         """From ``s3://bucket/key``.
 
         Raises
@@ -43,16 +48,24 @@ class ObjectRef:
         InvalidParameterError
             If it is none.
         """
-        scheme, _, path = uri.partition("://")
+        scheme, _, path = uri.partition("://") if isinstance(uri, str) else ("", "", "")
         bucket, _, key = path.partition("/")
         if scheme != "s3" or not bucket or not key:
-            raise InvalidParameterError("audio", f"{uri!r} is not s3://bucket/key")
+            raise InvalidParameterError("audio", f"{uri!r:.200} is not s3://bucket/key")
         return cls(bucket, key)
 
     def arguments(self) -> dict[str, str]:
         """For boto3."""
         version = {"VersionId": self.version_id} if self.version_id else {}
         return {"Bucket": self.bucket, "Key": self.key, **version}
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeError:  # half of a surrogate pair
+        return False
+    return True
 
 
 def check_readable(ref: ObjectRef, settings: Settings) -> None:
@@ -152,7 +165,9 @@ class S3File(io.RawIOBase):
             return call(**arguments)
         except ClientError as error:
             status = http_status(error)
-            if status == 404:
+            if status == 404 or (
+                status in (400, 405) and self._ref.version_id
+            ):  # no such version; a delete marker
                 raise RemoteNotFoundError(f"{self._ref}: there is no such object") from error
             if status == 412:
                 raise ObjectChangedError(f"{self._ref} was replaced while it was read") from error

@@ -15,6 +15,7 @@ from audio_classifier.errors import InvalidParameterError
 PREFIX: Final = "AUDIO_CLASSIFIER_"
 DEFAULT_MAX_UPLOAD_BYTES: Final = 64 << 20
 DEFAULT_MAX_QUEUE: Final = 16
+DEFAULT_MAX_TIMELINE_S: Final = 3600
 DEFAULT_MAX_OBJECT_BYTES: Final = 5 << 30
 DEFAULT_UPLOADS_PREFIX: Final = "uploads/"
 DEFAULT_RESULTS_PREFIX: Final = "results/"
@@ -42,6 +43,8 @@ class Settings:
         How many sounds are worked on at the same time; as many as there are threads.
     max_queue
         How many more requests may wait for their turn, 16.
+    max_timeline_s
+        The longest recording that a timeline is made of over HTTP, in seconds, 3,600.
     max_object_bytes
         The largest object that is classified, 5 GiB.
     uploads_bucket
@@ -64,6 +67,7 @@ class Settings:
     max_upload_bytes: int
     max_concurrency: int
     max_queue: int
+    max_timeline_s: int
     max_object_bytes: int
     uploads_bucket: str | None
     uploads_prefix: str
@@ -91,6 +95,7 @@ class Settings:
             max_upload_bytes=_positive(environ, PREFIX + "MAX_UPLOAD_BYTES") or DEFAULT_MAX_UPLOAD_BYTES,
             max_concurrency=_positive(environ, PREFIX + "MAX_CONCURRENCY") or threads,
             max_queue=_positive(environ, PREFIX + "MAX_QUEUE") or DEFAULT_MAX_QUEUE,
+            max_timeline_s=_positive(environ, PREFIX + "MAX_TIMELINE_S") or DEFAULT_MAX_TIMELINE_S,
             max_object_bytes=_positive(environ, PREFIX + "MAX_OBJECT_BYTES") or DEFAULT_MAX_OBJECT_BYTES,
             uploads_bucket=environ.get(PREFIX + "UPLOADS_BUCKET") or None,
             uploads_prefix=environ.get(PREFIX + "UPLOADS_PREFIX") or DEFAULT_UPLOADS_PREFIX,

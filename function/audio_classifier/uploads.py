@@ -106,7 +106,7 @@ class Uploads:
 
         try:
             file = S3File(self.client, ref)
-        except RemoteNotFoundError as error:  # is said, unless there is a result of what was there before
+        except RemoteNotFoundError as error:  # is said, unless a result stands there
             return self._store(place, result(_failure(error)), None, lambda _: True)
         if WRITTEN_BY in file.metadata:
             return Stored("skipped")
@@ -129,18 +129,18 @@ class Uploads:
     def process_all(self, refs: Iterable[ObjectRef]) -> list[str]:
         """Classify all; what may succeed later keeps no other from its turn, and is raised in the end."""
         stored: list[str] = []
-        failures: list[AudioClassifierError] = []
+        failures: list[Exception] = []
         for ref in refs:
             try:
                 stored.append(str(self.process(ref)))
-            except AudioClassifierError as error:
+            except Exception as error:  # noqa: BLE001  # raised below
                 _log.warning("%s will have to be tried again: %s", ref, error)
                 failures.append(error)
         if failures:
             raise failures[0]
         return stored
 
-    def open_allowed(self, uri: str) -> S3File:
+    def open_allowed(self, uri: object) -> S3File:
         """Open an object that a client named.
 
         Raises
@@ -153,9 +153,11 @@ class Uploads:
         ref = ObjectRef.parse(uri)
         check_readable(ref, self.settings)
         try:
-            return S3File(self.client, ref)
+            file = S3File(self.client, ref)
         except RemoteNotFoundError as error:
             raise InvalidParameterError("audio", str(error)) from error
+        self._check_size(file)
+        return file
 
     def result(self, ref: ObjectRef) -> dict[str, Any] | None:
         """The result of an object, None as long as there is none."""
@@ -175,11 +177,14 @@ class Uploads:
         below_results = ref.bucket == results_bucket and ref.key.startswith(self.settings.results_prefix)
         return ref.key.endswith("/") or below_results
 
-    def _classify(self, file: S3File) -> dict[str, Any]:
+    def _check_size(self, file: S3File) -> None:
         if file.size > self.settings.max_object_bytes:
             raise ObjectTooLargeError(
                 f"the object has {file.size} bytes, more than the {self.settings.max_object_bytes} accepted"
             )
+
+    def _classify(self, file: S3File) -> dict[str, Any]:
+        self._check_size(file)
         result = self._service.classify(file, Selection(self._service.load().labels))
         audio = result.audio
         return {
@@ -209,10 +214,7 @@ class Uploads:
             ):  # without the right to list, S3 says 403 for what is not there
                 return None, None
             raise TransferError(f"s3://{bucket}/{key}: {error}") from error
-        try:
-            return json.loads(content), answer["ETag"]
-        except ValueError:
-            return None, answer["ETag"]
+        return _parse_result(content), answer["ETag"]
 
     def _store(
         self,
@@ -265,8 +267,22 @@ def _failure(error: AudioClassifierError) -> dict[str, Any]:
 
 def _is_final(standing: dict[str, Any], source: dict[str, Any], digest: str) -> bool:
     """Whether a result is of the same object by the same model, or of a newer state of the object."""
-    of = standing.get("source", {})
+    of = standing["source"]
+    if any(of.get(name) != source[name] for name in ("bucket", "key")):
+        return False
     if of.get("last_modified", "") > source["last_modified"]:
         return True
-    same_object = all(of.get(name) == source[name] for name in ("bucket", "key", "version_id", "etag"))
-    return bool(same_object and standing.get("model", {}).get("digest") == digest)
+    same_object = all(of.get(name) == source[name] for name in ("version_id", "etag"))
+    return bool(same_object and standing["model"].get("digest") == digest)
+
+
+def _parse_result(content: bytes) -> dict[str, Any] | None:
+    """A stored result, None if it is none of ours."""
+    try:
+        result = json.loads(content)
+        ours = isinstance(result["source"].get("last_modified", ""), str) and isinstance(
+            result["model"], dict
+        )
+    except (AttributeError, KeyError, RecursionError, TypeError, ValueError):
+        return None
+    return result if ours else None

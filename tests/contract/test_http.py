@@ -120,6 +120,50 @@ def test_bodies_of_other_kinds_are_refused(url: str, media_type: str) -> None:
     assert "multipart/form-data" in check_error(post(url, b"a=b", media_type), 415, media_type)
 
 
+def test_json_that_is_long_or_deep_is_refused(url: str) -> None:
+    deep = "[" * 100_000 + "]" * 100_000
+    check_error(post(url, f'{{"audio": {deep}}}'.encode(), "application/json"), 400, "no JSON")
+    check_error(post(url, b'{"audio": "' + b"x" * 300_000 + b'"}', "application/json"), 413, "262144 bytes")
+    check_error(post(url, b'{"audio": "s3://bucket/\\ud800"}', "application/json"), 422, "name no object")
+    long = requests.post(url + PREDICT, files={"audio": b"x"}, data={"filter": "a," * 100_000}, timeout=5)
+    check_error(long, 422, "filter: ")
+
+
+def test_a_timeline_is_bounded() -> None:
+    with serving(max_timeline_s=20) as (url, _):
+        assert post(url, encode(busy(19, 8_000), 8_000), timeline="true").status_code == 200
+        check_error(post(url, encode(busy(40, 8_000), 8_000), timeline="true"), 413, "20 s")
+
+
+def test_look_ups_do_not_wait_for_sounds() -> None:
+    with serving(max_concurrency=1, max_queue=1) as (url, service):
+        service.load()
+        release = threading.Event()
+        service.classify = lambda *_, **__: release.wait(10)  # type: ignore[assignment, method-assign]
+        with ThreadPoolExecutor(2) as pool:
+            answers = [pool.submit(post, url, encode(busy(1, 8_000), 8_000)) for _ in range(2)]
+            time.sleep(0.3)
+            assert requests.get(f"{url}/model/labels", timeout=5).status_code == 200
+            release.set()
+            [answer.result() for answer in answers]
+
+
+def test_a_client_that_goes_away_is_no_error() -> None:
+    with serving() as (url, service):
+        service.load()
+        with contextlib.closing(http.client.HTTPConnection(urlsplit(url).netloc, timeout=5)) as connection:
+            connection.putrequest("POST", PREDICT)
+            connection.putheader("Content-Type", "audio/wav")
+            connection.putheader("Content-Length", "100000")
+            connection.endheaders()
+            connection.send(bytes(1000))
+        deadline = time.monotonic() + 5
+        while 'status="499"' not in (text := requests.get(f"{url}/metrics", timeout=5).text):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert 'status="500"' not in text
+
+
 def test_a_body_without_a_sound_is_refused(url: str) -> None:
     check_error(post(url, b""), 422, "audio: ")
     check_error(requests.post(url + PREDICT, files={"other": b"x"}, timeout=5), 422, "audio: ")

@@ -102,7 +102,11 @@ def test_of_a_batch_only_what_failed_comes_back(function: Function, buckets: Any
     assert failed == {"poison"}
     assert "Rain" in labels(result(buckets))
     assert function.invoke({"Records": batch["Records"][:1]}) == {"batchItemFailures": []}
+    before = function.log.read_text()
     all_bad = function.invoke({"Records": [batch["Records"][3]]})
+    logged = function.log.read_text()[len(before) :]
+    assert "poison goes back to its queue" in logged
+    assert '"Failures"' in logged
     assert all_bad == {"batchItemFailures": [{"itemIdentifier": "poison"}]}
 
 
@@ -196,6 +200,7 @@ def test_a_warm_up_does_nothing(function: Function) -> None:
 def test_anything_else_is_an_error_that_lists_what_is_understood(function: Function, event: Any) -> None:
     answer = function.invoke(event)
     assert answer["errorType"] == "UnknownEventError"
+    assert "S3 Batch Operations" in answer["errorMessage"]
 
 
 def test_logs_and_metrics_are_structured(function: Function, buckets: Any) -> None:

@@ -170,9 +170,14 @@ def test_nothing_of_ours_is_classified(buckets: Any, uploads: Uploads, rain: byt
     assert own.process(ObjectRef("uploads", "heard/a.wav.json")).state == "skipped"
 
 
-def test_a_result_that_is_garbage_is_replaced(buckets: Any, uploads: Uploads, rain: bytes) -> None:
+@pytest.mark.parametrize(
+    "garbage", [b"{ half", b"[]", b"5", b'{"source": null}', b'{"source": {"last_modified": 5}}']
+)
+def test_a_result_that_is_garbage_is_replaced(
+    buckets: Any, uploads: Uploads, rain: bytes, garbage: bytes
+) -> None:
     buckets.put_object(Bucket="uploads", Key="a.wav", Body=rain)
-    buckets.put_object(Bucket="results", Key="heard/a.wav.json", Body=b"{ half")
+    buckets.put_object(Bucket="results", Key="heard/a.wav.json", Body=garbage)
     assert uploads.process(ObjectRef("uploads", "a.wav")).state == "stored"
     assert result(buckets, "heard/a.wav.json")["status"] == "ok"
 
@@ -223,3 +228,21 @@ def test_results_may_be_encrypted_with_a_key(buckets: Any, rain: bytes) -> None:
     head = buckets.head_object(Bucket="results", Key="heard/a.wav.json")
     assert head["ServerSideEncryption"] == "aws:kms"
     assert head["SSEKMSKeyId"] == "alias/ours"
+
+
+def test_one_object_that_fails_keeps_no_other_from_its_turn(
+    buckets: Any, uploads: Uploads, rain: bytes
+) -> None:
+    for key in ("a.wav", "b.wav"):
+        buckets.put_object(Bucket="uploads", Key=key, Body=rain)
+    original = uploads.process
+
+    def process(ref: ObjectRef) -> Any:
+        if ref.key == "a.wav":
+            raise RuntimeError("unforeseen")
+        return original(ref)
+
+    uploads.process = process  # type: ignore[method-assign]
+    with pytest.raises(RuntimeError, match="unforeseen"):
+        uploads.process_all([ObjectRef("uploads", "a.wav"), ObjectRef("uploads", "b.wav")])
+    assert result(buckets, "heard/b.wav.json")["status"] == "ok"

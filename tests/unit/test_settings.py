@@ -15,7 +15,7 @@ IN_LAMBDA = {"AWS_LAMBDA_FUNCTION_NAME": "classify", "AWS_LAMBDA_FUNCTION_MEMORY
 def test_the_defaults_are_the_built_in_model_on_all_cpus() -> None:
     cpus = available_cpus()
     assert Settings.from_environment({}) == Settings(
-        "compact", None, cpus, 64 << 20, cpus, 16, 5 << 30, None, "uploads/", None, "results/", None, ()
+        "compact", None, cpus, 64 << 20, cpus, 16, 3600, 5 << 30, None, "uploads/", None, "results/", None, ()
     )
 
 
@@ -27,6 +27,7 @@ def test_every_variable_is_heeded() -> None:
         "AUDIO_CLASSIFIER_MAX_UPLOAD_BYTES": "1000",
         "AUDIO_CLASSIFIER_MAX_CONCURRENCY": "2",
         "AUDIO_CLASSIFIER_MAX_QUEUE": "5",
+        "AUDIO_CLASSIFIER_MAX_TIMELINE_S": "60",
         "AUDIO_CLASSIFIER_MAX_OBJECT_BYTES": "2000",
         "AUDIO_CLASSIFIER_UPLOADS_BUCKET": "in",
         "AUDIO_CLASSIFIER_UPLOADS_PREFIX": "new/",
@@ -42,6 +43,7 @@ def test_every_variable_is_heeded() -> None:
         1000,
         2,
         5,
+        60,
         2000,
         "in",
         "new/",

@@ -16,7 +16,7 @@ MAX_ARRAY_VALUES: Final = 1 << 26
 
 
 def read_weights(group: Any) -> dict[str, Arrays]:
-    """Read the arrays of a group with ``layer_names``: by layer, and by their own name (``kernel``, ``bias``).
+    """Read the arrays of a group with ``layer_names``: by layer and name (``kernel``, ``bias``).
 
     Raises
     ------
