@@ -17,7 +17,9 @@ import requests
 import soundfile
 from moto.server import ThreadedMotoServer
 
+from audio_classifier.aws import ATTEMPTS
 from tests.e2e.runtime import Function, emulator, running
+from tests.e2e.unreliable import Unreliable
 from tests.sounds import encode
 
 pytestmark = [
@@ -37,6 +39,7 @@ class Chain:
     queue: str
     dead: str
     function: Function
+    storage: Unreliable
     invocations: int = 0
 
     def pump(self, quiet_polls: int = 3) -> None:
@@ -118,9 +121,10 @@ def chain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Chain]:
             "QueueConfigurations": [{"QueueArn": arn, "Events": ["s3:ObjectCreated:*"]}]
         },
     )
-    settings = {"AUDIO_CLASSIFIER_RESULTS_BUCKET": "answers"}
-    with running(tmp_path / "log", **environment, **settings) as function:
-        yield Chain(s3, sqs, queue, dead, function)
+    with Unreliable(f"http://{host}:{port}") as storage:
+        settings = {"AUDIO_CLASSIFIER_RESULTS_BUCKET": "answers", "AWS_ENDPOINT_URL": storage.url}
+        with running(tmp_path / "log", **{**environment, **settings}) as function:
+            yield Chain(s3, sqs, queue, dead, function, storage)
     server.stop()
 
 
@@ -174,6 +178,17 @@ def test_what_fails_for_a_while_succeeds_in_the_end(chain: Chain, assets: Path) 
     chain.s3.create_bucket(Bucket="answers")
     chain.pump()
     assert chain.results().keys() == {"results/a.wav.json"}
+    assert chain.dead_letters() == []
+
+
+@pytest.mark.parametrize("method", ["HEAD", "GET", "PUT"])
+def test_when_s3_is_overloaded_for_a_while_nothing_is_lost(chain: Chain, assets: Path, method: str) -> None:
+    """First by the client's own tries, and when these are used up, by the queue's."""
+    chain.storage.refuse = {method: ATTEMPTS + 1}
+    chain.s3.put_object(Bucket="uploads", Key="a.wav", Body=(assets / "rain.wav").read_bytes())
+    chain.pump()
+    assert chain.storage.refused == ATTEMPTS + 1
+    assert chain.results()["results/a.wav.json"]["status"] == "ok"
     assert chain.dead_letters() == []
 
 

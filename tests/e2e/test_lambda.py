@@ -92,6 +92,7 @@ def test_of_a_batch_only_what_failed_comes_back(function: Function, buckets: Any
     bodies = {
         "good": json.dumps(EVENTS["s3"]),
         "wrapped": json.dumps({"Type": "Notification", "Message": json.dumps(EVENTS["s3"])}),
+        "bridged": json.dumps(EVENTS["event_bridge"]),
         "test": json.dumps({"Event": "s3:TestEvent"}),
         "poison": "not even JSON",
         "forbidden": json.dumps(EVENTS["s3"]).replace("uploads", "no-such-bucket-results"),
@@ -103,7 +104,7 @@ def test_of_a_batch_only_what_failed_comes_back(function: Function, buckets: Any
     assert "Rain" in labels(result(buckets))
     assert function.invoke({"Records": batch["Records"][:1]}) == {"batchItemFailures": []}
     before = function.log.read_text()
-    all_bad = function.invoke({"Records": [batch["Records"][3]]})
+    all_bad = function.invoke({"Records": [batch["Records"][4]]})
     logged = function.log.read_text()[len(before) :]
     assert "poison goes back to its queue" in logged
     assert '"Failures"' in logged
@@ -131,11 +132,13 @@ def test_a_batch_operation_gets_its_result_code(function: Function, buckets: Any
 
 def http_event(kind: str, body: bytes) -> dict[str, Any]:
     """A gateway's event with a multipart prediction in it."""
-    event: dict[str, Any] = copy.deepcopy(EVENTS[kind])
+    event: dict[str, Any] = copy.deepcopy(EVENTS["http_api" if kind == "function_url" else kind])
     event["body"], event["isBase64Encoded"] = base64.b64encode(body).decode(), True
     for name in ("path", "rawPath", "resource"):
         if name in event:
             event[name] = "/model/predict"
+    if kind == "function_url":
+        event["requestContext"]["domainName"] = "abc.lambda-url.us-east-1.on.aws"
     if "http" in event["requestContext"]:
         event["requestContext"]["http"] |= {"path": "/model/predict", "method": "POST"}
         event["rawQueryString"] = "top_k=3"
@@ -148,7 +151,7 @@ def http_event(kind: str, body: bytes) -> dict[str, Any]:
     return event
 
 
-@pytest.mark.parametrize("kind", ["http_api", "rest_api", "load_balancer"])
+@pytest.mark.parametrize("kind", ["http_api", "function_url", "rest_api", "load_balancer"])
 def test_gateways_reach_the_http_door(function: Function, assets: Path, kind: str) -> None:
     sound = (assets / "rain.wav").read_bytes()
     body = (

@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -19,7 +20,9 @@ import requests
 from audio_classifier.bundle import FILES
 from audio_classifier.cli import build_parser
 from audio_classifier.report import bar
+from audio_classifier.s3_source import ObjectRef
 from audio_classifier.settings import PREFIX, Settings
+from audio_classifier.uploads import Uploads
 from tests.serving import serving
 
 ROOT = Path(__file__).parents[2]
@@ -66,15 +69,19 @@ def test_each_request_of_the_readme_works() -> None:
             assert answer.get("status", "ok") == "ok", answer
 
 
-def test_the_upload_of_the_readme_works(s3: Any) -> None:
-    example, _ = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+@pytest.mark.skipif(shutil.which("jq") is None, reason="jq is not installed")
+def test_the_upload_of_the_readme_works(s3: Any, tmp_path: Path) -> None:
+    (example,) = re.findall(r"```bash\n(.*?)```", README, re.DOTALL)
     s3.create_bucket(Bucket="uploads")
-    with serving(uploads_bucket="uploads") as (url, _):
+    (tmp_path / "assets").symlink_to(ROOT / "assets")
+    with serving(uploads_bucket="uploads") as (url, service):
         script = example.replace("http://localhost:5000", url)
-        result = subprocess.run(
-            [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False
+        run = subprocess.run(
+            ["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False
         )
-    assert result.stdout == "{'status': 'pending'}\n", result.stderr
+        assert json.loads(run.stdout) == {"status": "pending"}, run.stdout + run.stderr
+        uploaded = s3.list_objects_v2(Bucket="uploads")["Contents"][0]["Key"]
+        assert Uploads(service).process(ObjectRef("uploads", uploaded)).error == ""
 
 
 def test_every_route_is_in_the_readme() -> None:
@@ -90,7 +97,7 @@ def test_each_make_target_of_the_readme_exists() -> None:
 
 
 def test_the_python_example_works() -> None:
-    _, example = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    (example,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     result = subprocess.run(
         [sys.executable, "-c", example], cwd=ROOT, capture_output=True, text=True, check=False
     )
