@@ -58,7 +58,8 @@ class Settings:
     results_kms_key
         The KMS key that encrypts them; None for S3's own.
     read_buckets
-        Buckets whose objects a client may name by ``s3://...``, with commas between them; none.
+        Buckets whose objects a client may name by ``s3://...``, with commas between them; the uploads
+        bucket always belongs to them.
     """
 
     bundle: str

@@ -206,6 +206,22 @@ def test_anything_else_is_an_error_that_lists_what_is_understood(function: Funct
     assert "S3 Batch Operations" in answer["errorMessage"]
 
 
+def test_the_model_may_come_from_object_storage(
+    function: Function, buckets: Any, compact: Path, assets: Path, tmp_path: Path, s3_endpoint: str
+) -> None:
+    for path in compact.iterdir():
+        buckets.upload_file(str(path), "models", f"here/{path.name}")
+    settings = {
+        "AWS_ENDPOINT_URL": s3_endpoint,
+        "AUDIO_CLASSIFIER_BUNDLE": "s3://models/here/",
+        "AUDIO_CLASSIFIER_CACHE_DIR": str(tmp_path / "cache"),
+    }
+    encoded = base64.b64encode((assets / "speech.wav").read_bytes()).decode()
+    with running(tmp_path / "log", **settings) as other:
+        assert other.invoke({"audio_base64": encoded}) == function.invoke({"audio_base64": encoded})
+    assert len(list((tmp_path / "cache" / "bundles").glob("*/manifest.json"))) == 1
+
+
 def test_logs_and_metrics_are_structured(function: Function, buckets: Any) -> None:
     function.invoke(EVENTS["s3"])
     lines = function.log.read_text().splitlines()
