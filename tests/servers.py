@@ -13,7 +13,23 @@ from typing import Any, Self
 import trustme
 
 
-class FileServer:
+class BackgroundServer:
+    """Runs an HTTP server in a thread as long as it is entered."""
+
+    def __init__(self, server: ThreadingHTTPServer) -> None:
+        self._server = server
+        self.port: int = server.server_address[1]
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+class FileServer(BackgroundServer):
     """Serves ``folder`` at ``https://localhost:PORT``.
 
     Attributes
@@ -46,24 +62,17 @@ class FileServer:
         authority.cert_pem.write_to_path(str(self.ca_file))
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         authority.issue_cert("localhost").configure_cert(context)
-        self._server = _Server(("127.0.0.1", 0), partial(_Handler, server_state=self))
-        self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
-        self.url = f"https://localhost:{self._server.server_address[1]}"
+        server = QuietServer(("127.0.0.1", 0), partial(_Handler, server_state=self))
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        super().__init__(server)
+        self.url = f"https://localhost:{self.port}"
 
     def count(self, change: int) -> None:
         self._at_once += change
         self.most_at_once = max(self.most_at_once, self._at_once)
 
-    def __enter__(self) -> Self:
-        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
-        return self
 
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-
-
-class _Server(ThreadingHTTPServer):
+class QuietServer(ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, *_: object) -> None:

@@ -192,7 +192,7 @@ def _classify_file(classifier: AudioClassifier, selection: Selection, file: str,
             os.listdir(file)  # says so itself if it may not be read
             return Outcome(file, error="there are no sound files in this folder")
         source = _standard_input() if file == "-" else file
-        return Outcome(file, tuple(selection.rank(classifier.probabilities(source, start_s=start_s))))
+        return Outcome(file, tuple(classifier.classify(source, selection, start_s=start_s).predictions))
     except AudioError as error:
         return Outcome(file, error=str(error), hint=error.hint)
     except OSError as error:

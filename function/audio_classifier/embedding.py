@@ -51,9 +51,8 @@ class Embedder:
             if signature != SIGNATURE:
                 raise BundleInvalidError(f"{model.name} has tensors {signature}, where {SIGNATURE} belong")
             self._input, self._output = (int(tensor["index"]) for tensor in tensors)
-            self._allocate(
-                CLIP_PATCHES
-            )  # packs the weights: here, so that the first sound need not wait for it
+            # This packs the weights: here, so that the first sound need not wait for it.
+            self._allocate(CLIP_PATCHES)
         except (ValueError, RuntimeError) as error:
             raise BundleInvalidError(f"{model.name} is no LiteRT model: {error}") from error
 

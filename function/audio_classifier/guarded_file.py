@@ -88,9 +88,8 @@ class GuardedFile:
         except (ValueError, OSError) as error:
             if isinstance(error, OSError) and error.errno != errno.EINVAL:
                 raise
-            return (
-                self._file.tell()
-            )  # a damaged header leads to before the beginning: libsndfile sees that we stayed
+            # A damaged header leads to before the beginning: libsndfile sees that the position stayed.
+            return self._file.tell()
 
     def _fill(self, view: memoryview) -> int:
         """Read until the buffer is full: to libsndfile a short read is the end."""

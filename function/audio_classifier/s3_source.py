@@ -165,9 +165,8 @@ class S3File(io.RawIOBase):
             return call(**arguments)
         except ClientError as error:
             status = http_status(error)
-            if status == 404 or (
-                status in (400, 405) and self._ref.version_id
-            ):  # no such version; a delete marker
+            # Of a version, S3 says 400 for one that never was, and 405 for a delete marker.
+            if status == 404 or (status in (400, 405) and self._ref.version_id):
                 raise RemoteNotFoundError(f"{self._ref}: there is no such object") from error
             if status == 412:
                 raise ObjectChangedError(f"{self._ref} was replaced while it was read") from error

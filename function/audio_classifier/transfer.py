@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 from urllib.parse import quote, urljoin, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-from audio_classifier.aws import http_status, s3_client
+from audio_classifier.aws import CONNECT_TIMEOUT_S, READ_TIMEOUT_S, http_status, s3_client
 from audio_classifier.errors import (
     InvalidParameterError,
     RemoteNotFoundError,
@@ -28,8 +28,6 @@ Progress: TypeAlias = Callable[[str, int, int | None], None]
 
 CHUNK_BYTES: Final = 1 << 20
 CONNECTIONS: Final = 4
-CONNECT_TIMEOUT_S: Final = 10.0
-READ_TIMEOUT_S: Final = 60.0
 RETRIES: Final = 3
 MAX_REDIRECTS: Final = 5
 

@@ -208,10 +208,8 @@ class Uploads:
             answer = self.client.get_object(Bucket=bucket, Key=key)
             content = answer["Body"].read()
         except (BotoCoreError, ClientError) as error:
-            if http_status(error) in (
-                403,
-                404,
-            ):  # without the right to list, S3 says 403 for what is not there
+            # Without the right to list, S3 says 403 for what is not there.
+            if http_status(error) in (403, 404):
                 return None, None
             raise TransferError(f"s3://{bucket}/{key}: {error}") from error
         return _parse_result(content), answer["ETag"]
@@ -280,9 +278,8 @@ def _parse_result(content: bytes) -> dict[str, Any] | None:
     """A stored result, None if it is none of ours."""
     try:
         result = json.loads(content)
-        ours = isinstance(result["source"].get("last_modified", ""), str) and isinstance(
-            result["model"], dict
-        )
+        last_modified = result["source"].get("last_modified", "")
+        ours = isinstance(last_modified, str) and isinstance(result["model"], dict)
     except (AttributeError, KeyError, RecursionError, TypeError, ValueError):
         return None
     return result if ours else None
