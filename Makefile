@@ -10,8 +10,18 @@ BIN := $(VENV)/bin
 SAM := .venv-sam
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 WAV ?= assets/rain.wav
+# The image: what builds it, where that works; its name; the base and the model in it; what else the build is told.
+ENGINE ?= $(shell for tool in docker podman buildah; do $$tool info &> /dev/null && echo $$tool && break; done)
+IMAGE ?= serverless-audio-classifier
+BASE_IMAGE ?=
+BUNDLE ?= compact
+BUILD_OPTIONS ?=
+# The layers: where they are built, for which Lambda runtime.
+BUILD ?= build
+RUNTIME_PYTHON ?= 3.12
+ARCHITECTURE ?= $(shell uname -m)
 
-.PHONY: help classify invoke events serve lint test test-e2e test-convert check lock samples deviations bench-startup clean
+.PHONY: help classify invoke events serve lint test test-e2e test-convert check image test-image layers lock samples deviations bench-startup clean
 
 help:  ## list the commands
 	@sed -n 's/^\([a-z0-9-]*\):.*  ## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -23,7 +33,7 @@ serve: $(VENV)/.serve  ## answer over HTTP on port 5000
 	$(BIN)/audio-classifier serve
 
 test: $(VENV)/.test  ## the tests that need no TensorFlow
-	$(BIN)/python -m pytest -m "not convert and not e2e"
+	$(BIN)/python -m pytest -m "not convert and not e2e and not image"
 
 test-e2e: $(VENV)/.test $(SAM)/.sam  ## the Lambda function under the real runtime client and emulator
 	PATH="$(CURDIR)/$(SAM)/bin:$$PATH" $(BIN)/python -m pytest -m e2e
@@ -37,6 +47,19 @@ lint: $(VENV)/.test  ## style and types
 	$(BIN)/mypy
 
 check: lint test test-e2e test-convert  ## all of it, as CI does
+
+image:  ## build IMAGE=... with the model BUNDLE=... for Lambda, Knative, Kubernetes and Docker
+	$(if $(ENGINE),,$(error Neither docker nor podman nor buildah is here and works))
+	BUILDX_NO_DEFAULT_ATTESTATIONS=1 $(ENGINE) build $(if $(filter docker,$(ENGINE)),,--format docker) \
+	  --file Dockerfile.lambda --tag $(IMAGE) $(if $(BASE_IMAGE),--build-arg BASE_IMAGE="$(BASE_IMAGE)") \
+	  --build-arg BUNDLE="$(BUNDLE)" $(BUILD_OPTIONS) .
+
+test-image: $(VENV)/.test $(SAM)/.sam  ## that image: over HTTP, under the Lambda emulator, stopped under load; and the layers
+	ENGINE=$(ENGINE) IMAGE=$(IMAGE) BASE_IMAGE=$(BASE_IMAGE) PATH="$(CURDIR)/$(SAM)/bin:$$PATH" \
+	  $(BIN)/python -m pytest -m image
+
+layers: $(VENV)/.runtime  ## build/: the function for Lambda's zip packaging, and its layers with the model BUNDLE=...
+	PYTHON=$(BIN)/python layers/zip.sh $(BUILD) $(RUNTIME_PYTHON) $(ARCHITECTURE) "$(BUNDLE)"
 
 lock:  ## resolve requirements/*.txt anew, with hashes (needs uv)
 	requirements/lock.sh $(UV)

@@ -19,4 +19,6 @@ compile pyproject.toml --constraint "$all" --extra lambda --extra reference --ex
   --output-file requirements/test.txt
 compile pyproject.toml --constraint "$all" --extra serve --output-file requirements/serve.txt
 compile pyproject.toml --constraint "$all" --extra serve --extra lambda --output-file requirements/lambda.txt
+compile pyproject.toml --constraint "$all" --extra serve --extra lambda --group image \
+  --output-file requirements/image.txt
 compile pyproject.toml --constraint "$all" --extra convert --output-file requirements/convert.txt

@@ -156,6 +156,18 @@ class Bundle:
         """The arrays of one of its ``.npz`` files."""
         return load_arrays(self.path(name))
 
+    def copy_to(self, directory: Path) -> None:
+        """Copy it to a new directory, which appears whole or not at all.
+
+        Raises
+        ------
+        BundleInvalidError
+            If the place is taken.
+        """
+        with appearing(directory) as partial:
+            for name in (MANIFEST, *(entry.path for entry in self.manifest.files)):
+                shutil.copyfile(self.path(name), partial / name)
+
 
 def load_arrays(path: Path) -> dict[str, NDArray[Any]]:
     """Load a ``.npz`` file of finite numbers; nothing in it is ever executed.

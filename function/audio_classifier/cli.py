@@ -123,6 +123,7 @@ def build_parser() -> argparse.ArgumentParser:
     for name, run, about in (
         ("show", _bundle_show, "what a bundle says of itself"),
         ("verify", _bundle_verify, "check every file of a bundle, and that it loads"),
+        ("copy", _bundle_copy, "fetch a bundle into a new directory, verified"),
     ):
         command = bundle.add_parser(name, help=about)
         command.set_defaults(run=run)
@@ -136,7 +137,10 @@ def build_parser() -> argparse.ArgumentParser:
         usage="%(prog)s OUT_DIR [-h] [--from SOURCE ...] [--precision PRECISION] [--allow-unverified]",
     )
     importer.set_defaults(run=_bundle_import_max)
-    importer.add_argument("out_dir", type=Path, metavar="OUT_DIR", help="where to write it; must not exist")
+    for command in (bundle.choices["copy"], importer):
+        command.add_argument(
+            "out_dir", type=Path, metavar="OUT_DIR", help="where to write it; must not exist"
+        )
     importer.add_argument(
         "--from",
         dest="sources",
@@ -245,6 +249,12 @@ def _bundle_verify(args: argparse.Namespace) -> int:
     return EXIT_OK
 
 
+def _bundle_copy(args: argparse.Namespace) -> int:
+    bundle = _open_bundle(args.bundle, _settings())
+    bundle.copy_to(args.out_dir)
+    return _written(args.out_dir, bundle)
+
+
 def _bundle_import_max(args: argparse.Namespace) -> int:
     from audio_classifier.convert.import_max import import_max
 
@@ -256,7 +266,11 @@ def _bundle_import_max(args: argparse.Namespace) -> int:
             allow_unverified=args.allow_unverified,
             progress=progress,
         )
-    print(f"{args.out_dir}: {bundle.manifest.name} {bundle.manifest.version}, digest {bundle.digest}")
+    return _written(args.out_dir, bundle)
+
+
+def _written(out_dir: Path, bundle: Bundle) -> int:
+    print(f"{out_dir}: {bundle.manifest.name} {bundle.manifest.version}, digest {bundle.digest}")
     return EXIT_OK
 
 

@@ -6,7 +6,6 @@ import contextlib
 import http.client
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -23,6 +22,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from audio_classifier import AudioClassifier
 from audio_classifier.http_schema import PredictParameters
+from tests.ports import answers, free_port, wait_until
 from tests.serving import serving
 from tests.sounds import busy, encode
 
@@ -298,22 +298,12 @@ def test_both_documents_are_valid_and_agree(url: str) -> None:
 
 
 def test_it_stops_when_told_and_finishes_what_it_has_begun(assets: Path) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     command = [str(Path(sys.executable).with_name("audio-classifier")), "serve", "--port", str(port)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ)
     url = f"http://127.0.0.1:{port}"
     try:
-        deadline = time.monotonic() + 30
-        while True:
-            try:
-                if requests.get(f"{url}/readyz", timeout=1).status_code == 200:
-                    break
-            except requests.ConnectionError:
-                pass
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        wait_until(lambda: answers(f"{url}/readyz"), alive=lambda: process.poll() is None)
         content = (assets / "rain.wav").read_bytes()
         begun = threading.Event()
 

@@ -7,17 +7,17 @@ import json
 import os
 import platform
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import requests
+
+from tests.ports import free_port, listens, wait_until
 
 INVOCATIONS = "/2015-03-31/functions/function/invocations"
 
@@ -51,14 +51,28 @@ class Function:
 
 
 @contextmanager
-def running(log: Path, **environment: str) -> Iterator[Function]:
-    """Start the function as Lambda does."""
-    rie = emulator()
-    assert rie is not None
-    ports = [_free_port(), _free_port()]
-    command = [str(rie), "--runtime-interface-emulator-address", f"127.0.0.1:{ports[0]}"]
-    command += ["--runtime-api-address", f"127.0.0.1:{ports[1]}", sys.executable]
-    command += ["-m", "awslambdaric", "audio_classifier.lambda_handler.handler"]
+def running(
+    log: Path,
+    *,
+    emulate: Sequence[str] = (),
+    runtime: Sequence[str] = (sys.executable, "-m", "audio_classifier.boot"),
+    **environment: str,
+) -> Iterator[Function]:
+    """Start the function as Lambda does.
+
+    Parameters
+    ----------
+    log
+        The file for what it prints.
+    emulate
+        The command of the emulator, where it is not run here but in a container.
+    runtime
+        The command that the emulator starts.
+    """
+    port, api_port = free_port(), free_port()
+    command = [*(emulate or [str(emulator())])]
+    command += ["--runtime-interface-emulator-address", f"127.0.0.1:{port}"]
+    command += ["--runtime-api-address", f"127.0.0.1:{api_port}", *runtime]
     variables = {
         **os.environ,
         "AWS_LAMBDA_FUNCTION_NAME": "classify",
@@ -68,8 +82,8 @@ def running(log: Path, **environment: str) -> Iterator[Function]:
     with log.open("wb") as output:
         process = subprocess.Popen(command, env=variables, stdout=output, stderr=output)
     try:
-        _wait_for(ports[0], process)
-        yield Function(f"http://127.0.0.1:{ports[0]}", log)
+        wait_until(lambda: listens(port), alive=lambda: process.poll() is None)
+        yield Function(f"http://127.0.0.1:{port}", log)
     finally:
         process.terminate()
         process.wait(10)
@@ -80,23 +94,6 @@ def main() -> None:
     sound = base64.b64encode(Path(sys.argv[1]).read_bytes()).decode()
     with tempfile.TemporaryDirectory() as folder, running(Path(folder, "log")) as function:
         print(json.dumps(function.invoke({"audio_base64": sound}), indent=2))
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
-    for _ in range(500):
-        assert process.poll() is None
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.02)
-    raise TimeoutError("the emulator does not listen")
 
 
 if __name__ == "__main__":

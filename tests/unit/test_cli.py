@@ -162,6 +162,16 @@ def test_a_bundle_is_shown_and_verified(
     assert "head.npz: 0 bytes" in capsys.readouterr().err
 
 
+def test_a_bundle_is_copied(compact: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    copy = tmp_path / "copy"
+    assert run("bundle", "copy", "compact", copy) == 0
+    assert str(copy) in capsys.readouterr().out
+    assert Bundle.open(copy).digest == Bundle.open(compact).digest
+    assert {path.name for path in copy.iterdir()} == {path.name for path in compact.iterdir()}
+    assert run("bundle", "copy", "compact", copy) == 2
+    assert "exists already" in capsys.readouterr().err
+
+
 def test_importing_without_the_extra_names_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

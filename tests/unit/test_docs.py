@@ -146,8 +146,9 @@ def test_every_module_is_in_the_architecture() -> None:
 def test_every_dependency_is_named_with_its_reason() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     extras = project["project"]["optional-dependencies"]
-    groups = [project["project"]["dependencies"], *extras.values(), project["dependency-groups"]["test"]]
-    named = [re.split(r"[\[><=]", requirement)[0] for group in groups for requirement in group]
+    groups = [project["project"]["dependencies"], *extras.values(), *project["dependency-groups"].values()]
+    requirements = [entry for group in groups for entry in group if isinstance(entry, str)]
+    named = [re.split(r"[\[><=]", requirement)[0] for requirement in requirements]
     table = "\n".join(line for line in ARCHITECTURE.splitlines() if line.startswith("|"))
     assert [name for name in named if name not in table] == []
     assert [extra for extra in extras if f"| `{extra}` |" not in table] == []

@@ -39,6 +39,7 @@ LAYERS = (
     {"http_api"},
     {"lambda_handler"},
     {"convert", "report", "terminal", "cli", "__main__", "__init__"},
+    {"boot"},
 )
 OUTER_WORLD = {"boto3", "botocore", "urllib3", "fastapi", "tensorflow", "h5py"}
 

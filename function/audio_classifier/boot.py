@@ -1,0 +1,41 @@
+"""The image's one entry point: Amazon's runtime client inside Lambda, the command line elsewhere."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+HANDLER: Final = "audio_classifier.lambda_handler.handler"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run what this place is for.
+
+    Parameters
+    ----------
+    arguments
+        Inside Lambda the handler, `HANDLER` if left out.  Elsewhere a command of the command line; if left
+        out, it serves HTTP on the port that the variable ``PORT`` names (Knative and others set it), or on
+        5000.
+
+    Returns
+    -------
+    int
+        The exit status.
+    """
+    if "AWS_LAMBDA_RUNTIME_API" in os.environ:
+        from awslambdaric.__main__ import main as run_handler
+
+        run_handler(["awslambdaric", *(arguments or [HANDLER])])
+        return 0
+
+    from audio_classifier.cli import main as run_command
+
+    serve = ["serve", "--host", "0.0.0.0", "--port", os.environ.get("PORT") or "5000"]  # noqa: S104
+    return run_command(arguments or serve)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,68 @@
+"""The image as Lambda runs it, under the runtime interface emulator, and the zip layers on a bare runtime."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.runtime import Function, emulator, running
+from tests.e2e.test_lambda import EVENTS, http_event, labels
+from tests.image.container import Image
+
+pytestmark = [
+    pytest.mark.image,
+    pytest.mark.skipif(emulator() is None, reason="aws-sam-cli, which brings the emulator, is not installed"),
+]
+RUNTIME = ("python3", "-m", "audio_classifier.boot")
+
+
+@pytest.fixture
+def function(image: Image, environment: dict[str, str], tmp_path: Path) -> Iterator[Function]:
+    with running(tmp_path / "log", emulate=emulation(image, environment), runtime=RUNTIME) as started:
+        yield started
+
+
+def emulation(image: Image, environment: dict[str, str], mounts: dict[Path, str] | None = None) -> list[str]:
+    """The command of the emulator in a container."""
+    rie = emulator()
+    assert rie is not None
+    return image.command(environment=environment, mounts={rie: "/rie", **(mounts or {})}, entrypoint="/rie")
+
+
+def check(function: Function, s3: Any, assets: Path) -> None:
+    """An API's event, an upload's, and a sound in the event."""
+    sound = (assets / "rain.wav").read_bytes()
+    form = b'--b\r\nContent-Disposition: form-data; name="audio"; filename="r.wav"\r\n\r\n'
+    answer = function.invoke(http_event("http_api", form + sound + b"\r\n--b--\r\n"))
+    assert answer["statusCode"] == 200, answer
+    heard = labels(json.loads(answer["body"]))
+    assert "Rain" in heard
+    stored = "s3://results/results/in/rain.wav.json"
+    assert function.invoke(EVENTS["s3"]) == {"status": "ok", "results": [f"stored {stored}"]}
+    result = json.loads(s3.get_object(Bucket="results", Key="results/in/rain.wav.json")["Body"].read())
+    assert labels(result)[:3] == heard
+    direct = function.invoke({"audio_base64": base64.b64encode(sound).decode()})
+    assert labels(direct)[:3] == heard
+
+
+def test_the_image_serves_events(function: Function, s3: Any, assets: Path) -> None:
+    check(function, s3, assets)
+
+
+def test_the_model_may_come_from_object_storage(
+    image: Image, environment: dict[str, str], s3: Any, compact: Path, assets: Path, tmp_path: Path
+) -> None:
+    for path in compact.iterdir():
+        s3.upload_file(str(path), "models", f"here/{path.name}")
+    environment["AUDIO_CLASSIFIER_BUNDLE"] = "s3://models/here/"
+    with running(tmp_path / "log", emulate=emulation(image, environment), runtime=RUNTIME) as function:
+        check(function, s3, assets)
+    s3.delete_object(Bucket="models", Key="here/head.npz")
+    with running(tmp_path / "log", emulate=emulation(image, environment), runtime=RUNTIME) as function:
+        answer = function.invoke({"warmup": True})
+    assert "head.npz" in answer["errorMessage"]

@@ -1,0 +1,148 @@
+"""The image that is deployed: what is in it, and that it serves over HTTP as an unprivileged user."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from tests.image.container import Image, Server
+
+pytestmark = pytest.mark.image
+MAX_ADDED_BYTES = 300_000_000
+PACKAGES = ("/opt/python", "/var/task")
+
+
+@pytest.fixture(scope="module")
+def server(image: Image, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    with image.serving(tmp_path_factory.mktemp("image") / "log") as running:
+        yield running
+
+
+def printed(image: Image, script: str) -> list[str]:
+    run = image.run("-c", script, entrypoint="sh")
+    assert run.returncode == 0, run.stderr.decode()
+    return run.stdout.decode().splitlines()
+
+
+def test_it_adds_little_to_its_base(image: Image, base_image: Image) -> None:
+    added = image.inspect()["Size"] - base_image.inspect()["Size"]
+    assert 0 < added < MAX_ADDED_BYTES
+
+
+def test_it_says_what_it_is(image: Image) -> None:
+    config = image.inspect()["Config"]
+    assert config["User"] == "10001:10001"
+    assert [*config["ExposedPorts"]] == ["5000/tcp"]
+    labels = config["Labels"]
+    assert labels["org.opencontainers.image.version"] == version("serverless-audio-classifier")
+    assert labels["org.opencontainers.image.licenses"] == "Apache-2.0"
+    assert labels["org.opencontainers.image.title"]
+
+
+def test_nothing_of_its_making_is_left(image: Image) -> None:
+    assert printed(image, "for tool in gcc cc g++ make; do command -v $tool; done; true") == []
+    assert (
+        printed(image, "ls -A /tmp /mnt /root 2>&1 | grep -v -e : -e '^$' -e bashrc -e profile; true") == []
+    )
+    assert (
+        printed(image, "ls -d /build /hatch /convert /var/task/bin /opt/python/bin 2> /dev/null; true") == []
+    )
+
+
+def test_it_is_compiled_beforehand(image: Image) -> None:
+    for packages in PACKAGES:
+        sources = printed(image, f"cd {packages} && find . -name '*.py' | sort")
+        compiled = printed(image, f"cd {packages} && find . -name '*.pyc' | sort")
+        folders = {path.rpartition("/")[0] for path in sources}
+        assert len(sources) > 30
+        assert {path.rpartition("/__pycache__/")[0] for path in compiled} == folders
+        assert len(compiled) >= 0.99 * len(sources)
+
+
+def test_it_runs_unprivileged_on_a_read_only_root(image: Image) -> None:
+    assert printed(image, "id -u; touch /var/task/x /opt/x 2> /dev/null || echo read-only") == [
+        "10001",
+        "read-only",
+    ]
+
+
+def test_it_classifies_over_http(server: Server, assets: Path) -> None:
+    with (assets / "rain.wav").open("rb") as sound:
+        answer = requests.post(f"{server.url}/model/predict", files={"audio": sound}, timeout=30)
+    assert answer.status_code == 200
+    assert "Rain" in [prediction["label"] for prediction in answer.json()["predictions"]]
+    assert "SwaggerUIBundle" in requests.get(server.url, timeout=5).text
+
+
+def test_its_health_check_tells_well_from_ill(image: Image, server: Server) -> None:
+    described = image.inspect()
+    kind, *command = {**described["Config"], **described}["Healthcheck"][
+        "Test"
+    ]  # Docker's place, and podman's
+    assert kind == "CMD"
+    assert server.execute(*command).returncode == 0
+    assert image.run(*command[1:], entrypoint=command[0], environment={"PORT": "1"}).returncode != 0
+
+
+def test_it_runs_the_command_line(image: Image, assets: Path) -> None:
+    run = image.run("classify", "-", "--format", "json", stdin=(assets / "rain.wav").read_bytes())
+    assert "Rain" in [prediction["label"] for prediction in json.loads(run.stdout)["predictions"]]
+    assert run.stderr == b""
+
+
+@pytest.mark.parametrize("port", ["http", "70000"])
+def test_a_port_that_is_none_is_explained(image: Image, port: str) -> None:
+    run = image.run(environment={"PORT": port})
+    assert run.returncode not in (0, None)
+    assert b"port" in run.stderr.lower()
+
+
+def test_told_to_stop_under_load_it_finishes_what_it_has_begun(
+    image: Image, assets: Path, tmp_path: Path
+) -> None:
+    content = (assets / "rain.wav").read_bytes()
+    begun = threading.Barrier(5)
+    told = threading.Event()
+    statuses: list[int] = []
+    lost: list[str] = []
+
+    def slowly() -> Any:
+        yield content[:1000]
+        begun.wait(10)
+        assert told.wait(10)
+        time.sleep(0.2)
+        yield content[1000:]
+
+    with image.serving(tmp_path / "log") as server, ThreadPoolExecutor(8) as pool:
+        url, headers = f"{server.url}/model/predict", {"Content-Type": "audio/wav"}
+
+        def keep_asking() -> None:
+            while not told.is_set():
+                try:
+                    answer = requests.post(url, data=content, headers=headers, timeout=30)
+                    statuses.append(answer.status_code)
+                except requests.ConnectionError as error:
+                    if not told.is_set():
+                        lost.append(str(error))
+
+        load = [pool.submit(keep_asking) for _ in range(4)]
+        slow = [pool.submit(requests.post, url, data=slowly(), headers=headers, timeout=30) for _ in range(4)]
+        begun.wait(10)
+        time.sleep(0.5)
+        told.set()
+        server.signal("TERM")
+        assert [request.result().status_code for request in slow] == [200] * 4
+        for worker in load:
+            worker.result()
+        assert server.process.wait(10) in (0, 128 + 15)
+    assert lost == []
+    assert len(statuses) > 4
+    assert {*statuses} <= {200}

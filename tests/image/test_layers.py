@@ -1,0 +1,117 @@
+"""The zip packaging: its layers unpacked as Lambda does, on a bare runtime with a read-only root."""
+
+from __future__ import annotations
+
+import platform
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from audio_classifier.bundle import FILES, write_bundle
+from tests.e2e.runtime import emulator, running
+from tests.image.container import Image
+from tests.image.test_function import check, emulation
+
+pytestmark = [
+    pytest.mark.image,
+    pytest.mark.skipif(emulator() is None, reason="aws-sam-cli, which brings the emulator, is not installed"),
+]
+ROOT = Path(__file__).parents[2]
+LAMBDA_PYTHON = "3.12"
+MAX_BYTES = 250 << 20  # Lambda's quota: function and layers together, unzipped
+RUNTIME_CLIENT = ("awslambdaric", "simplejson", "snapshot-restore-py")
+
+
+@dataclass(frozen=True)
+class Python:
+    """An interpreter for the layers: its version, and where it is here if it is not in the image."""
+
+    version: str
+    prefix: Path | None = None
+
+    @classmethod
+    def for_layers(cls, base_image: Image) -> Python:
+        """Lambda's version, if this machine has it to lend; else the base image's own."""
+        script = "import sys; print(sys.base_prefix if {!r} == '%d.%d' % sys.version_info[:2] else '')"
+        if command := shutil.which(f"python{LAMBDA_PYTHON}"):
+            run = subprocess.run(
+                [command, "-c", script.format(LAMBDA_PYTHON)], capture_output=True, text=True
+            )
+            if run.returncode == 0 and run.stdout.strip():
+                return cls(LAMBDA_PYTHON, Path(run.stdout.strip()))
+        own = base_image.run("-c", "import sys; print('%d.%d' % sys.version_info[:2])", entrypoint="python3")
+        return cls(own.stdout.decode().strip())
+
+
+def make_layers(
+    build: Path,
+    python_version: str,
+    *,
+    architecture: str = platform.machine(),
+    bundle: str | Path = "compact",
+) -> Path:
+    command = ["make", "layers", f"BUILD={build}", f"RUNTIME_PYTHON={python_version}"]
+    command += [f"ARCHITECTURE={architecture}", f"BUNDLE={bundle}"]
+    subprocess.run(command, cwd=ROOT, capture_output=True, check=True, text=True)
+    return build
+
+
+@pytest.mark.parametrize("architecture", ["x86_64", "aarch64"])
+def test_they_are_made_for_lambda_and_fit_into_it(tmp_path: Path, architecture: str) -> None:
+    build = make_layers(tmp_path, LAMBDA_PYTHON, architecture=architecture)
+    files = [path for path in build.rglob("*") if path.is_file()]
+    assert 100 << 20 < sum(path.stat().st_size for path in files) <= MAX_BYTES
+    assert (build / "function/audio_classifier/lambda_handler.py").is_file()
+    assert (build / "layers/model/model/manifest.json").is_file()
+    tags = {tag for path in files for tag in re.findall(r"\.(cpython-\w+-\w+)-linux-gnu\.so$", path.name)}
+    assert tags == {f"cpython-{LAMBDA_PYTHON.replace('.', '')}-{architecture}"}
+
+
+def test_a_model_that_does_not_fit_is_refused(tmp_path: Path, compact: Path) -> None:
+    files: dict[str, Path | bytes] = {name: compact / name for name in FILES}
+    files["ballast"] = bytes(64 << 20)
+    write_bundle(tmp_path / "large", files, name="large", version="1", description="", licence="none")
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        make_layers(tmp_path / "build", LAMBDA_PYTHON, bundle=tmp_path / "large")
+    assert "leave the model in S3" in refused.value.stderr
+
+
+def test_they_serve_events_on_a_bare_runtime(
+    base_image: Image, environment: dict[str, str], s3: Any, assets: Path, tmp_path: Path
+) -> None:
+    python = Python.for_layers(base_image)
+    build = make_layers(tmp_path / "build", python.version)
+    client = tmp_path / "runtime"
+    pinned = [f"{name}=={version(name)}" for name in RUNTIME_CLIENT]
+    target = ["--target", str(client), "--python-version", python.version]
+    target += ["--only-binary", ":all:", "--no-deps", "--quiet"]
+    for glibc in ("manylinux2014", "manylinux_2_28", "manylinux_2_34"):
+        target += ["--platform", f"{glibc}_{platform.machine()}"]
+    subprocess.run([sys.executable, "-m", "pip", "install", *target, *pinned], check=True)
+    mounts = {
+        client: "/var/runtime",
+        build / "function": "/var/task",
+        build / "layers/inference/python": "/opt/python",
+        build / "layers/model/model": "/opt/model",
+    }
+    environment |= {
+        "PYTHONPATH": "/var/task:/opt/python:/var/runtime",
+        "AUDIO_CLASSIFIER_BUNDLE": "/opt/model",
+        "HOME": "/tmp",
+    }
+    command = "python3"
+    if python.prefix:
+        mounts[python.prefix] = "/var/lang"
+        environment["LD_LIBRARY_PATH"] = "/var/lang/lib"
+        command = f"/var/lang/bin/python{python.version}"
+    runtime = (command, "-m", "awslambdaric", "audio_classifier.lambda_handler.handler")
+    emulate = emulation(base_image, environment, mounts)
+    with running(tmp_path / "log", emulate=emulate, runtime=runtime) as function:
+        check(function, s3, assets)
