@@ -8,6 +8,7 @@ UV ?= uv
 VENV := .venv
 BIN := $(VENV)/bin
 SAM := .venv-sam
+INFRA := .venv-infra
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 WAV ?= assets/rain.wav
 # The image: what builds it, where that works; its name; the base and the model in it; what else the build is told.
@@ -21,7 +22,7 @@ BUILD ?= build
 RUNTIME_PYTHON ?= 3.12
 ARCHITECTURE ?= $(shell uname -m)
 
-.PHONY: help classify invoke events serve lint test test-e2e test-convert check image test-image layers lock samples deviations bench-startup clean
+.PHONY: help classify invoke events serve lint lint-infra test test-e2e test-convert check image test-image layers lock samples deviations bench-startup clean
 
 help:  ## list the commands
 	@sed -n 's/^\([a-z0-9-]*\):.*  ## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -33,7 +34,7 @@ serve: $(VENV)/.serve  ## answer over HTTP on port 5000
 	$(BIN)/audio-classifier serve
 
 test: $(VENV)/.test  ## the tests that need no TensorFlow
-	$(BIN)/python -m pytest -m "not convert and not e2e and not image"
+	$(BIN)/python -m pytest -m "not convert and not e2e and not image and not infra"
 
 test-e2e: $(VENV)/.test $(SAM)/.sam  ## the Lambda function under the real runtime client and emulator
 	PATH="$(CURDIR)/$(SAM)/bin:$$PATH" $(BIN)/python -m pytest -m e2e
@@ -45,6 +46,12 @@ lint: $(VENV)/.test  ## style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+lint-infra: $(VENV)/.test $(INFRA)/.infra  ## the image's recipe and what deploys it (needs kubectl)
+	$(INFRA)/bin/hadolint Dockerfile.lambda
+	$(INFRA)/bin/python -W ignore::UserWarning -m tests.infra.manifest_lint
+	$(INFRA)/bin/checkov --config-file infra/checkov-kubernetes.yaml
+	PATH="$(CURDIR)/$(INFRA)/bin:$$PATH" $(BIN)/python -m pytest -m infra
 
 check: lint test test-e2e test-convert  ## all of it, as CI does
 
@@ -80,7 +87,7 @@ events: $(VENV)/.runtime $(SAM)/.sam  ## write tests/events/*.json anew
 	PATH="$(CURDIR)/$(SAM)/bin:$$PATH" SAM_CLI_TELEMETRY=0 $(BIN)/python tests/events/make_events.py
 
 clean:  ## remove what was installed and built
-	rm -rf $(VENV) $(SAM) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(SAM) $(INFRA) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 # Each stage of the environment is a lock file installed by its hashes; all resolve to the same versions.
 $(VENV)/.python:
@@ -104,6 +111,11 @@ $(VENV)/.test: $(VENV)/.runtime requirements/test.txt
 $(SAM)/.sam: requirements/sam.txt
 	$(PYTHON) -m venv $(SAM)
 	$(subst $(VENV),$(SAM),$(PIP)) --no-deps --require-hashes -r requirements/sam.txt
+	touch $@
+
+$(INFRA)/.infra: requirements/infra.txt
+	$(PYTHON) -m venv $(INFRA)
+	$(subst $(VENV),$(INFRA),$(PIP)) --no-deps --require-hashes -r requirements/infra.txt
 	touch $@
 
 $(VENV)/.convert: $(VENV)/.test requirements/convert.txt

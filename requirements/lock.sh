@@ -13,6 +13,7 @@ compile() {
 }
 compile requirements/build.in --output-file requirements/build.txt
 compile requirements/sam.in --output-file requirements/sam.txt
+compile requirements/infra.in --output-file requirements/infra.txt
 compile pyproject.toml --all-extras --group test --output-file "$all"
 compile pyproject.toml --constraint "$all" --output-file requirements/runtime.txt
 compile pyproject.toml --constraint "$all" --extra lambda --extra reference --extra serve --group test \

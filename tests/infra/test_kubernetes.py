@@ -1,0 +1,253 @@
+"""The manifests for Kubernetes and Knative, and what kustomize makes of them, held against code and image."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from dataclasses import fields
+from importlib.metadata import version
+from pathlib import Path
+from typing import TypeAlias
+
+import pytest
+import yaml
+
+from audio_classifier.cli import DRAIN_S, build_parser
+from audio_classifier.http_api import create_app
+from audio_classifier.service import Service
+from audio_classifier.settings import PREFIX, Settings
+from tests.infra.manifests import INFRA, ROOT, Document, documents, kustomizations
+
+DOCKERFILE = (ROOT / "Dockerfile.lambda").read_text(encoding="utf-8")
+PORT = build_parser().parse_args(["serve"]).port
+KNATIVE_SERVICE = "serving.knative.dev/v1"
+UNITS = {"m": 1e-3, "": 1, "Mi": 1 << 20, "Gi": 1 << 30}
+
+FILES = (INFRA / "kubernetes" / "max-audio-classifier.yaml", INFRA / "knative" / "service.yaml")
+PLACES = (*FILES, *kustomizations())
+VERSION = version("serverless-audio-classifier")
+
+Cluster: TypeAlias = list[Document]
+
+
+def ask(place: Path) -> Cluster:
+    """All that a file, or a kustomization, asks a cluster for."""
+    if place.is_dir() and shutil.which("kubectl") is None:
+        pytest.skip("kubectl is not installed")
+    return list(documents(place))
+
+
+def name_of(place: Path) -> str:
+    return str(place.relative_to(INFRA))
+
+
+@pytest.fixture(scope="module", params=PLACES, ids=name_of)
+def cluster(request: pytest.FixtureRequest) -> Cluster:
+    return ask(request.param)
+
+
+@pytest.fixture(
+    scope="module", params=[place for place in PLACES if "kubernetes" in name_of(place)], ids=name_of
+)
+def kubernetes(request: pytest.FixtureRequest) -> Cluster:
+    return ask(request.param)
+
+
+@pytest.fixture(
+    scope="module", params=[place for place in PLACES if "knative" in name_of(place)], ids=name_of
+)
+def knative(request: pytest.FixtureRequest) -> Cluster:
+    return ask(request.param)
+
+
+def of_kind(cluster: Cluster, kind: str) -> Document:
+    """The only document of its kind."""
+    (found,) = [document for document in cluster if document["kind"] == kind]
+    return found
+
+
+def workload(cluster: Cluster) -> Document:
+    """What runs the container: a Deployment, or a service of Knative."""
+    (found,) = [
+        document
+        for document in cluster
+        if document["kind"] == "Deployment" or document["apiVersion"] == KNATIVE_SERVICE
+    ]
+    return found
+
+
+def pod(cluster: Cluster) -> Document:
+    spec: Document = workload(cluster)["spec"]["template"]["spec"]
+    return spec
+
+
+def container(cluster: Cluster) -> Document:
+    (only,) = pod(cluster)["containers"]
+    return dict(only)
+
+
+def environment(cluster: Cluster) -> dict[str, str]:
+    return {entry["name"]: entry["value"] for entry in container(cluster)["env"]}
+
+
+def image_environment() -> dict[str, str]:
+    return dict(re.findall(rf"({PREFIX}\w+)=(\S+)", DOCKERFILE))
+
+
+def routes(cluster: Cluster) -> set[str]:
+    """The paths that the application answers, set up as its container is."""
+    app = create_app(Service(Settings.from_environment(environment(cluster))))
+    return {*app.openapi()["paths"]}
+
+
+def amount(quantity: str) -> float:
+    """A quantity of Kubernetes as a number: ``8Gi``, ``2800m``."""
+    number, unit = re.fullmatch(r"(\d+)(m|Mi|Gi|)", quantity).groups()  # type: ignore[union-attr]
+    return int(number) * UNITS[unit]
+
+
+def test_no_manifest_is_left_out() -> None:
+    used = {
+        (file.parent / resource).resolve()
+        for file in INFRA.rglob("kustomization.yaml")
+        for resource in yaml.safe_load(file.read_text())["resources"]
+    }
+    folders = (INFRA / "kubernetes", INFRA / "knative", INFRA / "overlays")
+    files = {path for folder in folders for path in folder.rglob("*.yaml")}
+    assert {path for path in files if path.name != "kustomization.yaml"} == {*filter(Path.is_file, used)}
+
+
+def test_each_variable_is_a_setting_that_makes_sense(cluster: Cluster) -> None:
+    known = {PREFIX + field.name.upper() for field in fields(Settings)}
+    assert {name for name in environment(cluster) if name.startswith(PREFIX)} <= known
+    assert Settings.from_environment(environment(cluster)).bundle == environment(cluster)[PREFIX + "BUNDLE"]
+
+
+def test_the_model_is_where_the_image_has_it_or_remote(cluster: Cluster) -> None:
+    place = environment(cluster)[PREFIX + "BUNDLE"]
+    assert place == image_environment()[PREFIX + "BUNDLE"] or re.match("(s3|https)://", place)
+
+
+def test_the_image_is_of_this_version(cluster: Cluster) -> None:
+    assert container(cluster)["image"] == f"serverless-audio-classifier:{VERSION}"
+    labels = workload(cluster)["spec"]["template"]["metadata"]["labels"]
+    assert labels["app.kubernetes.io/version"] == VERSION
+
+
+def test_probes_ask_for_routes_at_the_port(cluster: Cluster) -> None:
+    (port,) = container(cluster)["ports"]
+    assert port["containerPort"] == PORT
+    paths = {}
+    for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+        request = container(cluster)[probe]["httpGet"]
+        assert request["port"] in (PORT, port["name"])
+        paths[probe] = request["path"]
+    assert {*paths.values()} <= routes(cluster)
+    # Alive is not ready: a process that waits for its model must not be killed for it.
+    assert paths["livenessProbe"] != paths["readinessProbe"] == paths["startupProbe"]
+
+
+def test_a_pod_outlives_what_it_has_begun(kubernetes: Cluster) -> None:
+    pause_s = container(kubernetes)["lifecycle"]["preStop"]["sleep"]["seconds"]
+    assert pod(kubernetes)["terminationGracePeriodSeconds"] > pause_s + DRAIN_S
+
+
+def test_a_pod_of_knative_outlives_what_it_has_begun(knative: Cluster) -> None:
+    # Knative makes of this the pod's grace period, too.
+    assert pod(knative)["timeoutSeconds"] > DRAIN_S
+
+
+def test_it_runs_without_rights(cluster: Cluster) -> None:
+    context = pod(cluster).get("securityContext", {}) | container(cluster)["securityContext"]
+    *_, user = re.findall(r"^USER (\d+):(\d+)$", DOCKERFILE, re.MULTILINE)
+    assert (str(context["runAsUser"]), str(context["runAsGroup"])) == user
+    assert context["runAsNonRoot"] is context["readOnlyRootFilesystem"] is True
+    assert context["allowPrivilegeEscalation"] is False
+    assert context["capabilities"] == {"drop": ["ALL"]}
+    assert context["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert pod(cluster)["automountServiceAccountToken"] is False
+
+
+def test_what_it_writes_has_room(cluster: Cluster) -> None:
+    (mount,) = container(cluster)["volumeMounts"]
+    (volume,) = pod(cluster)["volumes"]
+    assert mount["name"] == volume["name"]
+    assert Path(image_environment()[PREFIX + "CACHE_DIR"]).is_relative_to(mount["mountPath"])
+    settings = Settings.from_environment(environment(cluster) | {PREFIX + "THREADS": "4"})
+    uploads_bytes = (settings.max_concurrency + settings.max_queue) * settings.max_upload_bytes
+    assert amount(volume["emptyDir"]["sizeLimit"]) > uploads_bytes
+
+
+@pytest.mark.parametrize("file", FILES, ids=name_of)
+def test_the_size_is_what_the_original_recommends(file: Path) -> None:
+    limits = container([*documents(file)])["resources"]["limits"]
+    assert (amount(limits["memory"]), amount(limits["cpu"])) == (8 << 30, 4)
+
+
+def test_as_many_requests_come_in_as_are_worked_on(knative: Cluster) -> None:
+    cpus = amount(container(knative)["resources"]["limits"]["cpu"])
+    settings = Settings.from_environment({PREFIX + "THREADS": f"{cpus:.0f}"})
+    assert pod(knative)["containerConcurrency"] == settings.max_concurrency
+
+
+def test_the_autoscaler_looks_at_what_a_pod_may_use(kubernetes: Cluster) -> None:
+    cpus = amount(container(kubernetes)["resources"]["limits"]["cpu"])
+    (metric,) = of_kind(kubernetes, "HorizontalPodAutoscaler")["spec"]["metrics"]
+    assert amount(metric["resource"]["target"]["averageValue"]) == pytest.approx(0.7 * cpus)
+
+
+def test_selectors_find_the_pods(kubernetes: Cluster) -> None:
+    labels = workload(kubernetes)["spec"]["template"]["metadata"]["labels"].items()
+    selectors = [
+        of_kind(kubernetes, "Service")["spec"]["selector"],
+        workload(kubernetes)["spec"]["selector"]["matchLabels"],
+        of_kind(kubernetes, "PodDisruptionBudget")["spec"]["selector"]["matchLabels"],
+        *(spread["labelSelector"]["matchLabels"] for spread in pod(kubernetes)["topologySpreadConstraints"]),
+    ]
+    assert all(selector and selector.items() <= labels for selector in selectors)
+
+
+def test_the_port_of_the_service_leads_to_the_container(kubernetes: Cluster) -> None:
+    service = of_kind(kubernetes, "Service")["spec"]
+    (service_port,), (port,) = service["ports"], container(kubernetes)["ports"]
+    assert service["type"] == "NodePort"
+    assert (service_port["port"], service_port["targetPort"]) == (PORT, port["name"])
+    annotations = workload(kubernetes)["spec"]["template"]["metadata"]["annotations"]
+    assert annotations["prometheus.io/port"] == str(PORT)
+    assert annotations["prometheus.io/path"] in routes(kubernetes)
+
+
+def test_what_refers_to_another_finds_it(cluster: Cluster) -> None:
+    names = {(document["apiVersion"], document["kind"], document["metadata"]["name"]) for document in cluster}
+    assert len(names) == len(cluster)
+    for document in cluster:
+        spec = document.get("spec", {})
+        references = [
+            spec.get("scaleTargetRef"),
+            spec.get("sink", {}).get("ref"),
+            spec.get("subscriber", {}).get("ref"),
+            spec.get("delivery", {}).get("deadLetterSink", {}).get("ref"),
+        ]
+        for reference in filter(None, references):
+            assert (reference["apiVersion"], reference["kind"], reference["name"]) in names
+        if document["kind"] == "Trigger":
+            assert ("eventing.knative.dev/v1", "Broker", spec["broker"]) in names
+    if account := pod(cluster).get("serviceAccountName"):
+        assert ("v1", "ServiceAccount", account) in names
+
+
+def test_only_the_cluster_can_send_events(knative: Cluster) -> None:
+    triggers = [document for document in knative if document["kind"] == "Trigger"]
+    visibility = workload(knative)["metadata"]["labels"].get("networking.knative.dev/visibility")
+    assert routes(knative) & {"/events"} == {trigger["spec"]["subscriber"]["uri"] for trigger in triggers}
+    assert (visibility == "cluster-local") is bool(triggers)
+
+
+def test_knative_gets_what_it_allows(knative: Cluster) -> None:
+    assert {"PORT", "K_SERVICE", "K_CONFIGURATION", "K_REVISION"} & {*environment(knative)} == set()
+    (port,) = container(knative)["ports"]
+    assert port["name"] in ("http1", "h2c")
+    assert {"securityContext", "terminationGracePeriodSeconds", "topologySpreadConstraints"} & {
+        *pod(knative)
+    } == set()
+    assert "lifecycle" not in container(knative)
