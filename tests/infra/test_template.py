@@ -203,6 +203,6 @@ def test_the_dashboard_shows_metrics_that_there_are(classifier: AudioClassifier,
 def test_the_image_is_built_from_what_there_is() -> None:
     for name in FUNCTIONS:
         build = IMAGE["Resources"][name]["Metadata"]
-        dockerfile = ROOT / build["DockerContext"] / build["Dockerfile"]
-        declared = set(re.findall(r"^ARG (\w+)", dockerfile.read_text(encoding="utf-8"), re.MULTILINE))
-        assert build["DockerBuildArgs"].keys() <= declared
+        recipe = (ROOT / build["DockerContext"] / build["Dockerfile"]).read_text(encoding="utf-8")
+        assert build["DockerBuildArgs"].keys() <= {*re.findall(r"^ARG (\w+)", recipe, re.MULTILINE)}
+        assert build["DockerBuildTarget"] in re.findall(r"^FROM \S+ AS (\w+)$", recipe, re.MULTILINE)
