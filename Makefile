@@ -22,7 +22,7 @@ BUILD ?= build
 RUNTIME_PYTHON ?= 3.12
 ARCHITECTURE ?= $(shell uname -m)
 
-.PHONY: help classify invoke events serve lint lint-infra test test-e2e test-convert check image test-image layers lock samples deviations bench-startup clean
+.PHONY: help classify invoke events serve lint lint-infra test test-e2e test-convert check image test-image layers template-zip lock samples deviations bench-startup clean
 
 help:  ## list the commands
 	@sed -n 's/^\([a-z0-9-]*\):.*  ## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -47,10 +47,14 @@ lint: $(VENV)/.test  ## style and types
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-lint-infra: $(VENV)/.test $(INFRA)/.infra  ## the image's recipe and what deploys it (needs kubectl)
+lint-infra: $(VENV)/.test $(INFRA)/.infra $(SAM)/.sam  ## the image's recipe and what deploys it (needs kubectl)
 	$(INFRA)/bin/hadolint Dockerfile.lambda
 	$(INFRA)/bin/python -W ignore::UserWarning -m tests.infra.manifest_lint
 	$(INFRA)/bin/checkov --config-file infra/checkov-kubernetes.yaml
+	SAM_CLI_TELEMETRY=0 $(SAM)/bin/sam validate
+	SAM_CLI_TELEMETRY=0 $(SAM)/bin/sam validate --config-env zip
+	$(BIN)/cfn-lint template.yaml infra/template-zip.yaml
+	$(INFRA)/bin/checkov --config-file infra/checkov-sam.yaml
 	PATH="$(CURDIR)/$(INFRA)/bin:$$PATH" $(BIN)/python -m pytest -m infra
 
 check: lint test test-e2e test-convert  ## all of it, as CI does
@@ -67,6 +71,9 @@ test-image: $(VENV)/.test $(SAM)/.sam  ## that image: over HTTP, under the Lambd
 
 layers: $(VENV)/.runtime  ## build/: the function for Lambda's zip packaging, and its layers with the model BUNDLE=...
 	PYTHON=$(BIN)/python layers/zip.sh $(BUILD) $(RUNTIME_PYTHON) $(ARCHITECTURE) "$(BUNDLE)"
+
+template-zip: $(VENV)/.python  ## make infra/template-zip.yaml from template.yaml
+	$(BIN)/python infra/zip_template.py
 
 lock:  ## resolve requirements/*.txt anew, with hashes (needs uv)
 	requirements/lock.sh $(UV)

@@ -1,0 +1,94 @@
+"""The templates for SAM as plain data, tags in their long form, and what tests ask of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+import yaml
+
+from infra.zip_template import SOURCE, TARGET
+
+FUNCTIONS: Final = ("ApiFunction", "UploadFunction")
+
+# YAML whose tags are functions of CloudFormation.
+_LOADER: Final = type("_Loader", (yaml.SafeLoader,), {})
+
+
+def _construct(loader: Any, tag: str, node: Any) -> dict[str, Any]:
+    is_list = isinstance(node, yaml.SequenceNode)
+    value = loader.construct_sequence(node, deep=True) if is_list else loader.construct_scalar(node)
+    if tag == "GetAtt":
+        value = value.split(".", 1)
+    return {tag if tag in ("Ref", "Condition") else f"Fn::{tag}": value}
+
+
+yaml.add_multi_constructor("!", _construct, Loader=_LOADER)
+
+
+def load(path: Path) -> dict[str, Any]:
+    """A template."""
+    template: dict[str, Any] = yaml.load(path.read_text(encoding="utf-8"), _LOADER)
+    return template
+
+
+IMAGE: Final = load(SOURCE)
+ZIP: Final = load(TARGET)
+both = pytest.mark.parametrize("template", [IMAGE, ZIP], ids=["image", "zip"])
+
+
+def nodes(value: Any) -> Iterator[Any]:
+    """A value and all that is in it."""
+    yield value
+    children = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    for child in children:
+        yield from nodes(child)
+
+
+def named(value: Any, key: str) -> list[Any]:
+    """All values of a key, however deep."""
+    return [node[key] for node in nodes(value) if isinstance(node, dict) and key in node]
+
+
+def as_list(value: Any) -> list[Any]:
+    """What may be written as one or as several."""
+    return value if isinstance(value, list) else [value]
+
+
+def of_type(template: dict[str, Any], kind: str) -> dict[str, Any]:
+    """The properties of the resources of a type, by name."""
+    resources = template["Resources"].items()
+    return {name: resource["Properties"] for name, resource in resources if resource["Type"] == kind}
+
+
+def function(template: dict[str, Any], name: str) -> dict[str, Any]:
+    """A function's properties, with those that all have."""
+    common = template["Globals"]["Function"]
+    own = template["Resources"][name]["Properties"]
+    variables = {**common["Environment"]["Variables"], **own.get("Environment", {}).get("Variables", {})}
+    return {**common, **own, "Environment": {"Variables": variables}}
+
+
+def statements(template: dict[str, Any], role: str) -> list[dict[str, Any]]:
+    """What a role may do, in all cases."""
+    policies = named(template["Resources"][role]["Properties"]["Policies"], "PolicyDocument")
+    return [statement for policy in policies for statement in policy["Statement"]]
+
+
+def conditions_in(value: Any) -> set[str]:
+    """The conditions that decide on a value."""
+    named_there = [*(choice[0] for choice in named(value, "Fn::If")), *named(value, "Condition")]
+    return {name for name in named_there if isinstance(name, str)}
+
+
+def parameters_in(template: dict[str, Any], value: Any) -> set[str]:
+    """The parameters that a value refers to, by itself or by its conditions."""
+    found = {*named(value, "Ref")}
+    for text in nodes(value):
+        found |= {*re.findall(r"\$\{(\w+)\}", text)} if isinstance(text, str) else set()
+    for condition in conditions_in(value):
+        found |= parameters_in(template, template["Conditions"][condition])
+    return found & {*template["Parameters"]}

@@ -1,0 +1,208 @@
+"""The templates for SAM are held against the code and the documents."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from dataclasses import fields
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from audio_classifier import AudioClassifier
+from audio_classifier.selection import Selection
+from audio_classifier.settings import PREFIX, Settings
+from tests.infra.templates import (
+    FUNCTIONS,
+    IMAGE,
+    ZIP,
+    both,
+    conditions_in,
+    function,
+    named,
+    of_type,
+    parameters_in,
+    statements,
+)
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "infra" / "README.md").read_text(encoding="utf-8")
+PACKAGE = ROOT / "function" / "audio_classifier"
+DAY_S: Final = 86400
+# Of API Gateway's quotas: what a REST API and an HTTP API wait for a function.
+GATEWAY_MS: Final = {"RestApi": 29000, "HttpApi": 30000}
+# What changes without a version: the alias' own, the function's own, the queue's.
+UNVERSIONED: Final = {"ProvisionedConcurrency", "UploadReservedConcurrency", "UploadMaxConcurrency"}
+
+
+@both
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_every_variable_is_a_setting(template: dict[str, Any], name: str) -> None:
+    settings = {PREFIX + field.name.upper() for field in fields(Settings)}
+    variables = function(template, name)["Environment"]["Variables"].keys()
+    assert variables >= {PREFIX + "BUNDLE", PREFIX + "RESULTS_BUCKET"}
+    assert variables <= settings
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_the_handler_exists(name: str) -> None:
+    module, _, attribute = function(ZIP, name)["Handler"].rpartition(".")
+    spec = find_spec(module)
+    assert spec is not None
+    assert spec.origin is not None
+    tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
+    assert attribute in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+
+
+@both
+def test_functions_have_8192_mb(template: dict[str, Any]) -> None:
+    assert template["Parameters"]["MemorySize"]["Default"] == 8192
+    assert all(function(template, name)["MemorySize"] == {"Ref": "MemorySize"} for name in FUNCTIONS)
+
+
+@both
+def test_the_api_waits_longer_than_its_function_works(template: dict[str, Any]) -> None:
+    for api, limit_ms in GATEWAY_MS.items():
+        waits_ms = named(template["Resources"][api], "timeoutInMillis")
+        assert waits_ms
+        assert all(
+            function(template, "ApiFunction")["Timeout"] * 1000 < wait <= limit_ms for wait in waits_ms
+        )
+
+
+@both
+def test_messages_stay_hidden_while_they_are_worked_on_and_are_kept_long_enough(
+    template: dict[str, Any],
+) -> None:
+    queues = of_type(template, "AWS::SQS::Queue")
+    uploads, dead = queues["UploadsQueue"], queues["DeadLetterQueue"]
+    upload = function(template, "UploadFunction")
+    event = upload["Events"]["Uploads"]["Properties"]
+    window_s = event.get("MaximumBatchingWindowInSeconds", 0)
+    assert uploads["VisibilityTimeout"] >= 6 * upload["Timeout"] + window_s
+    assert event["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert uploads["RedrivePolicy"]["deadLetterTargetArn"] == {"Fn::GetAtt": ["DeadLetterQueue", "Arn"]}
+    assert dead["MessageRetentionPeriod"] > uploads["MessageRetentionPeriod"]
+    lifecycle = of_type(template, "AWS::S3::Bucket")["UploadsBucket"]["LifecycleConfiguration"]
+    (noncurrent_days,) = named(lifecycle, "NoncurrentDays")
+    kept_days = template["Parameters"]["UploadsExpireDays"]["Default"]
+    assert min(noncurrent_days, kept_days) * DAY_S >= dead["MessageRetentionPeriod"]
+
+
+@both
+def test_everything_calls_the_published_version(template: dict[str, Any]) -> None:
+    assert template["Globals"]["Function"]["AutoPublishAlias"] == "live"
+    for api in GATEWAY_MS:
+        uris = named(template["Resources"][api], "uri")
+        assert uris
+        assert all(uri["Fn::Sub"].endswith("/functions/${ApiFunction.Arn}:live/invocations") for uri in uris)
+    resources = template["Resources"]
+    assert resources["ApiPermission"]["Properties"]["FunctionName"] == {"Ref": "ApiFunction.Alias"}
+    granted = [
+        one for one in statements(template, "BackfillRole") if one["Action"] == "lambda:InvokeFunction"
+    ]
+    assert [one["Resource"] for one in granted] == [{"Ref": "UploadFunction.Alias"}]
+
+
+@both
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_another_value_of_a_parameter_makes_another_version(template: dict[str, Any], name: str) -> None:
+    properties = function(template, name)
+    description = properties.pop("VersionDescription")["Fn::Sub"]
+    described = re.findall(r"\$\{(\w+)\}", description)
+    assert {*described} == parameters_in(template, properties) - UNVERSIONED
+    parameters = template["Parameters"]
+    longest = [
+        parameters[one].get("MaxLength") or max(map(len, map(str, choices(parameters[one]))))
+        for one in described
+    ]
+    assert len(re.sub(r"\$\{\w+\}", "", description)) + sum(longest) <= 256
+    assert properties["AutoPublishAliasAllProperties"] is True
+
+
+def choices(parameter: dict[str, Any]) -> list[Any]:
+    found: list[Any] = parameter.get("AllowedValues") or [parameter["MaxValue"]]
+    return found
+
+
+@both
+def test_every_parameter_is_used_grouped_and_labelled(template: dict[str, Any]) -> None:
+    parameters = template["Parameters"].keys()
+    rest = {name: template[name] for name in ("Conditions", "Globals", "Resources", "Outputs")}
+    assert parameters_in(template, rest) == parameters
+    interface = template["Metadata"]["AWS::CloudFormation::Interface"]
+    grouped = [name for group in interface["ParameterGroups"] for name in group["Parameters"]]
+    assert sorted(grouped) == sorted(parameters)
+    assert interface["ParameterLabels"].keys() == parameters
+
+
+@both
+def test_every_condition_is_used(template: dict[str, Any]) -> None:
+    assert conditions_in(template) == template["Conditions"].keys()
+
+
+def test_the_table_of_parameters_is_complete() -> None:
+    rows = re.findall(r"^\| `([A-Z]\w+)` \| (?:`(\S*)`)? ?\| (.*) \|$", README, re.MULTILINE)
+    documented = {name: default for name, default, _ in rows}
+    assert documented == {name: str(one["Default"]) for name, one in IMAGE["Parameters"].items()}
+    image_only = {name for name, _, meaning in rows if meaning.endswith("(image only)")}
+    assert documented.keys() - image_only == ZIP["Parameters"].keys()
+
+
+def test_the_outputs_that_the_document_names_exist() -> None:
+    named_there = set(re.findall(r"\$(\w*[a-z]\w*)", README)) | {"DashboardUrl"}
+    assert named_there <= IMAGE["Outputs"].keys()
+
+
+@both
+def test_alarms_watch_what_may_go_wrong(template: dict[str, Any]) -> None:
+    alarms = of_type(template, "AWS::CloudWatch::Alarm").values()
+    watched = {(one["MetricName"], json.dumps(one["Dimensions"][0]["Value"])) for one in alarms}
+    wanted = {
+        (metric, json.dumps({"Ref": name}))
+        for name in FUNCTIONS
+        for metric in ("Errors", "Throttles", "Duration")
+    }
+    dead = json.dumps({"Fn::GetAtt": ["DeadLetterQueue", "QueueName"]})
+    assert watched == {*wanted, ("ApproximateNumberOfMessagesVisible", dead)}
+    for alarm in alarms:
+        assert alarm["AlarmActions"] == {
+            "Fn::If": ["HasAlarmTopic", [{"Ref": "AlarmTopicArn"}], {"Ref": "AWS::NoValue"}]
+        }
+        if alarm["MetricName"] == "Duration":
+            assert alarm["ExtendedStatistic"] == "p95"
+            timeout_s = function(template, alarm["Dimensions"][0]["Value"]["Ref"])["Timeout"]
+            assert alarm["Threshold"] < timeout_s * 1000
+
+
+def test_the_dashboard_shows_metrics_that_there_are(classifier: AudioClassifier, assets: Path) -> None:
+    source = "".join(path.read_text(encoding="utf-8") for path in PACKAGE.glob("*.py"))
+    result = classifier.classify(assets / "rain.wav", Selection(classifier.labels))
+    emitted = set(re.findall(r'add_metric\(\s*"(\w+)"', source))
+    emitted |= {f"{stage.capitalize()}Seconds" for stage in result.seconds}
+    (service,) = re.findall(r'^NAME: Final = "(.*)"$', source, re.MULTILINE)
+    (namespace,) = re.findall(r'Metrics\(namespace="(\w+)"', source)
+    body = json.loads(IMAGE["Resources"]["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"])
+    metrics = [metric for widget in body["widgets"] for metric in widget["properties"]["metrics"]]
+    functions = [f"${{{name}}}" for name in FUNCTIONS]
+    own = [metric for metric in metrics if not metric[0].startswith("AWS/")]
+    assert {metric[1] for metric in own} == emitted
+    for metric in own:
+        assert metric[0] == namespace
+        assert metric[2:5] == ["service", service, "function_name"]
+        assert metric[5] in functions
+    for metric in metrics:
+        if metric[0] == "AWS/Lambda":
+            assert metric[2] == "FunctionName"
+            assert metric[3] in functions
+
+
+def test_the_image_is_built_from_what_there_is() -> None:
+    for name in FUNCTIONS:
+        build = IMAGE["Resources"][name]["Metadata"]
+        recipe = (ROOT / build["DockerContext"] / build["Dockerfile"]).read_text(encoding="utf-8")
+        assert build["DockerBuildArgs"].keys() <= {*re.findall(r"^ARG (\w+)", recipe, re.MULTILINE)}
+        assert build["DockerBuildTarget"] in re.findall(r"^FROM \S+ AS (\w+)$", recipe, re.MULTILINE)

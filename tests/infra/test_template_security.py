@@ -1,0 +1,153 @@
+"""Who may do what: roles, buckets, queues and APIs of the templates for SAM."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, Final
+
+from audio_classifier.settings import DEFAULT_RESULTS_PREFIX, DEFAULT_UPLOADS_PREFIX, PREFIX
+from infra.zip_template import SOURCE, TARGET
+from tests.infra.templates import (
+    FUNCTIONS,
+    IMAGE,
+    ZIP,
+    as_list,
+    both,
+    function,
+    named,
+    nodes,
+    of_type,
+    statements,
+)
+
+TRACING: Final = {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}
+
+
+@both
+def test_roles_may_do_what_they_name_on_what_they_name(template: dict[str, Any]) -> None:
+    roles = of_type(template, "AWS::IAM::Role")
+    assert len(roles) == 3
+    for role in roles:
+        granted = statements(template, role)
+        assert len(granted) > 3
+        for statement in granted:
+            actions = set(as_list(statement["Action"]))
+            assert not [action for action in actions if "*" in action]
+            if "*" in as_list(statement["Resource"]):
+                assert actions == TRACING
+        assert "ManagedPolicyArns" not in roles[role]
+
+
+@both
+def test_roles_reach_the_prefixes_of_the_settings(template: dict[str, Any]) -> None:
+    def may(role: str, action: str) -> set[str]:
+        granted = [one for one in statements(template, role) if action in as_list(one["Action"])]
+        return {text for one in granted for text in nodes(one["Resource"]) if isinstance(text, str)}
+
+    results = f"${{ResultsBucket.Arn}}/{DEFAULT_RESULTS_PREFIX}*"
+    assert results in may("ApiRole", "s3:GetObject")
+    assert may("ApiRole", "s3:PutObject") == {f"${{UploadsBucket.Arn}}/{DEFAULT_UPLOADS_PREFIX}*"}
+    assert may("UploadRole", "s3:PutObject") == {results}
+    assert results in may("UploadRole", "s3:GetObject")
+    assert "${UploadsBucket.Arn}/*" in may("UploadRole", "s3:GetObjectVersion")
+
+
+@both
+def test_buckets_are_closed_encrypted_and_tidied(template: dict[str, Any]) -> None:
+    buckets = of_type(template, "AWS::S3::Bucket")
+    assert buckets.keys() == {"UploadsBucket", "ResultsBucket"}
+    for name, bucket in buckets.items():
+        assert len(bucket["PublicAccessBlockConfiguration"]) == 4
+        assert all(bucket["PublicAccessBlockConfiguration"].values())
+        assert named(bucket["OwnershipControls"], "ObjectOwnership") == ["BucketOwnerEnforced"]
+        (algorithm,) = named(bucket["BucketEncryption"], "SSEAlgorithm")
+        assert algorithm == {"Fn::If": ["HasKmsKey", "aws:kms", "AES256"]}
+        assert named(bucket["LifecycleConfiguration"], "DaysAfterInitiation")
+        assert named(bucket["LifecycleConfiguration"], "NoncurrentDays")
+        resource = template["Resources"][name]
+        assert resource["DeletionPolicy"].startswith("Retain")
+        assert resource["UpdateReplacePolicy"] == "Retain"
+        (policy,) = (
+            policy
+            for policy in of_type(template, "AWS::S3::BucketPolicy").values()
+            if policy["Bucket"] == {"Ref": name}
+        )
+        arns = [{"Fn::GetAtt": [name, "Arn"]}, {"Fn::Sub": f"${{{name}.Arn}}/*"}]
+        assert_refuses_without_tls(policy, "s3:*", arns)
+
+
+@both
+def test_queues_are_closed_and_encrypted(template: dict[str, Any]) -> None:
+    policies = {
+        policy["Queues"][0]["Ref"]: policy for policy in of_type(template, "AWS::SQS::QueuePolicy").values()
+    }
+    for name, queue in of_type(template, "AWS::SQS::Queue").items():
+        assert queue["SqsManagedSseEnabled"] is True
+        assert_refuses_without_tls(policies[name], "sqs:*", [{"Fn::GetAtt": [name, "Arn"]}])
+    allowed = [
+        one
+        for policy in policies.values()
+        for one in policy["PolicyDocument"]["Statement"]
+        if one["Effect"] == "Allow"
+    ]
+    (notifications,) = allowed
+    assert notifications["Principal"] == {"Service": "s3.amazonaws.com"}
+    assert notifications["Condition"] == {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
+
+
+def assert_refuses_without_tls(policy: dict[str, Any], actions: str, arns: list[Any]) -> None:
+    refused = [one for one in policy["PolicyDocument"]["Statement"] if one["Effect"] == "Deny"]
+    (statement,) = refused
+    assert statement["Condition"] == {"Bool": {"aws:SecureTransport": False}}
+    assert (statement["Principal"], statement["Action"]) == ("*", actions)
+    assert as_list(statement["Resource"]) == arns
+
+
+@both
+def test_results_cannot_come_back_as_uploads(template: dict[str, Any]) -> None:
+    buckets = of_type(template, "AWS::S3::Bucket")
+    assert "NotificationConfiguration" not in buckets["ResultsBucket"]
+    assert named(buckets["UploadsBucket"], "Queue") == [{"Fn::GetAtt": ["UploadsQueue", "Arn"]}]
+    for name in FUNCTIONS:
+        variables = function(template, name)["Environment"]["Variables"]
+        assert variables[PREFIX + "RESULTS_BUCKET"] == {"Ref": "ResultsBucket"}
+        assert variables.get(PREFIX + "UPLOADS_BUCKET", {"Ref": "UploadsBucket"}) == {"Ref": "UploadsBucket"}
+
+
+@both
+def test_every_call_is_secured_as_the_parameter_says(template: dict[str, Any]) -> None:
+    for api in ("HttpApi", "RestApi"):
+        operations = named(template["Resources"][api], "x-amazon-apigateway-any-method")
+        assert operations
+        for operation in operations:
+            condition, signed, otherwise = operation["security"]["Fn::If"]
+            assert (condition, signed) == ("UsesIam", [{"iam": []}])
+            if api == "HttpApi":
+                assert otherwise == {"Fn::If": ["UsesJwt", [{"jwt": []}], []]}
+    body = template["Resources"]["HttpApi"]["Properties"]["DefinitionBody"]
+    condition, preflight, _ = body["paths"]["/{proxy+}"]["Fn::If"]
+    assert (condition, preflight.keys()) == ("HasCors", {"options"})
+    assert template["Parameters"]["Access"]["Default"] == "IAM"
+
+
+def test_the_backfill_gets_what_it_asks_for() -> None:
+    for path, template in ((SOURCE, IMAGE), (TARGET, ZIP)):
+        machine = template["Resources"]["Backfill"]["Properties"]
+        text = (path.parent / machine["DefinitionUri"]).read_text(encoding="utf-8")
+        assert {*re.findall(r"\$\{(\w+)\}", text)} == machine["DefinitionSubstitutions"].keys()
+        definition = json.loads(text)
+        timeout_s = function(template, "UploadFunction")["Timeout"]
+        assert all(task_s > timeout_s for task_s in named(definition, "TimeoutSeconds"))
+        writers = named(definition, "ResultWriter")
+        written = {f"${{ResultsBucket.Arn}}/{one['Parameters']['Prefix']}*" for one in writers}
+        granted = [
+            one for one in statements(template, "BackfillRole") if "s3:PutObject" in as_list(one["Action"])
+        ]
+        assert {one["Resource"]["Fn::Sub"] for one in granted} == written
+        (machine_arn,) = (
+            one["Resource"]["Fn::Sub"]
+            for one in statements(template, "BackfillRole")
+            if one["Action"] == "states:StartExecution"
+        )
+        assert machine_arn.endswith(f":stateMachine:{machine['Name']['Fn::Sub']}")
