@@ -23,7 +23,7 @@ from audio_classifier.errors import (
     AudioError,
     InvalidParameterError,
 )
-from audio_classifier.events import created_objects, json_object, unknown_event
+from audio_classifier.events import batch_objects, created_objects, json_object, unknown_event
 from audio_classifier.guarded_file import AudioSource
 from audio_classifier.s3_source import ObjectRef
 from audio_classifier.service import Service
@@ -93,7 +93,8 @@ def _dispatch(event: dict[str, Any], context: LambdaContext) -> Any:
     if _is_queue(event):
         processor = BatchProcessor(EventType.SQS, raise_on_entire_batch_failure=False)
         return process_partial_response(event, _queued, processor, context)
-    return {"status": "ok", "results": uploads.process_all(created_objects(event))}
+    refs = batch_objects(event) if "Items" in event else created_objects(event)
+    return {"status": "ok", "results": uploads.process_all(refs)}
 
 
 def _is_http(event: dict[str, Any]) -> bool:

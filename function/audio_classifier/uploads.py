@@ -48,7 +48,8 @@ class Stored:
     error: str = ""
 
     def __str__(self) -> str:
-        return f"{self.state} s3://{'/'.join(self.place)}" if self.place[1] else self.state
+        place = f" s3://{'/'.join(self.place)}" if self.place[1] else ""
+        return self.state + place + (f": {self.error}" if self.error else "")
 
 
 class Uploads:
