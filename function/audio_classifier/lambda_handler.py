@@ -76,6 +76,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> Any:
         raise
     finally:
         if metrics.provider.metric_set:
+            metrics.add_dimension("function_name", context.function_name)
             metrics.flush_metrics()
 
 

@@ -19,6 +19,7 @@ from typing import Any
 
 import requests
 
+FUNCTION_NAME = "classify"
 INVOCATIONS = "/2015-03-31/functions/function/invocations"
 
 
@@ -61,7 +62,7 @@ def running(log: Path, **environment: str) -> Iterator[Function]:
     command += ["-m", "awslambdaric", "audio_classifier.lambda_handler.handler"]
     variables = {
         **os.environ,
-        "AWS_LAMBDA_FUNCTION_NAME": "classify",
+        "AWS_LAMBDA_FUNCTION_NAME": FUNCTION_NAME,
         "AWS_REGION": "us-east-1",
         **environment,
     }
