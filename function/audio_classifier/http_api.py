@@ -66,8 +66,16 @@ ERRORS: Final[dict[int | str, dict[str, Any]]] = {
 _log = logging.getLogger(__name__)
 
 
-def create_app(service: Service) -> FastAPI:
-    """The application.  The model is loaded beside its start: the process can say early that it is alive."""
+def create_app(service: Service, uploads: Uploads | None = None) -> FastAPI:
+    """The application.  The model is loaded beside its start: the process can say early that it is alive.
+
+    Parameters
+    ----------
+    service
+        Classifies.
+    uploads
+        Reads and writes objects of the same service; its own if left out.
+    """
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -82,7 +90,7 @@ def create_app(service: Service) -> FastAPI:
         redoc_url=None,
         lifespan=lifespan,
     )
-    uploads = Uploads(service)
+    uploads = uploads or Uploads(service)
     metrics = Metrics()
     service.observers.append(metrics)
     gate = Gate(service.settings.max_concurrency, service.settings.max_queue)

@@ -70,6 +70,10 @@ class Uploads:
         """Of S3, made at its first use."""
         return s3_client()
 
+    def forget_client(self) -> None:
+        """Make a new one at its next use, with connections and credentials of then."""
+        self.__dict__.pop("client", None)
+
     def result_place(self, ref: ObjectRef) -> Place:
         """Bucket and key of an object's result."""
         return self.settings.results_bucket or ref.bucket, f"{self.settings.results_prefix}{ref.key}.json"

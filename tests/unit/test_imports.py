@@ -35,7 +35,7 @@ LAYERS = (
     {"settings"},
     {"service", "http_body", "http_schema", "http_metrics", "gate", "s3_source", "events"},
     {"prediction", "uploads"},
-    {"http_uploads"},
+    {"http_uploads", "snapshot"},
     {"http_api"},
     {"lambda_handler"},
     {"convert", "report", "terminal", "cli", "__main__", "__init__"},
