@@ -109,18 +109,20 @@ def create_app(service: Service, uploads: Uploads | None = None) -> FastAPI:
     app.mount("/static", StaticFiles(directory=str(files("fastapi_offline") / "static")), name="static")
 
     @app.get("/", include_in_schema=False)
-    async def swagger_page() -> HTMLResponse:
-        return get_swagger_ui_html(  # relative, so that they work below a gateway's stage, too
-            openapi_url="openapi.json",
+    async def swagger_page(request: Request) -> HTMLResponse:
+        # Relative where no root path is known: a proxy may have cut it off and say nothing of it.
+        base = f"{root}/" if (root := request.scope.get("root_path")) else ""
+        return get_swagger_ui_html(
+            openapi_url=f"{base}openapi.json",
             title=TITLE,
-            swagger_js_url="static/swagger-ui-bundle.js",
-            swagger_css_url="static/swagger-ui.css",
-            swagger_favicon_url="static/favicon.png",
+            swagger_js_url=f"{base}static/swagger-ui-bundle.js",
+            swagger_css_url=f"{base}static/swagger-ui.css",
+            swagger_favicon_url=f"{base}static/favicon.png",
         )
 
     @app.get("/swagger.json", include_in_schema=False)
-    async def swagger_document() -> JSONResponse:
-        return JSONResponse(swagger_2())
+    async def swagger_document(request: Request) -> JSONResponse:
+        return JSONResponse(swagger_2(request.scope.get("root_path") or "/"))
 
     @app.get("/model/metadata", tags=["model"], operation_id="get_metadata")
     async def metadata() -> MetadataResponse:

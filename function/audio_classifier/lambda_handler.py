@@ -67,9 +67,10 @@ def _http() -> Any:
     """The HTTP door, made when the first request comes: an upload function never imports it."""
     from mangum import Mangum
 
+    from audio_classifier.gateway import BelowGateway
     from audio_classifier.http_api import create_app
 
-    return Mangum(create_app(service, uploads), lifespan="off")
+    return Mangum(BelowGateway(create_app(service, uploads)), lifespan="off")
 
 
 # What was counted while the model was loaded would be told again by every environment that is restored.

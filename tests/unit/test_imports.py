@@ -36,7 +36,7 @@ LAYERS = (
     {"service", "http_body", "http_schema", "http_metrics", "gate", "s3_source", "events"},
     {"prediction", "uploads"},
     {"http_uploads", "snapshot"},
-    {"http_api"},
+    {"http_api", "gateway"},
     {"lambda_handler"},
     {"convert", "report", "terminal", "cli", "__main__", "__init__"},
 )
