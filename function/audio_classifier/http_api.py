@@ -16,6 +16,8 @@ from fastapi.responses import HTMLResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.requests import ClientDisconnect
 
 from audio_classifier import prediction
@@ -101,11 +103,20 @@ def create_app(service: Service, uploads: Uploads | None = None) -> FastAPI:
         way_round="Ten seconds count: cut the sound, or send it as FLAC, OGG or MP3"
         + (", or POST /uploads for a place to upload it to." if service.settings.uploads_bucket else "."),
     )
+    # Within the one that adds headers for browsers, which so read errors, too.
+    app.add_middleware(ServerErrorMiddleware, handler=_answer_unforeseen)
+    if service.settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=service.settings.cors_origins,
+            allow_methods=("GET", "POST"),
+            allow_headers=("*",),
+            expose_headers=("Retry-After",),
+        )
     app.add_middleware(CountRequests, metrics=metrics)
     app.add_exception_handler(AudioClassifierError, _answer_error)  # type: ignore[arg-type]  # a narrower type
     app.add_exception_handler(HTTPException, _answer_http_error)  # type: ignore[arg-type]
     app.add_exception_handler(ClientDisconnect, _answer_nobody)
-    app.add_exception_handler(Exception, _answer_unforeseen)
     app.mount("/static", StaticFiles(directory=str(files("fastapi_offline") / "static")), name="static")
 
     @app.get("/", include_in_schema=False)
