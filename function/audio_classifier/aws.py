@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import cache
 from typing import Any, Final
 
 from audio_classifier.errors import MissingExtraError, TransferError
@@ -24,6 +25,7 @@ def s3_client() -> Any:
     """
     try:
         import boto3
+        import botocore.session
         from botocore.config import Config
         from botocore.exceptions import BotoCoreError
     except ImportError as error:
@@ -38,12 +40,23 @@ def s3_client() -> Any:
         connect_timeout=CONNECT_TIMEOUT_S,
         read_timeout=READ_TIMEOUT_S,
     )
+    # Not the default session: it keeps its credentials, and no two threads may make clients by it at a time.
+    session = botocore.session.Session()
+    session.register_component("data_loader", _service_descriptions())
     try:
-        return boto3.client("s3", config=config)
+        return boto3.Session(botocore_session=session).client("s3", config=config)
     except (BotoCoreError, ValueError) as error:
         raise TransferError(
             f"S3: {error}", hint="Check the AWS_ variables of the environment and the AWS configuration."
         ) from error
+
+
+@cache
+def _service_descriptions() -> Any:
+    """What botocore knows of services: to read it takes longer than all else that makes a client."""
+    from botocore.loaders import create_loader
+
+    return create_loader(os.environ.get("AWS_DATA_PATH"))
 
 
 def http_status(error: Exception) -> int | None:

@@ -1,9 +1,9 @@
-"""Events that say that objects were created -> which objects.  However they are wrapped up."""
+"""Events that name objects -> which objects.  However they are wrapped up."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 from urllib.parse import unquote_plus
 
@@ -14,6 +14,7 @@ S3_SOURCES: Final = ("aws:s3", "minio:s3")
 UNDERSTOOD: Final = (
     "HTTP of API Gateway (HTTP API, REST API), of a function URL or a load balancer; "
     "S3 notifications, also inside of SQS, SNS or EventBridge; S3 Batch Operations; "
+    "batches of a Step Functions Distributed Map; "
     '{"audio": "s3://..."}; {"audio_base64": "..."}; {"warmup": true}'
 )
 
@@ -48,6 +49,28 @@ def _created_objects(event: Mapping[str, Any]) -> list[ObjectRef]:
     if not isinstance(records, list):
         raise _unknown(event)
     return [ref for record in records for ref in _of_record(record)]
+
+
+def batch_objects(event: Mapping[str, Any]) -> list[ObjectRef]:
+    """The objects in a batch of a Distributed Map, as `infra/backfill.asl.json` makes them.
+
+    Raises
+    ------
+    UnknownEventError
+        If it is of another shape.
+    """
+    try:
+        return list(_of_batch(event["Items"], event.get("BatchInput", {}).get("encoding")))
+    except (AttributeError, InvalidParameterError, KeyError, TypeError) as error:
+        raise unknown_event(f"the event is no batch of objects: {error!r}") from error
+
+
+def _of_batch(items: list[dict[str, str]], encoding: str | None) -> Iterator[ObjectRef]:
+    if not isinstance(items, list) or encoding not in (None, "url"):
+        raise TypeError(f"{type(items).__name__} of items, encoded by {encoding!r:.20}")
+    for item in items:
+        # S3 lists keys as they are, but URL-encodes them in an inventory.
+        yield ObjectRef(item["bucket"], unquote_plus(item["key"]) if encoding else item["key"])
 
 
 def json_object(text: str) -> dict[str, Any]:

@@ -16,6 +16,8 @@ from fastapi.responses import HTMLResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.requests import ClientDisconnect
 
 from audio_classifier import prediction
@@ -66,8 +68,16 @@ ERRORS: Final[dict[int | str, dict[str, Any]]] = {
 _log = logging.getLogger(__name__)
 
 
-def create_app(service: Service) -> FastAPI:
-    """The application.  The model is loaded beside its start: the process can say early that it is alive."""
+def create_app(service: Service, uploads: Uploads | None = None) -> FastAPI:
+    """The application.  The model is loaded beside its start: the process can say early that it is alive.
+
+    Parameters
+    ----------
+    service
+        Classifies.
+    uploads
+        Reads and writes objects of the same service; its own if left out.
+    """
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -82,7 +92,7 @@ def create_app(service: Service) -> FastAPI:
         redoc_url=None,
         lifespan=lifespan,
     )
-    uploads = Uploads(service)
+    uploads = uploads or Uploads(service)
     metrics = Metrics()
     service.observers.append(metrics)
     gate = Gate(service.settings.max_concurrency, service.settings.max_queue)
@@ -93,26 +103,37 @@ def create_app(service: Service) -> FastAPI:
         way_round="Ten seconds count: cut the sound, or send it as FLAC, OGG or MP3"
         + (", or POST /uploads for a place to upload it to." if service.settings.uploads_bucket else "."),
     )
+    # Within the one that adds headers for browsers, which so read errors, too.
+    app.add_middleware(ServerErrorMiddleware, handler=_answer_unforeseen)
+    if service.settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=service.settings.cors_origins,
+            allow_methods=("GET", "POST"),
+            allow_headers=("*",),
+            expose_headers=("Retry-After",),
+        )
     app.add_middleware(CountRequests, metrics=metrics)
     app.add_exception_handler(AudioClassifierError, _answer_error)  # type: ignore[arg-type]  # a narrower type
     app.add_exception_handler(HTTPException, _answer_http_error)  # type: ignore[arg-type]
     app.add_exception_handler(ClientDisconnect, _answer_nobody)
-    app.add_exception_handler(Exception, _answer_unforeseen)
     app.mount("/static", StaticFiles(directory=str(files("fastapi_offline") / "static")), name="static")
 
     @app.get("/", include_in_schema=False)
-    async def swagger_page() -> HTMLResponse:
-        return get_swagger_ui_html(  # relative, so that they work below a gateway's stage, too
-            openapi_url="openapi.json",
+    async def swagger_page(request: Request) -> HTMLResponse:
+        # Relative where no root path is known: a proxy may have cut it off and say nothing of it.
+        base = f"{root}/" if (root := request.scope.get("root_path")) else ""
+        return get_swagger_ui_html(
+            openapi_url=f"{base}openapi.json",
             title=TITLE,
-            swagger_js_url="static/swagger-ui-bundle.js",
-            swagger_css_url="static/swagger-ui.css",
-            swagger_favicon_url="static/favicon.png",
+            swagger_js_url=f"{base}static/swagger-ui-bundle.js",
+            swagger_css_url=f"{base}static/swagger-ui.css",
+            swagger_favicon_url=f"{base}static/favicon.png",
         )
 
     @app.get("/swagger.json", include_in_schema=False)
-    async def swagger_document() -> JSONResponse:
-        return JSONResponse(swagger_2())
+    async def swagger_document(request: Request) -> JSONResponse:
+        return JSONResponse(swagger_2(request.scope.get("root_path") or "/"))
 
     @app.get("/model/metadata", tags=["model"], operation_id="get_metadata")
     async def metadata() -> MetadataResponse:

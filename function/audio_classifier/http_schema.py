@@ -168,12 +168,12 @@ PREDICT_BODY: Final[dict[str, Any]] = {
 }
 
 
-def swagger_2() -> dict[str, Any]:
+def swagger_2(base_path: str) -> dict[str, Any]:
     """The original's three routes as a Swagger 2.0 document, for its clients."""
     json_type = {"type": "string"}
     return {
         "swagger": "2.0",
-        "basePath": "/",
+        "basePath": base_path,
         "info": {"title": TITLE, "version": VERSION, "description": DESCRIPTION},
         "produces": ["application/json"],
         "consumes": ["application/json"],

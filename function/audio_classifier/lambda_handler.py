@@ -15,6 +15,7 @@ from aws_lambda_powertools.utilities.data_classes import S3BatchOperationEvent, 
 from aws_lambda_powertools.utilities.data_classes.s3_batch_operation_event import S3BatchOperationTask
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
+from snapshot_restore_py import register_after_restore, register_before_snapshot
 
 from audio_classifier import prediction
 from audio_classifier.classifier import Classification
@@ -23,11 +24,12 @@ from audio_classifier.errors import (
     AudioError,
     InvalidParameterError,
 )
-from audio_classifier.events import created_objects, json_object, unknown_event
+from audio_classifier.events import batch_objects, created_objects, json_object, unknown_event
 from audio_classifier.guarded_file import AudioSource
 from audio_classifier.s3_source import ObjectRef
 from audio_classifier.service import Service
 from audio_classifier.settings import Settings
+from audio_classifier.snapshot import renew, warm_up
 from audio_classifier.uploads import Uploads
 
 NAME: Final = "audio-classifier"
@@ -60,6 +62,24 @@ service.load()
 uploads = Uploads(service)
 
 
+@cache
+def _http() -> Any:
+    """The HTTP door, made when the first request comes: an upload function never imports it."""
+    from mangum import Mangum
+
+    from audio_classifier.gateway import BelowGateway
+    from audio_classifier.http_api import create_app
+
+    return Mangum(BelowGateway(create_app(service, uploads)), lifespan="off")
+
+
+# What was counted while the model was loaded would be told again by every environment that is restored.
+register_before_snapshot(metrics.clear_metrics)
+register_before_snapshot(warm_up, service, uploads, _http)
+register_after_restore(renew, uploads)
+register_after_restore(metrics.add_metric, "ColdStart", MetricUnit.Count, 1)
+
+
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: LambdaContext) -> Any:
     """Serve any event that `events.UNDERSTOOD` lists.
@@ -76,6 +96,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> Any:
         raise
     finally:
         if metrics.provider.metric_set:
+            metrics.add_dimension("function_name", context.function_name)
             metrics.flush_metrics()
 
 
@@ -93,7 +114,8 @@ def _dispatch(event: dict[str, Any], context: LambdaContext) -> Any:
     if _is_queue(event):
         processor = BatchProcessor(EventType.SQS, raise_on_entire_batch_failure=False)
         return process_partial_response(event, _queued, processor, context)
-    return {"status": "ok", "results": uploads.process_all(created_objects(event))}
+    refs = batch_objects(event) if "Items" in event else created_objects(event)
+    return {"status": "ok", "results": uploads.process_all(refs)}
 
 
 def _is_http(event: dict[str, Any]) -> bool:
@@ -157,13 +179,3 @@ def _direct_source(event: dict[str, Any]) -> AudioSource:
         return base64.b64decode("".join(event["audio_base64"].split()), validate=True)
     except (AttributeError, ValueError) as error:
         raise InvalidParameterError("audio_base64", f"is not base64: {error}") from error
-
-
-@cache
-def _http() -> Any:
-    """The HTTP door, made when the first request comes: an upload function never imports it."""
-    from mangum import Mangum
-
-    from audio_classifier.http_api import create_app
-
-    return Mangum(create_app(service), lifespan="off")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,6 +61,9 @@ class Settings:
     read_buckets
         Buckets whose objects a client may name by ``s3://...``, with commas between them; the uploads
         bucket always belongs to them.
+    cors_origins
+        Web pages that may call it from a browser: origins with commas between them, ``*`` for any, empty for
+        none.
     """
 
     bundle: str
@@ -76,6 +80,7 @@ class Settings:
     results_prefix: str
     results_kms_key: str | None
     read_buckets: tuple[str, ...]
+    cors_origins: tuple[str, ...]
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Self:
@@ -103,9 +108,8 @@ class Settings:
             results_bucket=environ.get(PREFIX + "RESULTS_BUCKET") or None,
             results_prefix=environ.get(PREFIX + "RESULTS_PREFIX") or DEFAULT_RESULTS_PREFIX,
             results_kms_key=environ.get(PREFIX + "RESULTS_KMS_KEY") or None,
-            read_buckets=tuple(
-                filter(None, environ.get(PREFIX + "READ_BUCKETS", "").replace(",", " ").split())
-            ),
+            read_buckets=_listed(environ, PREFIX + "READ_BUCKETS"),
+            cors_origins=_origins(environ, PREFIX + "CORS_ORIGINS"),
         )
 
 
@@ -117,6 +121,19 @@ def _threads(environ: Mapping[str, str]) -> int:
         return threads
     memory_mb = _positive(environ, "AWS_LAMBDA_FUNCTION_MEMORY_SIZE")
     return available_cpus() if memory_mb is None else max(1, round(memory_mb / LAMBDA_MB_PER_CPU))
+
+
+def _listed(environ: Mapping[str, str], name: str) -> tuple[str, ...]:
+    return tuple(environ.get(name, "").replace(",", " ").split())
+
+
+def _origins(environ: Mapping[str, str], name: str) -> tuple[str, ...]:
+    """Origins as browsers send them: one that ends in a slash would never be any page's."""
+    origins = _listed(environ, name)
+    for origin in origins:
+        if origin != "*" and not re.fullmatch(r"https?://[^/]+", origin):
+            raise InvalidParameterError(name, f"{origin!r} is neither https://host[:port] nor *")
+    return origins
 
 
 def _positive(environ: Mapping[str, str], name: str) -> int | None:

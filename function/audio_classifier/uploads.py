@@ -48,7 +48,8 @@ class Stored:
     error: str = ""
 
     def __str__(self) -> str:
-        return f"{self.state} s3://{'/'.join(self.place)}" if self.place[1] else self.state
+        place = f" s3://{'/'.join(self.place)}" if self.place[1] else ""
+        return self.state + place + (f": {self.error}" if self.error else "")
 
 
 class Uploads:
@@ -68,6 +69,10 @@ class Uploads:
     def client(self) -> Any:
         """Of S3, made at its first use."""
         return s3_client()
+
+    def forget_client(self) -> None:
+        """Make a new one at its next use, with connections and credentials of then."""
+        self.__dict__.pop("client", None)
 
     def result_place(self, ref: ObjectRef) -> Place:
         """Bucket and key of an object's result."""

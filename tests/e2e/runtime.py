@@ -19,6 +19,7 @@ import requests
 
 from tests.ports import free_port, listens, wait_until
 
+FUNCTION_NAME = "classify"
 INVOCATIONS = "/2015-03-31/functions/function/invocations"
 
 
@@ -75,7 +76,7 @@ def running(
     command += ["--runtime-api-address", f"127.0.0.1:{api_port}", *runtime]
     variables = {
         **os.environ,
-        "AWS_LAMBDA_FUNCTION_NAME": "classify",
+        "AWS_LAMBDA_FUNCTION_NAME": FUNCTION_NAME,
         "AWS_REGION": "us-east-1",
         **environment,
     }

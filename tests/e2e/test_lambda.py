@@ -6,12 +6,13 @@ import base64
 import copy
 import json
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.e2e.runtime import Function, emulator, running
+from tests.e2e.runtime import FUNCTION_NAME, Function, emulator, running
 
 pytestmark = [
     pytest.mark.e2e,
@@ -226,12 +227,17 @@ def test_logs_and_metrics_are_structured(function: Function, buckets: Any) -> No
     function.invoke(EVENTS["s3"])
     lines = function.log.read_text().splitlines()
     entries = [json.loads(line) for line in lines if line.startswith("{")]
-    names = {
-        metric["Name"]
-        for entry in entries
-        if "_aws" in entry
-        for metric in entry["_aws"]["CloudWatchMetrics"][0]["Metrics"]
+    emitted = [entry for entry in entries if "_aws" in entry]
+    # By function, so that two deployments in one account can be told apart.
+    assert {(entry["service"], entry["function_name"]) for entry in emitted} == {
+        ("audio-classifier", FUNCTION_NAME)
     }
+    declared = [entry["_aws"]["CloudWatchMetrics"][0] for entry in emitted]
+    assert {one["Namespace"] for one in declared} == {"AudioClassifier"}
+    assert {*map(frozenset, chain.from_iterable(one["Dimensions"] for one in declared))} == {
+        frozenset({"service", "function_name"})
+    }
+    names = {metric["Name"] for one in declared for metric in one["Metrics"]}
     assert {
         "ColdStart",
         "LoadSeconds",

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from audio_classifier.errors import UnknownEventError
-from audio_classifier.events import created_objects, json_object
+from audio_classifier.events import batch_objects, created_objects, json_object
 from audio_classifier.s3_source import ObjectRef
 
 
@@ -72,6 +72,54 @@ def test_what_is_not_understood_says_what_is(event: Any) -> None:
     with pytest.raises(UnknownEventError) as caught:
         created_objects(event)
     assert "S3 Batch Operations" in str(caught.value)
+
+
+def batch(*items: Any, **batch_input: Any) -> dict[str, Any]:
+    """As a Distributed Map sends it; without a batch's input, it sends none."""
+    return {"Items": list(items), **({"BatchInput": batch_input} if batch_input else {})}
+
+
+ITEM = {"bucket": "uploads", "key": "in/a+b%20c.wav"}
+
+
+@pytest.mark.parametrize(
+    ("event", "refs"),
+    [
+        (batch(), []),
+        (batch(ITEM), [ObjectRef("uploads", "in/a+b%20c.wav")]),
+        (batch(ITEM, {**ITEM, "key": "d"}), [ObjectRef("uploads", ITEM["key"]), ObjectRef("uploads", "d")]),
+        (batch(ITEM, encoding="url"), [ObjectRef("uploads", "in/a b c.wav")]),
+        (batch({**ITEM, "key": "%C3%BC%2B%25.wav"}, encoding="url"), [ObjectRef("uploads", "ü+%.wav")]),
+        (batch({**ITEM, "size": 1}, other="thing"), [ObjectRef("uploads", "in/a+b%20c.wav")]),
+    ],
+)
+def test_a_batch_names_objects(event: dict[str, Any], refs: list[ObjectRef]) -> None:
+    assert batch_objects(event) == refs
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"Items": None},
+        {"Items": "text"},
+        {"Items": ITEM},
+        {"Items": {}},
+        batch("text"),
+        batch(None),
+        batch([ITEM]),
+        batch({"Bucket": "uploads", "Key": "a"}),
+        batch({**ITEM, "key": ""}),
+        batch({**ITEM, "key": 7}),
+        batch({**ITEM, "key": 7}, encoding="url"),
+        batch({**ITEM, "bucket": None}),
+        batch(ITEM, encoding="base64"),
+        batch(ITEM, encoding=[]),
+        {"Items": [ITEM], "BatchInput": "url"},
+    ],
+)
+def test_an_odd_batch_says_what_is_understood(event: dict[str, Any]) -> None:
+    with pytest.raises(UnknownEventError, match="Distributed Map"):
+        batch_objects(event)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", "1"])

@@ -15,7 +15,21 @@ IN_LAMBDA = {"AWS_LAMBDA_FUNCTION_NAME": "classify", "AWS_LAMBDA_FUNCTION_MEMORY
 def test_the_defaults_are_the_built_in_model_on_all_cpus() -> None:
     cpus = available_cpus()
     assert Settings.from_environment({}) == Settings(
-        "compact", None, cpus, 64 << 20, cpus, 16, 3600, 5 << 30, None, "uploads/", None, "results/", None, ()
+        "compact",
+        None,
+        cpus,
+        64 << 20,
+        cpus,
+        16,
+        3600,
+        5 << 30,
+        None,
+        "uploads/",
+        None,
+        "results/",
+        None,
+        (),
+        (),
     )
 
 
@@ -35,6 +49,7 @@ def test_every_variable_is_heeded() -> None:
         "AUDIO_CLASSIFIER_RESULTS_PREFIX": "heard/",
         "AUDIO_CLASSIFIER_RESULTS_KMS_KEY": "alias/ours",
         "AUDIO_CLASSIFIER_READ_BUCKETS": "one, two",
+        "AUDIO_CLASSIFIER_CORS_ORIGINS": "https://a.example,http://localhost:8080",
     }
     expected = Settings(
         "s3://models/max/",
@@ -51,6 +66,7 @@ def test_every_variable_is_heeded() -> None:
         "heard/",
         "alias/ours",
         ("one", "two"),
+        ("https://a.example", "http://localhost:8080"),
     )
     assert Settings.from_environment(environ) == expected
     assert Settings.from_environment({**environ, **IN_LAMBDA}) == expected
@@ -77,3 +93,15 @@ def test_lambda_can_write_to_tmp_only() -> None:
 def test_a_number_that_makes_no_sense_is_named(value: str) -> None:
     with pytest.raises(InvalidParameterError, match="AUDIO_CLASSIFIER_THREADS"):
         Settings.from_environment({"AUDIO_CLASSIFIER_THREADS": value})
+
+
+def test_any_origin_is_a_star() -> None:
+    assert Settings.from_environment({"AUDIO_CLASSIFIER_CORS_ORIGINS": "*"}).cors_origins == ("*",)
+
+
+@pytest.mark.parametrize(
+    "origin", ["a.example", "https://a.example/", "https://a.example/page", "true", "**"]
+)
+def test_what_is_no_origin_is_named(origin: str) -> None:
+    with pytest.raises(InvalidParameterError, match="AUDIO_CLASSIFIER_CORS_ORIGINS"):
+        Settings.from_environment({"AUDIO_CLASSIFIER_CORS_ORIGINS": f"https://b.example, {origin}"})

@@ -1,0 +1,152 @@
+"""Lambda's Runtime API as SnapStart uses it, which Amazon's own emulator does not know.
+
+`AWS Lambda developer guide, "Using the Lambda runtime API for custom runtimes"
+<https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>`_, and what awslambdaric asks for beyond it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from typing import Any
+
+from tests.e2e.runtime import FUNCTION_NAME
+from tests.servers import BackgroundServer, QuietServer
+
+RUNTIME = "/2018-06-01/runtime"
+RESTORE = f"{RUNTIME}/restore/next"
+CREDENTIALS = "/credentials"
+# What comes with every event; Amazon's client crashes without a media type.
+INVOCATION = {
+    "Content-Type": "application/json",
+    "Lambda-Runtime-Aws-Request-Id": "1",
+    "Lambda-Runtime-Deadline-Ms": "4102444800000",
+    "Lambda-Runtime-Invoked-Function-Arn": f"arn:aws:lambda:us-east-1:123456789012:function:{FUNCTION_NAME}",
+}
+WAIT_S = 30
+
+
+class RuntimeApi(BackgroundServer):
+    """Takes a snapshot when it is asked for what comes after a restore, and restores it when told to.
+
+    Attributes
+    ----------
+    asked
+        Paths, in order; without requests' ids.
+    errors
+        What was reported, by path.
+    restored
+        Set it, and the function goes on.
+    access_key
+        Whose credentials the function gets.
+    """
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.errors: dict[str, dict[str, Any]] = {}
+        self.restored = threading.Event()
+        self.access_key = "BEFORE"
+        self._snapshot_taken = threading.Event()
+        self._events: queue.Queue[Any] = queue.Queue()
+        self._answers: queue.Queue[Any] = queue.Queue()
+        api = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self) -> None:
+                api.asked.append(self.path)
+                if self.path == RESTORE:
+                    api._snapshot_taken.set()
+                    api.restored.wait(WAIT_S)
+                    self.reply(200)
+                elif self.path == CREDENTIALS:
+                    self.reply(200, api.credentials())
+                else:
+                    self.reply(200, api._events.get(), **INVOCATION)
+
+            def do_POST(self) -> None:
+                api.asked.append(self.path)
+                content = json.loads(self.body())
+                if self.path.endswith("/response"):
+                    api._answers.put(content)
+                else:
+                    api.errors[self.path.removeprefix(RUNTIME)] = {
+                        "type": self.headers["Lambda-Runtime-Function-Error-Type"],
+                        **content,
+                    }
+                self.reply(202)
+
+            def body(self) -> bytes:
+                if self.headers["Transfer-Encoding"] != "chunked":
+                    return self.rfile.read(int(self.headers["Content-Length"]))
+                body = b""
+                while size := int(self.rfile.readline(), 16):
+                    body += self.rfile.read(size)
+                    self.rfile.readline()
+                self.rfile.readline()
+                return body
+
+            def reply(self, status: int, content: object = None, **headers: str) -> None:
+                body = json.dumps(content).encode()
+                self.send_response(status)
+                for name, value in headers.items():
+                    self.send_header(name, value)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        super().__init__(QuietServer(("127.0.0.1", 0), Handler))
+        self.address = f"127.0.0.1:{self.port}"
+
+    def wait_for_snapshot(self) -> None:
+        assert self._snapshot_taken.wait(WAIT_S)
+
+    def invoke(self, event: Any) -> Any:
+        self._events.put(event)
+        return self._answers.get(timeout=WAIT_S)
+
+    def credentials(self) -> dict[str, str]:
+        """As Lambda gives them to a function with SnapStart, good for years."""
+        return {
+            "AccessKeyId": self.access_key,
+            "SecretAccessKey": "testing",
+            "Token": "testing",
+            "Expiration": "2099-01-01T00:00:00Z",
+        }
+
+
+@contextmanager
+def snap_starting(log: Path, **environment: str) -> Iterator[tuple[RuntimeApi, subprocess.Popen[bytes]]]:
+    """Start the function as Lambda does when a version with SnapStart is published."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    with RuntimeApi() as api, log.open("wb") as output:
+        variables = {
+            **kept,
+            "AWS_LAMBDA_RUNTIME_API": api.address,
+            "AWS_LAMBDA_INITIALIZATION_TYPE": "snap-start",
+            "AWS_LAMBDA_FUNCTION_NAME": FUNCTION_NAME,
+            "AWS_REGION": "us-east-1",
+            "AWS_CONTAINER_CREDENTIALS_FULL_URI": f"http://{api.address}{CREDENTIALS}",
+            "no_proxy": "127.0.0.1",
+            **environment,
+        }
+        command = [sys.executable, "-m", "awslambdaric", "audio_classifier.lambda_handler.handler"]
+        process = subprocess.Popen(command, env=variables, stdout=output, stderr=output)
+        try:
+            yield api, process
+        finally:
+            api.restored.set()
+            process.kill()
+            process.wait(10)

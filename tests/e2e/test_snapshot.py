@@ -1,0 +1,95 @@
+"""SnapStart: Amazon's runtime client runs the hooks around a snapshot."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.proxy import Answer, Proxy
+from tests.e2e.runtime_api import CREDENTIALS, RESTORE, RUNTIME, snap_starting
+
+pytestmark = pytest.mark.e2e
+
+
+class Signers(Proxy):
+    """Passes requests on to S3.
+
+    Attributes
+    ----------
+    access_keys
+        Whose credentials the requests were signed with.
+    """
+
+    def __init__(self, target: str) -> None:
+        super().__init__(target)
+        self.access_keys: set[str] = set()
+
+    def forward(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Answer:
+        (access_key,) = re.findall(r"Credential=(\w+)/", headers["Authorization"])
+        self.access_keys.add(access_key)
+        return super().forward(method, path, headers, body)
+
+    def own_answer(self, method: str, path: str, body: bytes) -> None:
+        return None
+
+
+def http(method: str, path: str) -> dict[str, Any]:
+    request = {"http": {"method": method, "path": path, "sourceIp": "::1"}, "stage": "$default"}
+    return {
+        "version": "2.0",
+        "rawPath": path,
+        "rawQueryString": "",
+        "headers": {},
+        "requestContext": request,
+    }
+
+
+def test_what_is_restored_is_warm_and_has_clients_of_its_own(s3: Any, assets: Path, tmp_path: Path) -> None:
+    s3.create_bucket(Bucket="uploads")
+    s3.put_object(Bucket="uploads", Key="rain.wav", Body=(assets / "rain.wav").read_bytes())
+    log = tmp_path / "log"
+    settings = {"AUDIO_CLASSIFIER_UPLOADS_BUCKET": "uploads"}
+    with Signers(s3.meta.endpoint_url) as storage:
+        with snap_starting(log, AWS_ENDPOINT_URL=storage.url, **settings) as (api, _):
+            api.wait_for_snapshot()
+            assert api.asked == [CREDENTIALS, RESTORE]
+            before = log.read_text()
+            assert "loaded compact" in before
+            api.access_key = "AFTER"
+            api.restored.set()
+            answer = api.invoke({"audio": "s3://uploads/rain.wav"})
+            assert "Rain" in [prediction["label"] for prediction in answer["predictions"]]
+            form = json.loads(api.invoke(http("POST", "/uploads"))["body"])["upload"]["fields"]
+        assert storage.access_keys == {"AFTER"}
+        assert form["x-amz-credential"].startswith("AFTER/")
+    assert api.errors == {}
+    after = log.read_text().removeprefix(before)
+    assert "loaded compact" not in after
+    metrics = [json.loads(line) for line in after.splitlines() if line.startswith('{"_aws"')]
+    assert metrics[0]["ColdStart"] == [1.0]
+    assert not any("LoadSeconds" in entry for entry in metrics)
+
+
+def test_a_function_that_does_not_work_is_not_snapshotted(tmp_path: Path) -> None:
+    """Here it finds no credentials where it is told to look."""
+    nowhere = {"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://127.0.0.1:9/"}
+    with snap_starting(tmp_path / "log", **nowhere) as (api, process):
+        assert process.wait(60) != 0
+    assert RESTORE not in api.asked
+    assert api.errors["/init/error"]["type"] == "Runtime.BeforeSnapshotError"
+    assert api.errors["/init/error"]["errorType"] == "TransferError"
+
+
+def test_a_snapshot_that_cannot_be_restored_is_reported(tmp_path: Path) -> None:
+    """Here because the function's code takes part in it and fails."""
+    broken = "from snapshot_restore_py import register_after_restore\nregister_after_restore(int, 'x')\n"
+    (tmp_path / "sitecustomize.py").write_text(broken)
+    with snap_starting(tmp_path / "log", PYTHONPATH=str(tmp_path)) as (api, process):
+        api.restored.set()
+        assert process.wait(60) != 0
+    assert api.errors["/restore/error"]["type"] == "Runtime.AfterRestoreError"
+    assert f"{RUNTIME}/invocation/next" not in api.asked
