@@ -49,7 +49,7 @@ REPLACEMENTS: Final = (
     (r"^      ProvisionedConcurrencyConfig: !If\n(        - .*\n)+", 1, ""),
     # The functions: `make layers` builds them, so `sam build` must not.
     (r"^    Metadata:\n      Dockerfile: .*\n(      Docker.*\n)+", 2, "    Metadata: {SkipBuild: true}\n"),
-    (r"^      PackageType: Image\n", 2, ""),
+    (r"^      PackageType: Image\n      #.*\n      ImageConfig: .*\n", 2, ""),
     (r"^Globals:\n  Function:\n", 1, RUNTIME),
     (r"(?<=^Resources:\n)", 1, f"  # ---- Layers\n{LAYERS}\n"),
     (r"DefinitionUri: infra/", 1, "DefinitionUri: "),

@@ -10,7 +10,7 @@ from urllib.parse import unquote_plus
 from audio_classifier.errors import InvalidParameterError, UnknownEventError
 from audio_classifier.s3_source import ObjectRef
 
-S3_SOURCES: Final = ("aws:s3", "minio:s3")
+S3_SOURCES: Final = ("aws:s3", "ceph:s3", "minio:s3")
 UNDERSTOOD: Final = (
     "HTTP of API Gateway (HTTP API, REST API), of a function URL or a load balancer; "
     "S3 notifications, also inside of SQS, SNS or EventBridge; S3 Batch Operations; "
@@ -73,7 +73,7 @@ def _of_batch(items: list[dict[str, str]], encoding: str | None) -> Iterator[Obj
         yield ObjectRef(item["bucket"], unquote_plus(item["key"]) if encoding else item["key"])
 
 
-def json_object(text: str) -> dict[str, Any]:
+def json_object(text: str | bytes) -> dict[str, Any]:
     """Parse a message.
 
     Raises

@@ -175,7 +175,7 @@ def create_app(service: Service, uploads: Uploads | None = None) -> FastAPI:
 
     if service.settings.uploads_bucket:
         app.include_router(upload_routes(uploads, look_ups))
-    if service.settings.read_buckets or service.settings.uploads_bucket:
+    if service.settings.read_buckets:
         app.include_router(event_routes(uploads, gate))
 
     @app.get("/healthz", tags=["operation"])

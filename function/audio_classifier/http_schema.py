@@ -136,13 +136,6 @@ class ResultResponse(BaseModel):
     status: str
 
 
-class EventsResponse(BaseModel):
-    """What became of each object."""
-
-    status: str
-    results: list[str]
-
-
 _BINARY: Final = {"type": "string", "format": "binary"}
 PREDICT_BODY: Final[dict[str, Any]] = {
     "required": True,

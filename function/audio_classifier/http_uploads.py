@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import uuid
 from typing import Any, Final
 
@@ -11,12 +12,11 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
 from audio_classifier.errors import NoResultError
-from audio_classifier.events import created_objects, unknown_event
+from audio_classifier.events import created_objects, json_object, unknown_event
 from audio_classifier.gate import Gate
 from audio_classifier.http_body import short_body
 from audio_classifier.http_schema import (
     ErrorResponse,
-    EventsResponse,
     ResultResponse,
     UploadResponse,
 )
@@ -24,6 +24,8 @@ from audio_classifier.s3_source import ObjectRef, check_readable
 from audio_classifier.uploads import Uploads
 
 EXPIRES_S: Final = 900
+
+_log = logging.getLogger(__name__)
 
 
 def upload_routes(uploads: Uploads, gate: Gate) -> APIRouter:
@@ -81,12 +83,16 @@ def upload_routes(uploads: Uploads, gate: Gate) -> APIRouter:
 
 
 def event_routes(uploads: Uploads, gate: Gate) -> APIRouter:
-    """``/events``, for Knative's and other brokers of CloudEvents."""
+    """``/events``, for Knative's and other brokers of CloudEvents.
+
+    The answer is empty: a broker takes a body for another event, and a body that is none for a failure.
+    """
     router = APIRouter(tags=["uploads"])
 
     @router.post(
         "/events",
         operation_id="receive_event",
+        status_code=204,
         responses={
             422: {"model": ErrorResponse, "description": "no event of created objects"},
             503: {"model": ErrorResponse, "description": "to be delivered again"},
@@ -95,13 +101,13 @@ def event_routes(uploads: Uploads, gate: Gate) -> APIRouter:
             "requestBody": {"required": True, "content": {"application/cloudevents+json": {"schema": {}}}}
         },
     )
-    async def receive(request: Request) -> EventsResponse:
+    async def receive(request: Request) -> None:
         """Classify the objects that a CloudEvent says were created"""
         refs = _objects(dict(request.headers), await short_body(request))
         for ref in refs:
             check_readable(ref, uploads.settings)
-        stored = await gate.run(lambda: uploads.process_all(refs))
-        return EventsResponse(status="ok", results=stored)
+        for stored in await gate.run(lambda: uploads.process_all(refs)):
+            _log.info("%s", stored)
 
     return router
 
@@ -114,7 +120,7 @@ def _checked_id(upload_id: str) -> str:
 
 
 def _objects(headers: dict[str, str], body: bytes) -> list[ObjectRef]:
-    """The objects in a CloudEvent whose data are an S3 notification, one record of it, or MinIO's."""
+    """The objects in a CloudEvent whose data are an S3 notification, as JSON or text, or one record of it."""
     try:
         data = from_http_event(HTTPMessage(headers, body)).get_data()
     except (
@@ -126,6 +132,8 @@ def _objects(headers: dict[str, str], body: bytes) -> list[ObjectRef]:
         RecursionError,
     ) as error:
         raise unknown_event(f"the request is no CloudEvent: {error}") from error
+    if isinstance(data, str | bytes):  # what came through a queue
+        data = json_object(data)
     if isinstance(data, dict) and "s3" in data:
         data = {"Records": [data]}
     return created_objects(data if isinstance(data, dict) else {})

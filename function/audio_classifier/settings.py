@@ -59,8 +59,8 @@ class Settings:
     results_kms_key
         The KMS key that encrypts them; None for S3's own.
     read_buckets
-        Buckets whose objects a client may name by ``s3://...``, with commas between them; the uploads
-        bucket always belongs to them.
+        Buckets whose objects clients may name by ``s3://...`` and CloudEvents may report, with commas
+        between them.  Clients may always name those of the uploads bucket.
     cors_origins
         Web pages that may call it from a browser: origins with commas between them, ``*`` for any, empty for
         none.

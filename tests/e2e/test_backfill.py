@@ -45,6 +45,7 @@ DEFINITION = Path(__file__).parents[2] / "infra" / "backfill.asl.json"
 SUBSTITUTIONS = {
     "UploadFunctionArn": "arn:aws:lambda:us-east-1:123456789012:function:classify",
     "ResultsBucket": "answers",
+    "Partition": "aws",
 }
 ROLE = "arn:aws:iam::123456789012:role/backfill"
 INVENTORY_FIELDS = ["Bucket", "Key", "Size"]

@@ -36,8 +36,8 @@ def test_names_of_states_are_unique() -> None:
     assert [name for name, count in names.items() if count > 1] == []
 
 
-def test_two_values_come_from_the_template() -> None:
-    assert {*re.findall(r"\$\{(\w+)\}", TEXT)} == {"UploadFunctionArn", "ResultsBucket"}
+def test_three_values_come_from_the_template() -> None:
+    assert {*re.findall(r"\$\{(\w+)\}", TEXT)} == {"UploadFunctionArn", "ResultsBucket", "Partition"}
 
 
 def test_both_maps_differ_in_what_they_read_alone() -> None:
