@@ -22,7 +22,7 @@ BUILD ?= build
 RUNTIME_PYTHON ?= 3.12
 ARCHITECTURE ?= $(shell uname -m)
 
-.PHONY: help classify invoke events serve lint lint-infra test test-e2e test-convert check image test-image layers template-zip lock samples deviations bench-startup clean
+.PHONY: help classify invoke events serve lint lint-infra test test-e2e test-convert check image test-image sam-local layers template-zip lock samples deviations bench-startup clean
 
 help:  ## list the commands
 	@sed -n 's/^\([a-z0-9-]*\):.*  ## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -34,7 +34,7 @@ serve: $(VENV)/.serve  ## answer over HTTP on port 5000
 	$(BIN)/audio-classifier serve
 
 test: $(VENV)/.test  ## the tests that need no TensorFlow
-	$(BIN)/python -m pytest -m "not convert and not e2e and not image and not infra"
+	$(BIN)/python -m pytest -m "not convert and not e2e and not image and not infra and not sam"
 
 test-e2e: $(VENV)/.test $(SAM)/.sam  ## the Lambda function under the real runtime client and emulator
 	PATH="$(CURDIR)/$(SAM)/bin:$$PATH" $(BIN)/python -m pytest -m e2e
@@ -68,6 +68,9 @@ image:  ## build IMAGE=... with the model BUNDLE=... for Lambda, Knative, Kubern
 test-image: $(VENV)/.test $(SAM)/.sam  ## that image: over HTTP, under the Lambda emulator, stopped under load; and the layers
 	ENGINE=$(ENGINE) IMAGE=$(IMAGE) BASE_IMAGE=$(BASE_IMAGE) PATH="$(CURDIR)/$(SAM)/bin:$$PATH" \
 	  $(BIN)/python -m pytest -m image
+
+sam-local: $(VENV)/.test $(SAM)/.sam  ## `sam build`, `sam local invoke` and `sam local start-api`, with every kind of event
+	ENGINE=$(ENGINE) IMAGE=$(IMAGE) PATH="$(CURDIR)/$(SAM)/bin:$$PATH" $(BIN)/python -m pytest -m sam
 
 layers: $(VENV)/.runtime  ## build/: the function for Lambda's zip packaging, and its layers with the model BUNDLE=...
 	PYTHON=$(BIN)/python layers/zip.sh $(BUILD) $(RUNTIME_PYTHON) $(ARCHITECTURE) "$(BUNDLE)"

@@ -6,13 +6,17 @@ import json
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 import requests
+from moto.server import ThreadedMotoServer
 
 from tests.e2e.test_lambda import EVENTS, http_event, labels
+from tests.image.container import ENGINE, Image
 from tests.ports import answers, free_port, wait_until
 
 pytestmark = [
@@ -21,11 +25,33 @@ pytestmark = [
     pytest.mark.timeout(600),
 ]
 ROOT = Path(__file__).parents[2]
-LOCALLY = ("--docker-network", "host", "--skip-pull-image")
+SKIP = "--skip-pull-image"
+CREDENTIALS = {
+    "AWS_ACCESS_KEY_ID": "testing",
+    "AWS_SECRET_ACCESS_KEY": "testing",
+    "AWS_DEFAULT_REGION": "us-east-1",
+}
+# Prints the address of this machine as a container sees it, which stands there as little-endian hexadecimal.
+GATEWAY = """
+route = next(fields for fields in map(str.split, open("/proc/net/route")) if fields[1] == "00000000")
+print(".".join(str(byte) for byte in reversed(bytes.fromhex(route[2]))))
+"""
 
 
 @pytest.fixture(scope="module")
-def template(s3_endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def reachable_s3(image: Image) -> Iterator[str]:
+    """A real S3 that containers reach, by a bridge that ends on this machine."""
+    command = [ENGINE, "run", "--rm", "--no-healthcheck", "--network", "bridge", "--entrypoint", "python3"]
+    run = subprocess.run([*command, image.name, "-c", GATEWAY], capture_output=True, text=True, check=True)
+    server = ThreadedMotoServer(ip_address=run.stdout.strip(), port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def template(reachable_s3: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The template as `sam build` leaves it, and one variable more: where S3 is."""
     build = tmp_path_factory.mktemp("sam")
     sam("build", "--template", str(ROOT / "template.yaml"), "--build-dir", str(build))
@@ -33,30 +59,28 @@ def template(s3_endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Path
     variable = "        AUDIO_CLASSIFIER_RESULTS_BUCKET:"
     text = built.read_text()
     assert text.count(variable) == 1
-    built.write_text(text.replace(variable, f"        AWS_ENDPOINT_URL: {s3_endpoint}\n{variable}"))
+    built.write_text(text.replace(variable, f"        AWS_ENDPOINT_URL: {reachable_s3}\n{variable}"))
     return built
 
 
 @pytest.fixture
-def uploaded(s3: Any, assets: Path) -> Any:
-    """A sound in S3, no result yet; the template's buckets are called so locally."""
+def uploaded(reachable_s3: str, assets: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A sound in S3, no result yet; locally the template's buckets have the names of their resources."""
+    for name, value in CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+    s3 = boto3.client("s3", endpoint_url=reachable_s3)
     for name in ("uploads", "ResultsBucket"):
         s3.create_bucket(Bucket=name)
     s3.put_object(Bucket="uploads", Key="in/rain.wav", Body=(assets / "rain.wav").read_bytes())
     return s3
 
 
-def command(*arguments: str) -> list[str]:
-    return ["sam", *arguments]
-
-
 def environment() -> dict[str, str]:
-    credentials = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing"}
-    return {**os.environ, **credentials, "AWS_DEFAULT_REGION": "us-east-1", "SAM_CLI_TELEMETRY": "0"}
+    return {**os.environ, **CREDENTIALS, "SAM_CLI_TELEMETRY": "0"}
 
 
 def sam(*arguments: str) -> str:
-    run = subprocess.run(command(*arguments), capture_output=True, text=True, env=environment(), check=False)
+    run = subprocess.run(["sam", *arguments], capture_output=True, text=True, env=environment(), check=False)
     assert run.returncode == 0, run.stdout + run.stderr
     return run.stdout
 
@@ -64,7 +88,7 @@ def sam(*arguments: str) -> str:
 def invoke(template: Path, function: str, event: Any, folder: Path) -> Any:
     path = folder / "event.json"
     path.write_text(json.dumps(event))
-    answer = sam("local", "invoke", function, "--template", str(template), "--event", str(path), *LOCALLY)
+    answer = sam("local", "invoke", function, "--template", str(template), "--event", str(path), SKIP)
     return json.loads(answer.splitlines()[-1])
 
 
@@ -93,15 +117,14 @@ def test_requests_as_events(template: Path, assets: Path, tmp_path: Path, kind: 
 
 def test_a_local_api(template: Path, assets: Path, tmp_path: Path) -> None:
     port = free_port()
-    options = ["--template", str(template), "--port", str(port), "--warm-containers", "EAGER", *LOCALLY]
+    options = ["--template", str(template), "--port", str(port), "--warm-containers", "EAGER", SKIP]
     with (tmp_path / "log").open("wb") as log:
-        process = subprocess.Popen(
-            command("local", "start-api", *options), stdout=log, stderr=log, env=environment()
-        )
+        command = ["sam", "local", "start-api", *options]
+        process = subprocess.Popen(command, stdout=log, stderr=log, env=environment())
     url = f"http://127.0.0.1:{port}"
     try:
-        alive = lambda: process.poll() is None  # noqa: E731
-        wait_until(lambda: answers(f"{url}/healthz"), alive=alive, timeout_s=120)
+        healthy = f"{url}/healthz"
+        wait_until(lambda: answers(healthy), alive=lambda: process.poll() is None, timeout_s=120)
         with (assets / "rain.wav").open("rb") as sound:
             answer = requests.post(f"{url}/model/predict", files={"audio": sound}, timeout=60)
         assert "Rain" in labels(answer.json())
