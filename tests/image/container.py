@@ -64,10 +64,10 @@ class Image:
         return subprocess.run(command, input=stdin, capture_output=True, check=False, timeout=120)
 
     @contextmanager
-    def serving(self, log: Path, **environment: str) -> Iterator[Server]:
+    def serving(self, log: Path, *options: str) -> Iterator[Server]:
         """Serve HTTP, ready."""
         port, name = free_port(), f"test-{uuid.uuid4().hex}"
-        command = self.command(environment={"PORT": str(port), **environment}, options=("--name", name))
+        command = self.command(environment={"PORT": str(port)}, options=("--name", name, *options))
         with log.open("wb") as output:
             process = subprocess.Popen(command, stdout=output, stderr=output)
         server = Server(f"http://127.0.0.1:{port}", name, process)

@@ -82,6 +82,22 @@ def test_it_classifies_over_http(server: Server, assets: Path) -> None:
     assert "SwaggerUIBundle" in requests.get(server.url, timeout=5).text
 
 
+def test_512_mb_are_enough_for_the_built_in_model(image: Image, assets: Path, tmp_path: Path) -> None:
+    content = (assets / "rain.wav").read_bytes()
+    with image.serving(tmp_path / "log", "--memory", "512m", "--memory-swap", "512m") as server:
+
+        def ask(_: int) -> int:
+            url, headers = f"{server.url}/model/predict", {"Content-Type": "audio/wav"}
+            return requests.post(url, data=content, headers=headers, timeout=30).status_code
+
+        with ThreadPoolExecutor(8) as pool:
+            assert {*pool.map(ask, range(32))} == {200}
+        limits = server.execute(
+            "sh", "-c", "cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/memory/memory.limit*"
+        )
+        assert str(512 << 20).encode() in limits.stdout.split()
+
+
 def test_its_health_check_tells_well_from_ill(image: Image, server: Server) -> None:
     described = image.inspect()
     kind, *command = {**described["Config"], **described}["Healthcheck"][

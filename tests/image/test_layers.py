@@ -76,7 +76,7 @@ def test_they_are_made_for_lambda_and_fit_into_it(tmp_path: Path, architecture: 
 
 def test_a_model_that_does_not_fit_is_refused(tmp_path: Path, compact: Path) -> None:
     files: dict[str, Path | bytes] = {name: compact / name for name in FILES}
-    files["ballast"] = bytes(64 << 20)
+    files["ballast"] = bytes(96 << 20)
     write_bundle(tmp_path / "large", files, name="large", version="1", description="", licence="none")
     with pytest.raises(subprocess.CalledProcessError) as refused:
         make_layers(tmp_path / "build", LAMBDA_PYTHON, bundle=tmp_path / "large")
