@@ -10,18 +10,17 @@ from tests.image.container import Image
 
 @pytest.fixture(scope="session")
 def image() -> Image:
-    found = Image.from_environment("IMAGE")
-    if found is None:
-        pytest.skip("no image: `make image test-image` builds and tests one")
-    return found
+    return named_by("IMAGE", "no image: `make image test-image` builds and tests one")
 
 
 @pytest.fixture(scope="session")
 def base_image() -> Image:
-    found = Image.from_environment("BASE_IMAGE")
-    if found is None:
-        pytest.skip("BASE_IMAGE does not say what the image was built on")
-    return found
+    return named_by("BASE_IMAGE", "BASE_IMAGE does not say what the image was built on")
+
+
+def named_by(variable: str, otherwise: str) -> Image:
+    found = Image.from_environment(variable)
+    return found or pytest.skip(otherwise)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -113,6 +114,22 @@ def test_requests_as_events(template: Path, assets: Path, tmp_path: Path, kind: 
     event = http_event(kind, form + sound + b"\r\n--b--\r\n")
     answer = invoke(template, "ApiFunction", event, tmp_path)
     assert "Rain" in labels(json.loads(answer["body"]))
+
+
+@pytest.mark.skipif(shutil.which("jq") is None, reason="jq is not installed")
+def test_the_document_s_first_command(template: Path) -> None:
+    text = (ROOT / "infra" / "README.md").read_text(encoding="utf-8")
+    (command,) = re.findall(r"^(base64 .* sam local invoke .*)$", text, re.MULTILINE)
+    run = subprocess.run(
+        f"{command} --template {template} {SKIP}",
+        shell=True,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env=environment(),
+        check=True,
+    )
+    assert "Rain" in labels(json.loads(run.stdout.splitlines()[-1]))
 
 
 def test_a_local_api(template: Path, assets: Path, tmp_path: Path) -> None:
