@@ -20,7 +20,7 @@ BUILD_OPTIONS ?=
 # The layers: where they are built, for which Lambda runtime.
 BUILD ?= build
 RUNTIME_PYTHON ?= 3.12
-ARCHITECTURE ?= $(shell uname -m)
+ARCHITECTURE ?= x86_64
 
 .PHONY: help classify invoke events serve lint lint-infra test test-e2e test-convert check image test-image sam-local layers template-zip lock samples deviations bench-startup clean
 
@@ -59,11 +59,13 @@ lint-infra: $(VENV)/.test $(INFRA)/.infra $(SAM)/.sam  ## the image's recipe and
 
 check: lint test test-e2e test-convert  ## all of it, as CI does
 
-image:  ## build IMAGE=... with the model BUNDLE=... for Lambda, Knative, Kubernetes and Docker
+image: $(if $(filter s3://%,$(BUNDLE)),$(VENV)/.lambda)  ## build IMAGE=... with the model BUNDLE=... for Lambda, Knative, Kubernetes and Docker
 	$(if $(ENGINE),,$(error Neither docker nor podman nor buildah is here and works))
+	rm -rf build/image
+	$(if $(filter s3://%,$(BUNDLE)),PYTHON=$(BIN)/python layers/model/build.sh build/image "$(BUNDLE)")
 	BUILDX_NO_DEFAULT_ATTESTATIONS=1 $(ENGINE) build $(if $(filter docker,$(ENGINE)),,--format docker) \
 	  --file Dockerfile.lambda --tag $(IMAGE) $(if $(BASE_IMAGE),--build-arg BASE_IMAGE="$(BASE_IMAGE)") \
-	  --build-arg BUNDLE="$(BUNDLE)" $(BUILD_OPTIONS) .
+	  --build-arg BUNDLE="$(if $(filter s3://%,$(BUNDLE)),model,$(BUNDLE))" $(BUILD_OPTIONS) .
 
 test-image: $(VENV)/.test $(SAM)/.sam  ## that image: over HTTP, under the Lambda emulator, stopped under load; and the layers
 	ENGINE=$(ENGINE) IMAGE=$(IMAGE) BASE_IMAGE=$(BASE_IMAGE) PATH="$(CURDIR)/$(SAM)/bin:$$PATH" \
@@ -111,6 +113,10 @@ $(VENV)/.runtime: $(VENV)/.python requirements/build.txt requirements/runtime.tx
 
 $(VENV)/.serve: $(VENV)/.runtime requirements/serve.txt
 	$(PIP) --require-hashes -r requirements/serve.txt
+	touch $@
+
+$(VENV)/.lambda: $(VENV)/.runtime requirements/lambda.txt
+	$(PIP) --require-hashes -r requirements/lambda.txt
 	touch $@
 
 $(VENV)/.test: $(VENV)/.runtime requirements/test.txt

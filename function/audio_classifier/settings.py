@@ -55,7 +55,7 @@ class Settings:
     results_bucket
         Where results of objects are stored; None for the object's own bucket.
     results_prefix
-        What their keys begin with, ``results/``.
+        What their keys begin with, ``results/``; ``{bucket}`` in it stands for the object's bucket.
     results_kms_key
         The KMS key that encrypts them; None for S3's own.
     read_buckets

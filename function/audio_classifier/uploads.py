@@ -29,6 +29,7 @@ from audio_classifier.selection import Selection
 from audio_classifier.service import Service
 
 WRITTEN_BY: Final = "audio-classifier"  # user metadata of every result: such objects are never classified
+BUCKET: Final = "{bucket}"  # in the prefix of results: the object's
 LOST_RACE: Final = (409, 412)  # what S3 answers if another call wrote the same result meanwhile
 WRITE_ATTEMPTS: Final = 3
 S3_ENCRYPTION: Final = {"ServerSideEncryption": "AES256"}
@@ -76,7 +77,7 @@ class Uploads:
 
     def result_place(self, ref: ObjectRef) -> Place:
         """Bucket and key of an object's result."""
-        return self.settings.results_bucket or ref.bucket, f"{self.settings.results_prefix}{ref.key}.json"
+        return self.settings.results_bucket or ref.bucket, f"{self._results_prefix(ref)}{ref.key}.json"
 
     def process(self, ref: ObjectRef) -> Stored:
         """Classify an object and store the result, unless it stands already.
@@ -179,8 +180,12 @@ class Uploads:
     def _is_ours(self, ref: ObjectRef) -> bool:
         """Whether it is a folder, or stands where results stand."""
         results_bucket, _ = self.result_place(ref)
-        below_results = ref.bucket == results_bucket and ref.key.startswith(self.settings.results_prefix)
+        common_prefix = self.settings.results_prefix.partition(BUCKET)[0] or self._results_prefix(ref)
+        below_results = ref.bucket == results_bucket and ref.key.startswith(common_prefix)
         return ref.key.endswith("/") or below_results
+
+    def _results_prefix(self, ref: ObjectRef) -> str:
+        return self.settings.results_prefix.replace(BUCKET, ref.bucket)
 
     def _check_size(self, file: S3File) -> None:
         if file.size > self.settings.max_object_bytes:

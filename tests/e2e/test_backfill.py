@@ -287,11 +287,7 @@ def test_what_is_reworded_for_moto_is_what_it_does_not_know(backfill: Backfill) 
 
 @pytest.mark.skipif(shutil.which("cfn-lint") is None, reason="cfn-lint is not installed")
 def test_the_definition_is_valid(tmp_path: Path) -> None:
-    properties = {
-        "RoleArn": ROLE,
-        "Definition": json.loads(DEFINITION.read_text(encoding="utf-8")),
-        "DefinitionSubstitutions": SUBSTITUTIONS,
-    }
+    properties = {"RoleArn": ROLE, "Definition": definition()}
     machine = {"Type": "AWS::StepFunctions::StateMachine", "Properties": properties}
     template = tmp_path / "template.json"
     template.write_text(

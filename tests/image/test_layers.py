@@ -63,24 +63,26 @@ def make_layers(
     return build
 
 
-@pytest.mark.parametrize("architecture", ["x86_64", "aarch64"])
-def test_they_are_made_for_lambda_and_fit_into_it(tmp_path: Path, architecture: str) -> None:
+@pytest.mark.parametrize(("architecture", "tag"), [("x86_64", "x86_64"), ("arm64", "aarch64")])
+def test_they_are_made_for_lambda_and_fit_into_it(tmp_path: Path, architecture: str, tag: str) -> None:
     build = make_layers(tmp_path, LAMBDA_PYTHON, architecture=architecture)
     files = [path for path in build.rglob("*") if path.is_file()]
     assert 100 << 20 < sum(path.stat().st_size for path in files) <= MAX_BYTES
     assert (build / "function/audio_classifier/lambda_handler.py").is_file()
     assert (build / "layers/model/model/manifest.json").is_file()
     tags = {tag for path in files for tag in re.findall(r"\.(cpython-\w+-\w+)-linux-gnu\.so$", path.name)}
-    assert tags == {f"cpython-{LAMBDA_PYTHON.replace('.', '')}-{architecture}"}
+    assert tags == {f"cpython-{LAMBDA_PYTHON.replace('.', '')}-{tag}"}
 
 
 def test_a_model_that_does_not_fit_is_refused(tmp_path: Path, compact: Path) -> None:
     files: dict[str, Path | bytes] = {name: compact / name for name in FILES}
     files["ballast"] = bytes(96 << 20)
     write_bundle(tmp_path / "large", files, name="large", version="1", description="", licence="none")
-    with pytest.raises(subprocess.CalledProcessError) as refused:
-        make_layers(tmp_path / "build", LAMBDA_PYTHON, bundle=tmp_path / "large")
-    assert "leave the model in S3" in refused.value.stderr
+    for bundle in (tmp_path / "large", "max"):
+        with pytest.raises(subprocess.CalledProcessError) as refused:
+            make_layers(tmp_path / "build", LAMBDA_PYTHON, bundle=bundle)
+        assert "Leave the model in S3" in refused.value.stderr
+        assert not [*tmp_path.glob("build/*")]
 
 
 def test_they_serve_events_on_a_bare_runtime(

@@ -170,6 +170,17 @@ def test_nothing_of_ours_is_classified(buckets: Any, uploads: Uploads, rain: byt
     assert own.process(ObjectRef("uploads", "heard/a.wav.json")).state == "skipped"
 
 
+def test_the_prefix_may_name_the_bucket(buckets: Any, service: Service, rain: bytes) -> None:
+    buckets.create_bucket(Bucket="others")
+    named = Uploads(Service(replace(SETTINGS, results_prefix="heard/{bucket}/")))
+    for bucket in ("uploads", "others"):
+        buckets.put_object(Bucket=bucket, Key="a.wav", Body=rain)
+        assert named.process(ObjectRef(bucket, "a.wav")).state == "stored"
+    for bucket in ("uploads", "others"):
+        assert result(buckets, f"heard/{bucket}/a.wav.json")["source"]["bucket"] == bucket
+        assert named.process(ObjectRef("results", f"heard/{bucket}/a.wav.json")).state == "skipped"
+
+
 @pytest.mark.parametrize(
     "garbage", [b"{ half", b"[]", b"5", b'{"source": null}', b'{"source": {"last_modified": 5}}']
 )
