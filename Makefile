@@ -14,6 +14,7 @@ WAV ?= assets/rain.wav
 # The image: what builds it, where that works; its name; the base and the model in it; what else the build is told.
 ENGINE ?= $(shell for tool in docker podman buildah; do $$tool info &> /dev/null && echo $$tool && break; done)
 IMAGE ?= serverless-audio-classifier
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 BASE_IMAGE ?=
 BUNDLE ?= compact
 BUILD_OPTIONS ?=
@@ -21,6 +22,8 @@ BUILD_OPTIONS ?=
 BUILD ?= build
 RUNTIME_PYTHON ?= 3.12
 ARCHITECTURE ?= x86_64
+# To the shell, whatever is in them.
+export IMAGE BASE_IMAGE BUNDLE BUILD RUNTIME_PYTHON ARCHITECTURE
 
 .PHONY: help classify invoke events serve lint lint-infra test test-e2e test-convert check image test-image sam-local layers template-zip lock samples deviations bench-startup clean
 
@@ -62,20 +65,23 @@ check: lint test test-e2e test-convert  ## all of it, as CI does
 image: $(if $(filter s3://%,$(BUNDLE)),$(VENV)/.lambda)  ## build IMAGE=... with the model BUNDLE=... for Lambda, Knative, Kubernetes and Docker
 	$(if $(ENGINE),,$(error Neither docker nor podman nor buildah is here and works))
 	rm -rf build/image
-	$(if $(filter s3://%,$(BUNDLE)),PYTHON=$(BIN)/python layers/model/build.sh build/image "$(BUNDLE)")
+	$(if $(filter s3://%,$(BUNDLE)),PYTHON=$(BIN)/python layers/model/build.sh build/image "$$BUNDLE")
 	BUILDX_NO_DEFAULT_ATTESTATIONS=1 $(ENGINE) build $(if $(filter docker,$(ENGINE)),,--format docker) \
-	  --file Dockerfile.lambda --tag $(IMAGE) $(if $(BASE_IMAGE),--build-arg BASE_IMAGE="$(BASE_IMAGE)") \
-	  --build-arg BUNDLE="$(if $(filter s3://%,$(BUNDLE)),model,$(BUNDLE))" $(BUILD_OPTIONS) .
+	  --file Dockerfile.lambda --tag "$$IMAGE:$(VERSION)" --tag "$$IMAGE:latest" \
+	  $(if $(BASE_IMAGE),--build-arg BASE_IMAGE) --build-arg BUNDLE="$(if $(filter s3://%,$(BUNDLE)),model,$$BUNDLE)" \
+	  $(BUILD_OPTIONS) .
 
 test-image: $(VENV)/.test $(SAM)/.sam  ## that image: over HTTP, under the Lambda emulator, stopped under load; and the layers
-	ENGINE=$(ENGINE) IMAGE=$(IMAGE) BASE_IMAGE=$(BASE_IMAGE) PATH="$(CURDIR)/$(SAM)/bin:$$PATH" \
+	$(if $(filter docker podman,$(ENGINE)),,$(error Neither docker nor podman is here and works))
+	ENGINE=$(ENGINE) PATH="$(CURDIR)/$(SAM)/bin:$$PATH" \
 	  $(BIN)/python -m pytest -m image
 
 sam-local: $(VENV)/.test $(SAM)/.sam  ## `sam build`, `sam local invoke` and `sam local start-api`, with every kind of event
-	ENGINE=$(ENGINE) IMAGE=$(IMAGE) PATH="$(CURDIR)/$(SAM)/bin:$$PATH" $(BIN)/python -m pytest -m sam
+	$(if $(filter docker podman,$(ENGINE)),,$(error Neither docker nor podman is here and works))
+	ENGINE=$(ENGINE) PATH="$(CURDIR)/$(SAM)/bin:$$PATH" $(BIN)/python -m pytest -m sam
 
 layers: $(VENV)/.runtime  ## build/: the function for Lambda's zip packaging, and its layers with the model BUNDLE=...
-	PYTHON=$(BIN)/python layers/zip.sh $(BUILD) $(RUNTIME_PYTHON) $(ARCHITECTURE) "$(BUNDLE)"
+	PYTHON=$(BIN)/python layers/zip.sh "$$BUILD" "$$RUNTIME_PYTHON" "$$ARCHITECTURE" "$$BUNDLE"
 
 template-zip: $(VENV)/.python  ## make infra/template-zip.yaml from template.yaml
 	$(BIN)/python infra/zip_template.py
@@ -99,7 +105,7 @@ events: $(VENV)/.runtime $(SAM)/.sam  ## write tests/events/*.json anew
 	PATH="$(CURDIR)/$(SAM)/bin:$$PATH" SAM_CLI_TELEMETRY=0 $(BIN)/python tests/events/make_events.py
 
 clean:  ## remove what was installed and built
-	rm -rf $(VENV) $(SAM) $(INFRA) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(SAM) $(INFRA) .aws-sam build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 # Each stage of the environment is a lock file installed by its hashes; all resolve to the same versions.
 $(VENV)/.python:

@@ -3,7 +3,12 @@
 # BUILD/layers/* (-> /opt); whole, or nothing.   zip.sh BUILD PYTHON_VERSION ARCHITECTURE BUNDLE
 set -euo pipefail
 cd "$(dirname "$0")/.."
-build=$1 version=$2 architecture=${3/arm64/aarch64} bundle=$4
+build=${1:?} version=${2:?} bundle=${4:?}
+case ${3:?} in
+  x86_64 | amd64) architecture=x86_64 ;;
+  arm64 | aarch64) architecture=aarch64 ;;
+  *) echo "$3 is no architecture of Lambda: x86_64 or arm64" >&2 && exit 2 ;;
+esac
 # AWS Lambda's quotas: "deployment package size ... unzipped, including layers".
 max_bytes=262144000
 
@@ -13,26 +18,29 @@ give_up() {
 }
 [ "$bundle" != max ] || give_up "The published model does not fit into Lambda's layers."
 
-rm -rf "$build/function" "$build/layers"
-trap '[ $? = 0 ] || rm -rf "$build/function" "$build/layers"' EXIT
+mkdir -p "$build"
+new=$(mktemp -d "$build/.new.XXXXXX")
+trap 'rm -rf "$new"' EXIT
 platforms=()
 # Amazon Linux 2023 has glibc 2.34.
 for glibc in 34 28 27 17; do
   platforms+=(--platform "manylinux_2_${glibc}_$architecture")
 done
-layers/inference/build.sh "$build/layers/inference" requirements/lambda.txt \
+layers/inference/build.sh "$new/layers/inference" requirements/lambda.txt \
   --implementation cp --python-version "$version" "${platforms[@]}" --platform "manylinux2014_$architecture"
-layers/model/build.sh "$build/layers/model" "$bundle"
+layers/model/build.sh "$new/layers/model" "$bundle"
 "$PYTHON" -m pip --disable-pip-version-check install --quiet --root-user-action ignore \
-  --no-deps --no-build-isolation --no-compile --target "$build/function" .
-rm -rf "$build/function/bin"
+  --no-deps --no-build-isolation --no-compile --target "$new/function" .
+rm -rf "$new/function/bin"
 
 if "python$version" --version > /dev/null 2>&1; then
-  "python$version" -m compileall -q --invalidation-mode unchecked-hash "$build/function" "$build/layers/inference"
+  "python$version" -m compileall -q --invalidation-mode unchecked-hash "$new/function" "$new/layers/inference"
 else
   echo "Not byte-compiled, for want of python$version: without SnapStart, a cold start takes seconds longer." >&2
 fi
 
-size=$(find "$build/function" "$build/layers" -type f -exec wc -c {} + | awk '$2 != "total" {sum += $1} END {print sum}')
+size=$(find "$new" -type f -exec wc -c {} + | awk '$2 != "total" {sum += $1} END {print sum}')
 echo "$build: $((size / 1000000)) MB unzipped, of $((max_bytes / 1000000)) that Lambda takes"
 ((size <= max_bytes)) || give_up "That is too large."
+rm -rf "$build/function" "$build/layers"
+mv "$new/function" "$new/layers" "$build"

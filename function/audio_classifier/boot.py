@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NoReturn
 
 HANDLER: Final = "audio_classifier.lambda_handler.handler"
 
@@ -25,16 +26,22 @@ def main(arguments: Sequence[str]) -> int:
     int
         The exit status.
     """
-    if "AWS_LAMBDA_RUNTIME_API" in os.environ:
+    if os.environ.get("AWS_LAMBDA_RUNTIME_API"):
         from awslambdaric.__main__ import main as run_handler
 
         run_handler(["awslambdaric", *(arguments or [HANDLER])])
         return 0
 
+    # A container's first process is not ended by a signal that nobody handles; later the server does.
+    signal.signal(signal.SIGTERM, _exit)
     from audio_classifier.cli import main as run_command
 
     serve = ["serve", "--host", "0.0.0.0", "--port", os.environ.get("PORT") or "5000"]  # noqa: S104
     return run_command(arguments or serve)
+
+
+def _exit(signal_number: int, _: object) -> NoReturn:
+    sys.exit(128 + signal_number)
 
 
 if __name__ == "__main__":

@@ -33,6 +33,7 @@ EXIT_SOME_FAILED: Final = 1
 EXIT_USAGE: Final = 2
 EXIT_INTERRUPTED: Final = 130
 
+MAX_PORT: Final = 65535
 DRAIN_S: Final = 30  # for requests under way when the server is told to stop
 
 # What the core calls its parameters, and what they are called here.
@@ -109,7 +110,7 @@ def build_parser() -> argparse.ArgumentParser:
     serve = commands.add_parser("serve", help="answer over HTTP (extra: serve)")
     serve.set_defaults(run=_serve)
     serve.add_argument("--host", default="127.0.0.1", help="(default: 127.0.0.1; 0.0.0.0 for all)")
-    serve.add_argument("--port", type=int, default=5000, help="(default: 5000)")
+    serve.add_argument("--port", type=_port, default=5000, help="(default: 5000)")
 
     labels = commands.add_parser("labels", help="the 527 classes")
     labels.set_defaults(run=_labels)
@@ -220,6 +221,13 @@ def _serve(args: argparse.Namespace) -> int:
     app = create_app(Service(_settings()))
     uvicorn.run(app, host=args.host, port=args.port, timeout_graceful_shutdown=DRAIN_S, server_header=False)
     return EXIT_OK
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 <= port <= MAX_PORT:
+        raise argparse.ArgumentTypeError(f"{text} is no port: 0 to {MAX_PORT}")
+    return port
 
 
 def _labels(args: argparse.Namespace) -> int:

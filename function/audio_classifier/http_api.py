@@ -52,6 +52,7 @@ from audio_classifier.uploads import Uploads
 
 RETRY_AFTER_S: Final = 1
 LOOK_UPS: Final = 32
+NO_MODEL: Final = "Check AUDIO_CLASSIFIER_BUNDLE and the log. Every request tries again."
 CLIENT_CLOSED_REQUEST: Final = 499  # nginx's status for a client that went away; nobody reads it
 FIELDS: Final = {"label": "filter", "start_s": "start_time"}  # what the core calls otherwise
 ERRORS: Final[dict[int | str, dict[str, Any]]] = {
@@ -186,8 +187,10 @@ def create_app(service: Service, uploads: Uploads | None = None) -> FastAPI:
     @app.get("/readyz", tags=["operation"], responses={503: ERRORS[503]})
     async def ready() -> StatusResponse:
         """Whether the model is loaded"""
+        if not service.ready and service.failure:
+            raise BusyError(f"the model cannot be loaded: {service.failure}", hint=NO_MODEL)
         if not service.ready:
-            raise BusyError(service.failure or "the model is being loaded")
+            raise BusyError("the model is being loaded")
         return StatusResponse(status="ok")
 
     @app.get("/metrics", tags=["operation"], response_class=Response)

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,11 +45,12 @@ class Image:
         *arguments: str,
         environment: Mapping[str, str] | None = None,
         mounts: Mapping[Path, str] | None = None,
-        options: tuple[str, ...] = (),
+        options: Sequence[str] = (),
         entrypoint: str | None = None,
+        carefully: bool = True,
     ) -> list[str]:
         """The command that runs ``arguments`` in a container, with files of this machine mounted there."""
-        command = [ENGINE, "run", "--rm", "--no-healthcheck", *CAREFULLY, *options]
+        command = [ENGINE, "run", "--rm", "--no-healthcheck", *(CAREFULLY if carefully else ()), *options]
         for name, value in (environment or {}).items():
             command += ["--env", f"{name}={value}"]
         for source, target in (mounts or {}).items():
@@ -58,9 +59,11 @@ class Image:
             command += ["--entrypoint", entrypoint]
         return [*command, self.name, *arguments]
 
-    def run(self, *arguments: str, stdin: bytes = b"", **how: Any) -> subprocess.CompletedProcess[bytes]:
-        """Run a command in it to its end."""
-        command = self.command(*arguments, options=("--interactive",), **how)
+    def run(
+        self, *arguments: str, stdin: bytes = b"", options: Sequence[str] = (), **how: Any
+    ) -> subprocess.CompletedProcess[bytes]:
+        """Run a command in it to its end; as `command`."""
+        command = self.command(*arguments, options=("--interactive", *options), **how)
         return subprocess.run(command, input=stdin, capture_output=True, check=False, timeout=120)
 
     @contextmanager

@@ -82,7 +82,7 @@ def test_a_model_that_does_not_fit_is_refused(tmp_path: Path, compact: Path) -> 
         with pytest.raises(subprocess.CalledProcessError) as refused:
             make_layers(tmp_path / "build", LAMBDA_PYTHON, bundle=bundle)
         assert "Leave the model in S3" in refused.value.stderr
-        assert not [*tmp_path.glob("build/*")]
+        assert not [*tmp_path.glob("build/*"), *tmp_path.glob("build/.*")]
 
 
 def test_they_serve_events_on_a_bare_runtime(

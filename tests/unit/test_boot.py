@@ -34,8 +34,17 @@ def test_without_one_it_serves_on_5000(monkeypatch: pytest.MonkeyPatch, port: st
         monkeypatch.setenv("PORT", port)
     command_line = Mock(return_value=0)
     monkeypatch.setattr("audio_classifier.cli.main", command_line)
+    monkeypatch.setattr("signal.signal", Mock())
     assert boot.main([]) == 0
     command_line.assert_called_once_with(["serve", "--host", "0.0.0.0", "--port", "5000"])
+
+
+def test_a_port_that_is_none_is_explained() -> None:
+    run = subprocess.run(
+        BOOT, env={**os.environ, "PORT": "65536"}, capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 2
+    assert "argument --port: 65536 is no port" in run.stderr
 
 
 def test_elsewhere_a_command_is_run(assets: Path) -> None:
