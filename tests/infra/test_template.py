@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import json
 import re
 from dataclasses import fields
 from importlib.util import find_spec
@@ -12,8 +11,6 @@ from typing import Any, Final
 
 import pytest
 
-from audio_classifier import AudioClassifier
-from audio_classifier.selection import Selection
 from audio_classifier.settings import PREFIX, Settings
 from tests.infra.templates import (
     FUNCTIONS,
@@ -155,49 +152,6 @@ def test_the_table_of_parameters_is_complete() -> None:
 def test_the_outputs_that_the_document_names_exist() -> None:
     named_there = set(re.findall(r"\$(\w*[a-z]\w*)", README)) | {"DashboardUrl"}
     assert named_there <= IMAGE["Outputs"].keys()
-
-
-@both
-def test_alarms_watch_what_may_go_wrong(template: dict[str, Any]) -> None:
-    alarms = of_type(template, "AWS::CloudWatch::Alarm").values()
-    watched = {(one["MetricName"], json.dumps(one["Dimensions"][0]["Value"])) for one in alarms}
-    wanted = {
-        (metric, json.dumps({"Ref": name}))
-        for name in FUNCTIONS
-        for metric in ("Errors", "Throttles", "Duration")
-    }
-    dead = json.dumps({"Fn::GetAtt": ["DeadLetterQueue", "QueueName"]})
-    assert watched == {*wanted, ("ApproximateNumberOfMessagesVisible", dead)}
-    for alarm in alarms:
-        assert alarm["AlarmActions"] == {
-            "Fn::If": ["HasAlarmTopic", [{"Ref": "AlarmTopicArn"}], {"Ref": "AWS::NoValue"}]
-        }
-        if alarm["MetricName"] == "Duration":
-            assert alarm["ExtendedStatistic"] == "p95"
-            timeout_s = function(template, alarm["Dimensions"][0]["Value"]["Ref"])["Timeout"]
-            assert alarm["Threshold"] < timeout_s * 1000
-
-
-def test_the_dashboard_shows_metrics_that_there_are(classifier: AudioClassifier, assets: Path) -> None:
-    source = "".join(path.read_text(encoding="utf-8") for path in PACKAGE.glob("*.py"))
-    result = classifier.classify(assets / "rain.wav", Selection(classifier.labels))
-    emitted = set(re.findall(r'add_metric\(\s*"(\w+)"', source))
-    emitted |= {f"{stage.capitalize()}Seconds" for stage in result.seconds}
-    (service,) = re.findall(r'^NAME: Final = "(.*)"$', source, re.MULTILINE)
-    (namespace,) = re.findall(r'Metrics\(namespace="(\w+)"', source)
-    body = json.loads(IMAGE["Resources"]["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"])
-    metrics = [metric for widget in body["widgets"] for metric in widget["properties"]["metrics"]]
-    functions = [f"${{{name}}}" for name in FUNCTIONS]
-    own = [metric for metric in metrics if not metric[0].startswith("AWS/")]
-    assert {metric[1] for metric in own} == emitted
-    for metric in own:
-        assert metric[0] == namespace
-        assert metric[2:5] == ["service", service, "function_name"]
-        assert metric[5] in functions
-    for metric in metrics:
-        if metric[0] == "AWS/Lambda":
-            assert metric[2] == "FunctionName"
-            assert metric[3] in functions
 
 
 def test_the_image_is_built_from_what_there_is() -> None:
