@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import hashlib
+import json
 import re
 from dataclasses import fields
 from importlib.util import find_spec
@@ -11,7 +13,7 @@ from typing import Any, Final
 
 import pytest
 
-from audio_classifier.settings import PREFIX, Settings
+from audio_classifier.settings import DEFAULT_RESULTS_PREFIX, PREFIX, Settings
 from tests.infra.templates import (
     FUNCTIONS,
     IMAGE,
@@ -33,6 +35,7 @@ DAY_S: Final = 86400
 GATEWAY_MS: Final = {"RestApi": 29000, "HttpApi": 30000}
 # What changes without a version: the alias' own, the function's own, the queue's.
 UNVERSIONED: Final = {"ProvisionedConcurrency", "UploadReservedConcurrency", "UploadMaxConcurrency"}
+VARIABLE: Final = r"\$\{(\w+)\}"
 
 
 @both
@@ -108,21 +111,51 @@ def test_everything_calls_the_published_version(template: dict[str, Any]) -> Non
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_another_value_of_a_parameter_makes_another_version(template: dict[str, Any], name: str) -> None:
     properties = function(template, name)
-    description = properties.pop("VersionDescription")["Fn::Sub"]
-    described = re.findall(r"\$\{(\w+)\}", description)
-    assert {*described} == parameters_in(template, properties) - UNVERSIONED
-    parameters = template["Parameters"]
-    longest = [
-        parameters[one].get("MaxLength") or max(map(len, map(str, choices(parameters[one]))))
-        for one in described
-    ]
-    assert len(re.sub(r"\$\{\w+\}", "", description)) + sum(longest) <= 256
+    description = properties.pop("VersionDescription")
+    assert parameters_in(template, description) == parameters_in(template, properties) - UNVERSIONED
+    text, chosen = description["Fn::Sub"]
+    named_there = re.findall(VARIABLE, text)
+    for choice, value in chosen.items():
+        _, one, other = value["Fn::If"]
+        assert one != other
+        assert choice in named_there
+    lengths = [longest(chosen.get(one) or template["Parameters"][one]) for one in named_there]
+    assert len(re.sub(VARIABLE, "", text)) + sum(lengths) <= 256
     assert properties["AutoPublishAliasAllProperties"] is True
 
 
-def choices(parameter: dict[str, Any]) -> list[Any]:
-    found: list[Any] = parameter.get("AllowedValues") or [parameter["MaxValue"]]
-    return found
+def longest(value: dict[str, Any]) -> int:
+    """How many characters a parameter, or a choice, may have."""
+    if "MaxLength" in value:
+        return int(value["MaxLength"])
+    choices = value.get("AllowedValues") or value.get("Fn::If", [])[1:] or [value["MaxValue"]]
+    return max(len(str(choice)) for choice in choices)
+
+
+@both
+def test_results_of_two_buckets_do_not_meet(template: dict[str, Any]) -> None:
+    for name in FUNCTIONS:
+        prefix = function(template, name)["Environment"]["Variables"][PREFIX + "RESULTS_PREFIX"]
+        condition, of_two, of_one = prefix["Fn::If"]
+        assert (condition, of_one) == ("HasBackfillBucket", DEFAULT_RESULTS_PREFIX)
+        assert of_two == f"{DEFAULT_RESULTS_PREFIX}{{bucket}}/"
+
+
+@both
+def test_another_rest_api_is_deployed(template: dict[str, Any]) -> None:
+    properties = template["Resources"]["RestApi"]["Properties"]
+    digest = hashlib.sha256(json.dumps(properties, sort_keys=True).encode()).hexdigest()[:8]
+    wanted = {f"RestDeploymentSigned{digest}", f"RestDeploymentOpen{digest}"}
+    assert of_type(template, "AWS::ApiGateway::Deployment").keys() == wanted, (
+        f"RestApi was changed: let its deployments' names end in {digest}, or the change is never deployed"
+    )
+
+
+def test_an_http_api_lets_pages_read_what_the_function_does() -> None:
+    source = (PACKAGE / "http_api.py").read_text(encoding="utf-8")
+    (exposed,) = re.findall(r"expose_headers=(\(.*\)),$", source, re.MULTILINE)
+    (cors,) = named(IMAGE["Resources"]["HttpApi"], "x-amazon-apigateway-cors")
+    assert cors["Fn::If"][1]["exposeHeaders"] == [name.lower() for name in ast.literal_eval(exposed)]
 
 
 @both
