@@ -20,8 +20,13 @@ Globals:
     Handler: audio_classifier.lambda_handler.handler
     CodeUri: ../build/function
     Layers: [!Ref InferenceLayer, !Ref ModelLayer]
-    # In place of instances kept warm, with which it cannot be combined.
-    SnapStart: {ApplyOn: PublishedVersions}
+"""
+# For the function that people wait for.
+SNAP_START: Final = """\
+      # In place of instances kept warm, with which it cannot be combined.
+      SnapStart: {ApplyOn: PublishedVersions}
+      # Each version's snapshot is paid for as long as the version exists.
+      VersionDeletionPolicy: Delete
 """
 LAYER: Final = """
   {name}Layer:
@@ -51,6 +56,7 @@ REPLACEMENTS: Final = (
     (r"^    Metadata:\n      Dockerfile: .*\n(      Docker.*\n)+", 2, "    Metadata: {SkipBuild: true}\n"),
     (r"^      PackageType: Image\n      #.*\n      ImageConfig: .*\n", 2, ""),
     (r"^Globals:\n  Function:\n", 1, RUNTIME),
+    (r"(?<=^      Description: Answers over HTTP\n)", 1, SNAP_START),
     (r"(?<=^Resources:\n)", 1, f"  # ---- Layers\n{LAYERS}\n"),
     (r"DefinitionUri: infra/", 1, "DefinitionUri: "),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import hashlib
 import json
 import re
 from dataclasses import fields
@@ -12,9 +13,7 @@ from typing import Any, Final
 
 import pytest
 
-from audio_classifier import AudioClassifier
-from audio_classifier.selection import Selection
-from audio_classifier.settings import PREFIX, Settings
+from audio_classifier.settings import DEFAULT_RESULTS_PREFIX, PREFIX, Settings
 from tests.infra.templates import (
     FUNCTIONS,
     IMAGE,
@@ -36,6 +35,7 @@ DAY_S: Final = 86400
 GATEWAY_MS: Final = {"RestApi": 29000, "HttpApi": 30000}
 # What changes without a version: the alias' own, the function's own, the queue's.
 UNVERSIONED: Final = {"ProvisionedConcurrency", "UploadReservedConcurrency", "UploadMaxConcurrency"}
+VARIABLE: Final = r"\$\{(\w+)\}"
 
 
 @both
@@ -111,21 +111,51 @@ def test_everything_calls_the_published_version(template: dict[str, Any]) -> Non
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_another_value_of_a_parameter_makes_another_version(template: dict[str, Any], name: str) -> None:
     properties = function(template, name)
-    description = properties.pop("VersionDescription")["Fn::Sub"]
-    described = re.findall(r"\$\{(\w+)\}", description)
-    assert {*described} == parameters_in(template, properties) - UNVERSIONED
-    parameters = template["Parameters"]
-    longest = [
-        parameters[one].get("MaxLength") or max(map(len, map(str, choices(parameters[one]))))
-        for one in described
-    ]
-    assert len(re.sub(r"\$\{\w+\}", "", description)) + sum(longest) <= 256
+    description = properties.pop("VersionDescription")
+    assert parameters_in(template, description) == parameters_in(template, properties) - UNVERSIONED
+    text, chosen = description["Fn::Sub"]
+    named_there = re.findall(VARIABLE, text)
+    for choice, value in chosen.items():
+        _, one, other = value["Fn::If"]
+        assert one != other
+        assert choice in named_there
+    lengths = [longest(chosen.get(one) or template["Parameters"][one]) for one in named_there]
+    assert len(re.sub(VARIABLE, "", text)) + sum(lengths) <= 256
     assert properties["AutoPublishAliasAllProperties"] is True
 
 
-def choices(parameter: dict[str, Any]) -> list[Any]:
-    found: list[Any] = parameter.get("AllowedValues") or [parameter["MaxValue"]]
-    return found
+def longest(value: dict[str, Any]) -> int:
+    """How many characters a parameter, or a choice, may have."""
+    if "MaxLength" in value:
+        return int(value["MaxLength"])
+    choices = value.get("AllowedValues") or value.get("Fn::If", [])[1:] or [value["MaxValue"]]
+    return max(len(str(choice)) for choice in choices)
+
+
+@both
+def test_results_of_two_buckets_do_not_meet(template: dict[str, Any]) -> None:
+    for name in FUNCTIONS:
+        prefix = function(template, name)["Environment"]["Variables"][PREFIX + "RESULTS_PREFIX"]
+        condition, of_two, of_one = prefix["Fn::If"]
+        assert (condition, of_one) == ("HasBackfillBucket", DEFAULT_RESULTS_PREFIX)
+        assert of_two == f"{DEFAULT_RESULTS_PREFIX}{{bucket}}/"
+
+
+@both
+def test_another_rest_api_is_deployed(template: dict[str, Any]) -> None:
+    properties = template["Resources"]["RestApi"]["Properties"]
+    digest = hashlib.sha256(json.dumps(properties, sort_keys=True).encode()).hexdigest()[:8]
+    wanted = {f"RestDeploymentSigned{digest}", f"RestDeploymentOpen{digest}"}
+    assert of_type(template, "AWS::ApiGateway::Deployment").keys() == wanted, (
+        f"RestApi was changed: let its deployments' names end in {digest}, or the change is never deployed"
+    )
+
+
+def test_an_http_api_lets_pages_read_what_the_function_does() -> None:
+    source = (PACKAGE / "http_api.py").read_text(encoding="utf-8")
+    (exposed,) = re.findall(r"expose_headers=(\(.*\)),$", source, re.MULTILINE)
+    (cors,) = named(IMAGE["Resources"]["HttpApi"], "x-amazon-apigateway-cors")
+    assert cors["Fn::If"][1]["exposeHeaders"] == [name.lower() for name in ast.literal_eval(exposed)]
 
 
 @both
@@ -155,49 +185,6 @@ def test_the_table_of_parameters_is_complete() -> None:
 def test_the_outputs_that_the_document_names_exist() -> None:
     named_there = set(re.findall(r"\$(\w*[a-z]\w*)", README)) | {"DashboardUrl"}
     assert named_there <= IMAGE["Outputs"].keys()
-
-
-@both
-def test_alarms_watch_what_may_go_wrong(template: dict[str, Any]) -> None:
-    alarms = of_type(template, "AWS::CloudWatch::Alarm").values()
-    watched = {(one["MetricName"], json.dumps(one["Dimensions"][0]["Value"])) for one in alarms}
-    wanted = {
-        (metric, json.dumps({"Ref": name}))
-        for name in FUNCTIONS
-        for metric in ("Errors", "Throttles", "Duration")
-    }
-    dead = json.dumps({"Fn::GetAtt": ["DeadLetterQueue", "QueueName"]})
-    assert watched == {*wanted, ("ApproximateNumberOfMessagesVisible", dead)}
-    for alarm in alarms:
-        assert alarm["AlarmActions"] == {
-            "Fn::If": ["HasAlarmTopic", [{"Ref": "AlarmTopicArn"}], {"Ref": "AWS::NoValue"}]
-        }
-        if alarm["MetricName"] == "Duration":
-            assert alarm["ExtendedStatistic"] == "p95"
-            timeout_s = function(template, alarm["Dimensions"][0]["Value"]["Ref"])["Timeout"]
-            assert alarm["Threshold"] < timeout_s * 1000
-
-
-def test_the_dashboard_shows_metrics_that_there_are(classifier: AudioClassifier, assets: Path) -> None:
-    source = "".join(path.read_text(encoding="utf-8") for path in PACKAGE.glob("*.py"))
-    result = classifier.classify(assets / "rain.wav", Selection(classifier.labels))
-    emitted = set(re.findall(r'add_metric\(\s*"(\w+)"', source))
-    emitted |= {f"{stage.capitalize()}Seconds" for stage in result.seconds}
-    (service,) = re.findall(r'^NAME: Final = "(.*)"$', source, re.MULTILINE)
-    (namespace,) = re.findall(r'Metrics\(namespace="(\w+)"', source)
-    body = json.loads(IMAGE["Resources"]["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"])
-    metrics = [metric for widget in body["widgets"] for metric in widget["properties"]["metrics"]]
-    functions = [f"${{{name}}}" for name in FUNCTIONS]
-    own = [metric for metric in metrics if not metric[0].startswith("AWS/")]
-    assert {metric[1] for metric in own} == emitted
-    for metric in own:
-        assert metric[0] == namespace
-        assert metric[2:5] == ["service", service, "function_name"]
-        assert metric[5] in functions
-    for metric in metrics:
-        if metric[0] == "AWS/Lambda":
-            assert metric[2] == "FunctionName"
-            assert metric[3] in functions
 
 
 def test_the_image_is_built_from_what_there_is() -> None:

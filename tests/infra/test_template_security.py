@@ -51,6 +51,9 @@ def test_roles_reach_the_prefixes_of_the_settings(template: dict[str, Any]) -> N
     assert may("UploadRole", "s3:PutObject") == {results}
     assert results in may("UploadRole", "s3:GetObject")
     assert "${UploadsBucket.Arn}/*" in may("UploadRole", "s3:GetObjectVersion")
+    for role in ("ApiRole", "UploadRole"):
+        # While a new prefix is deployed the version that answers has the old one.
+        assert "arn:${AWS::Partition}:s3:::${ModelBucket}/*" in may(role, "s3:GetObject")
 
 
 @both

@@ -18,11 +18,17 @@ def test_a_replacement_that_finds_nothing_is_an_error() -> None:
         zip_template(SOURCE.read_text(encoding="utf-8").replace("PackageType: Image", "PackageType: Zip"))
 
 
-def test_the_zip_function_starts_from_a_snapshot_with_its_layers() -> None:
+def test_the_function_that_people_wait_for_starts_from_a_snapshot_and_keeps_no_other() -> None:
+    properties = function(ZIP, "ApiFunction")
+    assert properties["SnapStart"] == {"ApplyOn": "PublishedVersions"}
+    assert properties["VersionDeletionPolicy"] == "Delete"
+    assert "SnapStart" not in function(ZIP, "UploadFunction")
+
+
+def test_zip_functions_have_their_layers() -> None:
     for name in FUNCTIONS:
         properties = function(ZIP, name)
         assert properties["Runtime"] == "python3.12"
-        assert properties["SnapStart"] == {"ApplyOn": "PublishedVersions"}
         assert "ProvisionedConcurrencyConfig" not in properties
         assert ZIP["Resources"][name]["Metadata"] == {"SkipBuild": True}
         assert properties["Layers"] == [{"Ref": "InferenceLayer"}, {"Ref": "ModelLayer"}]
