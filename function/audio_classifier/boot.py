@@ -1,4 +1,7 @@
-"""The image's one entry point: Amazon's runtime client inside Lambda, the command line elsewhere."""
+"""The image's one entry point: Amazon's runtime client inside Lambda, the command line elsewhere.
+
+It is run as a file, and imports nothing of the package before it listens to signals.
+"""
 
 from __future__ import annotations
 

@@ -18,12 +18,13 @@ pytestmark = [
     pytest.mark.image,
     pytest.mark.skipif(emulator() is None, reason="aws-sam-cli, which brings the emulator, is not installed"),
 ]
-RUNTIME = ("python3", "-m", "audio_classifier.boot")
 
 
 @pytest.fixture
 def function(image: Image, environment: dict[str, str], tmp_path: Path) -> Iterator[Function]:
-    with running(tmp_path / "log", emulate=emulation(image, environment), runtime=RUNTIME) as started:
+    with running(
+        tmp_path / "log", emulate=emulation(image, environment), runtime=entry_point(image)
+    ) as started:
         yield started
 
 
@@ -32,6 +33,12 @@ def emulation(image: Image, environment: dict[str, str], mounts: dict[Path, str]
     rie = emulator()
     assert rie is not None
     return image.command(environment=environment, mounts={rie: "/rie", **(mounts or {})}, entrypoint="/rie")
+
+
+def entry_point(image: Image) -> list[str]:
+    """What the image runs."""
+    command: list[str] = image.inspect()["Config"]["Entrypoint"]
+    return command
 
 
 def check(function: Function, s3: Any, assets: Path) -> None:
@@ -60,9 +67,13 @@ def test_the_model_may_come_from_object_storage(
     for path in compact.iterdir():
         s3.upload_file(str(path), "models", f"here/{path.name}")
     environment["AUDIO_CLASSIFIER_BUNDLE"] = "s3://models/here/"
-    with running(tmp_path / "log", emulate=emulation(image, environment), runtime=RUNTIME) as function:
+    with running(
+        tmp_path / "log", emulate=emulation(image, environment), runtime=entry_point(image)
+    ) as function:
         check(function, s3, assets)
     s3.delete_object(Bucket="models", Key="here/head.npz")
-    with running(tmp_path / "log", emulate=emulation(image, environment), runtime=RUNTIME) as function:
+    with running(
+        tmp_path / "log", emulate=emulation(image, environment), runtime=entry_point(image)
+    ) as function:
         answer = function.invoke({"warmup": True})
     assert "head.npz" in answer["errorMessage"]

@@ -11,7 +11,7 @@ import pytest
 from audio_classifier import boot
 from tests.ports import answers, free_port, wait_until
 
-BOOT = [sys.executable, "-m", "audio_classifier.boot"]
+BOOT = [sys.executable, "-P", boot.__file__]
 
 
 def test_elsewhere_it_serves_on_the_port_that_is_set() -> None:
