@@ -26,8 +26,9 @@ def resample(sound: NDArray[np.float32], samples: int) -> NDArray[np.float32]:
     """Stretch a sound over another number of samples, as a tape at another speed does; band-limited."""
     if len(sound) == samples:
         return sound
-    stretched: NDArray[np.float32] = np.fft.irfft(np.fft.rfft(sound), samples)
-    return stretched * np.float32(samples / len(sound))
+    stretched: NDArray[np.float32] = np.asarray(np.fft.irfft(np.fft.rfft(sound), samples), np.float32)
+    stretched *= samples / len(sound)
+    return stretched
 
 
 def normalise(sound: NDArray[np.float32]) -> NDArray[np.float32]:
