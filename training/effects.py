@@ -33,7 +33,8 @@ def resample(sound: NDArray[np.float32], samples: int) -> NDArray[np.float32]:
 
 def normalise(sound: NDArray[np.float32]) -> NDArray[np.float32]:
     """A sound at an RMS of one; silence stays silent."""
-    return sound / (np.sqrt(np.mean(np.square(sound))) + np.float32(1e-5))
+    gain: np.float32 = 1 / (np.sqrt(np.mean(np.square(sound))) + np.float32(1e-5))
+    return sound * gain
 
 
 def equaliser(rng: np.random.Generator) -> Spectrum:

@@ -50,16 +50,11 @@ def find_sounds(folder: Path) -> list[Sound]:
 
 
 def _in_zip(path: Path) -> Iterator[Sound]:
-    with zipfile.ZipFile(path) as archive:
-        names = archive.namelist()
-    for name in names:
+    # Stays open as long as its sounds are known: the directory of a large archive takes long to read.
+    archive = zipfile.ZipFile(path)
+    for name in archive.namelist():
         if Path(name).suffix.lower() in FILE_SUFFIXES:
-            yield Sound(name, partial(_unzip, path, name))
-
-
-def _unzip(path: Path, name: str) -> bytes:
-    with zipfile.ZipFile(path) as archive:
-        return archive.read(name)
+            yield Sound(name, partial(archive.read, name))
 
 
 def _embedded(path: Path) -> Iterator[Sound]:
