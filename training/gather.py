@@ -104,18 +104,18 @@ def add_package(writer: ClipWriter, package: Package, folder: Path) -> float:
     return add_sounds(writer, package.name, package.licence, interleave(sounds, seed=0), package.max_minutes)
 
 
-def add_recordings(writer: ClipWriter, folder: Path) -> float:
-    """Add a folder of recordings; the minutes added.
+def add_recordings(writer: ClipWriter, folder: Path, every: int = 1) -> float:
+    """Add a folder of recordings, or every so manyth of them; the minutes added.
 
     `CORPUS_NAME` in it may list them: path, source, original_path (the same for all that were cut from one),
     licence.  Without it, each file is a recording of its own, and of unknown licence.
     """
     index = folder / CORPUS_NAME
     if not index.exists():
-        return add_sounds(writer, folder.name, "unknown", find_sounds(folder))
+        return add_sounds(writer, folder.name, "unknown", find_sounds(folder)[::every])
     minutes = 0.0
     with index.open(newline="", encoding="utf-8") as file:
-        for row in csv.DictReader(file):
+        for row in itertools.islice(csv.DictReader(file), 0, None, every):
             sound = Sound(row["original_path"], partial(Path, folder / row["path"]))
             minutes += add_sounds(writer, row["source"], row["licence"], [sound])
     return minutes

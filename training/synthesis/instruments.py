@@ -33,8 +33,9 @@ PEAK: Final = 0.8
 SOLO_S: Final = 7.0
 ENSEMBLE_S: Final = 10.0
 PHRASES: Final = (music.melody, music.chords, music.arpeggio, music.melody)
+TAKES: Final = 3
 BEATS: Final = 64
-PIECES_PER_STYLE: Final = 12
+PIECES_PER_STYLE: Final = 10
 # Where excerpts of a song begin.
 EXCERPTS_S: Final = (5.0, 35.0, 65.0)
 
@@ -102,7 +103,7 @@ def _at_16_khz(sound: NDArray[Any]) -> NDArray[np.float32]:
     return np.asarray(soxr.resample(sound, PLAYED_RATE_HZ, SAMPLE_RATE_HZ), np.float32)
 
 
-def solos(instruments: Instruments, takes: int) -> Iterator[tuple[str, NDArray[np.float32]]]:
+def solos(instruments: Instruments, takes: int = TAKES) -> Iterator[tuple[str, NDArray[np.float32]]]:
     """Each of the 128 programs with some phrases: their names and sounds."""
     for program, take in itertools.product(range(PROGRAMS), range(takes)):
         rng = np.random.default_rng([1, program, take])
@@ -111,7 +112,7 @@ def solos(instruments: Instruments, takes: int) -> Iterator[tuple[str, NDArray[n
         yield f"solo/{program}/{take}", instruments.play({0: program}, notes, SOLO_S)
 
 
-def beats(instruments: Instruments, count: int) -> Iterator[tuple[str, NDArray[np.float32]]]:
+def beats(instruments: Instruments, count: int = BEATS) -> Iterator[tuple[str, NDArray[np.float32]]]:
     """Drums alone, on all kits."""
     for number in range(count):
         rng = np.random.default_rng([2, number])
@@ -122,7 +123,9 @@ def beats(instruments: Instruments, count: int) -> Iterator[tuple[str, NDArray[n
         yield f"drums/{number}", instruments.play({}, notes, SOLO_S, kit)
 
 
-def ensembles(instruments: Instruments, per_style: int) -> Iterator[tuple[str, NDArray[np.float32]]]:
+def ensembles(
+    instruments: Instruments, per_style: int = PIECES_PER_STYLE
+) -> Iterator[tuple[str, NDArray[np.float32]]]:
     """Pieces in all styles."""
     for (name, style), number in itertools.product(music.read_styles().items(), range(per_style)):
         rng = np.random.default_rng([3, number, *name.encode()])

@@ -1,4 +1,4 @@
-"""Speech by espeak-ng, in many languages and voices: alone, as children, in conversations, as a crowd's babble.
+"""Speech by espeak-ng, in many languages and voices: alone, as children, in conversations, as babble.
 
 What is said means nothing: numbers, which are words in every language, and invented words.  Needs the program
 ``espeak-ng``.
@@ -23,14 +23,14 @@ from training.clips import SYNTHESIS, ClipWriter, to_int16
 from training.synthesis.dsp import Signal, place, samples_of, sometimes_reverberate, unit
 
 SOURCE: Final = f"{SYNTHESIS}voices"
-# What the program says belongs to who made it say so.
+# What the program says belongs to whoever made it say so.
 LICENCE: Final = "Apache-2.0"
 PEAK: Final = 0.8
 
 LANGUAGES: Final = (
     "en-us", "en-gb", "en-gb-scotland", "en-029", "de", "fr-fr", "es", "es-419", "it", "pt", "pt-br", "nl",
-    "sv", "da", "nb", "fi", "pl", "cs", "sk", "hu", "ro", "bg", "ru", "uk", "el", "tr", "ar", "fa", "he", "hi",
-    "bn", "ta", "id", "ms", "vi", "cmn", "ja", "ko", "sw", "ka",
+    "sv", "da", "nb", "fi", "pl", "cs", "sk", "hu", "ro", "bg", "ru", "uk", "el", "tr", "ar", "fa", "he",
+    "hi", "bn", "ta", "id", "ms", "vi", "cmn", "ja", "ko", "sw", "ka",
 )  # fmt: skip
 VARIANTS: Final = (
     "", "+m1", "+m2", "+m3", "+m4", "+m5", "+m6", "+m7", "+m8", "+f1", "+f2", "+f3", "+f4", "+f5", "+klatt",
