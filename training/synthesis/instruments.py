@@ -147,7 +147,7 @@ def add(
     for name, sound in sounds:
         clip = to_int16(sound * (PEAK / max(1e-6, float(np.abs(sound).max(initial=0.0)))))
         if clip is not None:
-            added += len(clip) * writer.add(SOURCE, f"{font}/{name}", licence, clip)
+            added += len(clip) * writer.add(SOURCE, f"{package}/{name}", licence, clip)
     return added / 60 / SAMPLE_RATE_HZ
 
 
