@@ -76,18 +76,30 @@ def _from_packages(folder: Path) -> Iterator[tuple[str, Stage]]:
             yield package.name, partial(add_package, package=package, folder=folder / package.name)
     for font in SOUND_FONTS:
         if (folder / font).exists():
-            yield f"instruments-{font}", partial(_play, table=table, folder=folder, font=font)
+            yield f"instruments-{font}", partial(_play, font=table[font], folder=folder)
+    if (folder / SOUND_FONTS[0]).exists():
+        songs = [table[name] for name in SONGS]
+        yield "songs", partial(_play_songs, font=table[SOUND_FONTS[0]], songs=songs, folder=folder)
 
 
-def _play(writer: ClipWriter, table: dict[str, Package], folder: Path, font: str) -> float:
-    """Solos, drums, ensembles and songs, on one sound font."""
-    (path,) = (folder / font).rglob("*.sf2")
-    played, licence = instruments.Instruments(path), table[font].licence
-    minutes = sum(
-        instruments.add(writer, sounds, licence, font)
+def _load(font: Package, folder: Path) -> instruments.Instruments:
+    (path,) = (folder / font.name).rglob("*.sf2")
+    return instruments.Instruments(path)
+
+
+def _play(writer: ClipWriter, font: Package, folder: Path) -> float:
+    """Solos, drums and ensembles on a sound font."""
+    played = _load(font, folder)
+    return sum(
+        instruments.add(writer, sounds, font.licence, font.name)
         for sounds in (instruments.solos(played), instruments.beats(played), instruments.ensembles(played))
     )
-    for name in SONGS:
-        songs = instruments.songs(played, sorted((folder / name).rglob("*.mid")))
-        minutes += instruments.add(writer, songs, f"{licence} and {table[name].licence}", font)
+
+
+def _play_songs(writer: ClipWriter, font: Package, songs: list[Package], folder: Path) -> float:
+    """MIDI files of packages on a sound font."""
+    played, minutes = _load(font, folder), 0.0
+    for package in songs:
+        sounds = instruments.songs(played, sorted((folder / package.name).rglob("*.mid")))
+        minutes += instruments.add(writer, sounds, f"{font.licence} and {package.licence}", package.name)
     return minutes

@@ -15,8 +15,8 @@ from typing import Final
 
 FILE_SUFFIXES: Final = {".aiff", ".au", ".flac", ".mp3", ".oga", ".ogg", ".opus", ".wav"}
 
-# An Ogg page: its mark, version, flags, ..., the number of segments; then their lengths.
-OGG_MARK: Final = b"OggS"
+# An Ogg page: its mark and version, flags, ..., the number of segments; then their lengths.
+OGG_MARK: Final = b"OggS\0"
 OGG_HEADER_BYTES: Final = 27
 OGG_FIRST: Final = 2
 OGG_LAST: Final = 4
@@ -74,18 +74,24 @@ def _ogg_spans(data: bytes) -> Iterator[tuple[int, int]]:
     """Where Ogg streams lie: from a page that begins one to the page that ends it."""
     start = data.find(OGG_MARK)
     while start >= 0:
-        end, flags = start, data[start + 5] if start + 5 < len(data) else 0
-        if flags & OGG_FIRST:
-            flags = 0
-            while data.startswith(OGG_MARK, end) and end + OGG_HEADER_BYTES < len(data):
-                flags = data[end + 5]
-                segments = data[end + OGG_HEADER_BYTES - 1]
-                lengths = data[end + OGG_HEADER_BYTES : end + OGG_HEADER_BYTES + segments]
-                end += OGG_HEADER_BYTES + segments + sum(lengths)
-                if flags & OGG_LAST:
-                    yield start, end
-                    break
-        start = data.find(OGG_MARK, max(end, start + 1))
+        end = _ogg_end(data, start)
+        if end is not None:
+            yield start, end
+        start = data.find(OGG_MARK, start + 1 if end is None else end)
+
+
+def _ogg_end(data: bytes, start: int) -> int | None:
+    """Where the stream ends whose first page is here; None if there is no such page, or no last one."""
+    position = start
+    while data.startswith(OGG_MARK, position) and position + OGG_HEADER_BYTES <= len(data):
+        flags, segments = data[position + 5], data[position + OGG_HEADER_BYTES - 1]
+        if position == start and not flags & OGG_FIRST:
+            return None
+        lengths = data[position + OGG_HEADER_BYTES : position + OGG_HEADER_BYTES + segments]
+        position += OGG_HEADER_BYTES + segments + sum(lengths)
+        if flags & OGG_LAST:
+            return position
+    return None
 
 
 def _wav_spans(data: bytes) -> Iterator[tuple[int, int]]:

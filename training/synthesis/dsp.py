@@ -137,9 +137,14 @@ def voiced(rng: Generator, frequency_hz: Signal | float, formants: Formants, jit
     return unit(resonate(saw, formants))
 
 
-def resonate(signal: Signal, formants: Formants) -> Signal:
-    """A signal through resonances side by side."""
-    return total(gain * band(signal, 0.88 * hz, 1.14 * hz, 1) for hz, gain in formants)
+def resonate(signal: Signal, formants: Formants, quality: float = 6.0) -> Signal:
+    """A signal through simple resonances side by side; quality is a resonance's centre by its width."""
+    size = 1 << (2 * len(signal) - 1).bit_length()
+    frequencies = np.maximum(np.fft.rfftfreq(size, 1 / SAMPLE_RATE_HZ), 1e-3)
+    response = total(
+        gain / np.sqrt(1 + (quality * (frequencies / hz - hz / frequencies)) ** 2) for hz, gain in formants
+    )
+    return np.fft.irfft(np.fft.rfft(signal, size) * response, size)[: len(signal)]
 
 
 def place(signal: Signal, part: Signal, at_s: float, gain: float = 1.0) -> None:

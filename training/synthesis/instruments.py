@@ -8,16 +8,16 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import soxr
 from numpy.random import Generator
-from numpy.typing import NDArray
 
 from audio_classifier.params import SAMPLE_RATE_HZ
 from training.clips import SYNTHESIS, ClipWriter, to_int16
 from training.synthesis import music
+from training.synthesis.dsp import Signal
 from training.synthesis.music import DRUM_CHANNEL, Note
 
 SOURCE: Final = f"{SYNTHESIS}instruments"
@@ -51,7 +51,7 @@ class Instruments:
 
     def play(
         self, programs: dict[int, int], notes: Iterable[Note], duration_s: float, drum_kit: int = 0
-    ) -> NDArray[np.float32]:
+    ) -> Signal:
         """Play notes, each channel by its program; mono at 16 kHz."""
         for channel, program in programs.items():
             self._synth.program_select(channel, self._font, 0, program)
@@ -70,25 +70,24 @@ class Instruments:
         self._silence()
         return _at_16_khz(np.concatenate(blocks))
 
-    def play_song(self, path: Path, start_s: float, duration_s: float) -> NDArray[np.float32]:
-        """Play a stretch of a MIDI file; mono at 16 kHz, empty where it has ended before."""
+    def play_song(self, path: Path, starts_s: Iterable[float], duration_s: float) -> Iterator[Signal]:
+        """Play a MIDI file, and take stretches of it, until it ends; mono at 16 kHz."""
         import tinysoundfont
 
         sequencer = tinysoundfont.Sequencer(self._synth)
         for channel in range(16):
-            self._synth.program_select(channel, self._font, DRUM_BANK if channel == DRUM_CHANNEL else 0, 0)
+            bank = DRUM_BANK if channel == DRUM_CHANNEL else 0
+            self._synth.program_select(channel, self._font, bank, 0)
         sequencer.midi_load(str(path), persistent=False)
-        self._generate(int(start_s * PLAYED_RATE_HZ))
-        sound = (
-            np.empty(0, np.float32)
-            if sequencer.is_empty()
-            else self._generate(int(duration_s * PLAYED_RATE_HZ))
-        )
+        for start_s in starts_s:
+            self._generate(int((start_s - sequencer.get_time()) * PLAYED_RATE_HZ))
+            if sequencer.is_empty():
+                break
+            yield _at_16_khz(self._generate(int(duration_s * PLAYED_RATE_HZ)))
         self._synth.callback = None
         self._silence()
-        return _at_16_khz(sound)
 
-    def _generate(self, samples: int) -> NDArray[np.float32]:
+    def _generate(self, samples: int) -> Signal:
         if samples <= 0:
             return np.empty(0, np.float32)
         stereo = np.frombuffer(self._synth.generate(samples), np.float32).reshape(-1, 2)
@@ -99,11 +98,11 @@ class Instruments:
         self._synth.generate(PLAYED_RATE_HZ // 10)
 
 
-def _at_16_khz(sound: NDArray[Any]) -> NDArray[np.float32]:
+def _at_16_khz(sound: Signal) -> Signal:
     return np.asarray(soxr.resample(sound, PLAYED_RATE_HZ, SAMPLE_RATE_HZ), np.float32)
 
 
-def solos(instruments: Instruments, takes: int = TAKES) -> Iterator[tuple[str, NDArray[np.float32]]]:
+def solos(instruments: Instruments, takes: int = TAKES) -> Iterator[tuple[str, Signal]]:
     """Each of the 128 programs with some phrases: their names and sounds."""
     for program, take in itertools.product(range(PROGRAMS), range(takes)):
         rng = np.random.default_rng([1, program, take])
@@ -112,7 +111,7 @@ def solos(instruments: Instruments, takes: int = TAKES) -> Iterator[tuple[str, N
         yield f"solo/{program}/{take}", instruments.play({0: program}, notes, SOLO_S)
 
 
-def beats(instruments: Instruments, count: int = BEATS) -> Iterator[tuple[str, NDArray[np.float32]]]:
+def beats(instruments: Instruments, count: int = BEATS) -> Iterator[tuple[str, Signal]]:
     """Drums alone, on all kits."""
     for number in range(count):
         rng = np.random.default_rng([2, number])
@@ -123,9 +122,7 @@ def beats(instruments: Instruments, count: int = BEATS) -> Iterator[tuple[str, N
         yield f"drums/{number}", instruments.play({}, notes, SOLO_S, kit)
 
 
-def ensembles(
-    instruments: Instruments, per_style: int = PIECES_PER_STYLE
-) -> Iterator[tuple[str, NDArray[np.float32]]]:
+def ensembles(instruments: Instruments, per_style: int = PIECES_PER_STYLE) -> Iterator[tuple[str, Signal]]:
     """Pieces in all styles."""
     for (name, style), number in itertools.product(music.read_styles().items(), range(per_style)):
         rng = np.random.default_rng([3, number, *name.encode()])
@@ -133,21 +130,23 @@ def ensembles(
         yield f"{name}/{number}", instruments.play(programs, notes, ENSEMBLE_S)
 
 
-def songs(instruments: Instruments, paths: Iterable[Path]) -> Iterator[tuple[str, NDArray[np.float32]]]:
+def songs(instruments: Instruments, paths: Iterable[Path]) -> Iterator[tuple[str, Signal]]:
     """Excerpts of MIDI files."""
-    for path, start_s in itertools.product(paths, EXCERPTS_S):
-        yield f"{path.name}/{start_s:g}", instruments.play_song(path, start_s, ENSEMBLE_S)
+    for path in paths:
+        for number, excerpt in enumerate(instruments.play_song(path, EXCERPTS_S, ENSEMBLE_S)):
+            yield f"{path.name}/{number}", excerpt
 
 
-def add(
-    writer: ClipWriter, sounds: Iterable[tuple[str, NDArray[np.float32]]], licence: str, font: str
-) -> float:
-    """Add clips of what is played, under the licence of the sound font and songs; the minutes added."""
+def add(writer: ClipWriter, sounds: Iterable[tuple[str, Signal]], licence: str, package: str) -> float:
+    """Add clips of what is played, under the licence of the sound font and songs; the minutes added.
+
+    The package that they came from is part of their names.
+    """
     added = 0
     for name, sound in sounds:
         clip = to_int16(sound * (PEAK / max(1e-6, float(np.abs(sound).max(initial=0.0)))))
         if clip is not None:
-            added += len(clip) * writer.add(SOURCE, f"{font}/{name}", licence, clip)
+            added += len(clip) * writer.add(SOURCE, f"{package}/{name}", licence, clip)
     return added / 60 / SAMPLE_RATE_HZ
 
 

@@ -120,7 +120,7 @@ def sounds(share: float = 1.0) -> Iterator[tuple[str, Signal]]:
     """All of it, or a share of each kind: names and sounds."""
 
     def numbered(seed: int, count: int) -> Iterator[tuple[int, Generator]]:
-        for number in range(max(2, round(share * count))):
+        for number in range(max(3, round(share * count))):
             yield number, np.random.default_rng([seed, number])
 
     adults, children = [], []
