@@ -9,6 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SAM := .venv-sam
 INFRA := .venv-infra
+TRAINING := .venv-training
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 WAV ?= assets/rain.wav
 # The image: what builds it, where that works; its name; the base and the model in it; what else the build is told.
@@ -17,12 +18,14 @@ IMAGE ?= serverless-audio-classifier
 BASE_IMAGE ?=
 BUNDLE ?= compact
 BUILD_OPTIONS ?=
+# Where PyTorch for CPUs is; nowhere else is looked for it if empty.
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 # The layers: where they are built, for which Lambda runtime.
 BUILD ?= build
 RUNTIME_PYTHON ?= 3.12
 ARCHITECTURE ?= $(shell uname -m)
 
-.PHONY: help classify invoke events serve lint lint-infra test test-e2e test-convert check image test-image sam-local layers template-zip lock samples deviations bench-startup clean
+.PHONY: help classify invoke events serve lint lint-infra test test-e2e test-convert test-training check image test-image sam-local layers template-zip lock samples deviations bench-startup clean
 
 help:  ## list the commands
 	@sed -n 's/^\([a-z0-9-]*\):.*  ## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -34,13 +37,16 @@ serve: $(VENV)/.serve  ## answer over HTTP on port 5000
 	$(BIN)/audio-classifier serve
 
 test: $(VENV)/.test  ## the tests that need no TensorFlow
-	$(BIN)/python -m pytest -m "not convert and not e2e and not image and not infra and not sam"
+	$(BIN)/python -m pytest -m "not convert and not e2e and not image and not infra and not sam and not training"
 
 test-e2e: $(VENV)/.test $(SAM)/.sam  ## the Lambda function under the real runtime client and emulator
 	PATH="$(CURDIR)/$(SAM)/bin:$$PATH" $(BIN)/python -m pytest -m e2e
 
 test-convert: $(VENV)/.convert  ## the tests that do: importing the published weights, parity with the original
 	$(BIN)/python -m pytest -m convert
+
+test-training: $(TRAINING)/.training  ## those that need PyTorch, too: teacher, student, head and their training
+	$(TRAINING)/bin/python -m pytest -m training tests/training
 
 lint: $(VENV)/.test  ## style and types
 	$(BIN)/ruff format --check .
@@ -97,7 +103,7 @@ events: $(VENV)/.runtime $(SAM)/.sam  ## write tests/events/*.json anew
 	PATH="$(CURDIR)/$(SAM)/bin:$$PATH" SAM_CLI_TELEMETRY=0 $(BIN)/python tests/events/make_events.py
 
 clean:  ## remove what was installed and built
-	rm -rf $(VENV) $(SAM) $(INFRA) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(SAM) $(INFRA) $(TRAINING) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 # Each stage of the environment is a lock file installed by its hashes; all resolve to the same versions.
 $(VENV)/.python:
@@ -121,6 +127,15 @@ $(VENV)/.test: $(VENV)/.runtime requirements/test.txt
 $(SAM)/.sam: requirements/sam.txt
 	$(PYTHON) -m venv $(SAM)
 	$(subst $(VENV),$(SAM),$(PIP)) --no-deps --require-hashes -r requirements/sam.txt
+	touch $@
+
+# All in lock files, too, but for what is never needed of it.
+$(TRAINING)/.training: requirements/build.txt requirements/training.txt requirements/torch.txt pyproject.toml
+	$(PYTHON) -m venv $(TRAINING)
+	$(subst $(VENV),$(TRAINING),$(PIP)) --no-deps --require-hashes -r requirements/build.txt -r requirements/training.txt
+	$(subst $(VENV),$(TRAINING),$(PIP)) --no-deps --require-hashes -r requirements/torch.txt \
+	  $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
+	$(subst $(VENV),$(TRAINING),$(PIP)) --no-deps --no-build-isolation --editable .
 	touch $@
 
 $(INFRA)/.infra: requirements/infra.txt
