@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from audio_classifier.params import TOP_K
 
-# What the teacher hears most of the time, whatever else there is.
+# What the teacher hears most of the time, whatever else there is; the sounds of which it does are easy.
 COMMON_CLASSES: Final = ("Speech", "Music", "Silence")
 
 
@@ -37,6 +38,24 @@ class Agreement:
 
     def __str__(self) -> str:
         return f"top-1 {self.top1:.3f}, top-5 {self.top5:.3f}, cosine {self.cosine:.3f} ({self.sounds})"
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Over all sounds, and over the others than speech, music and silence."""
+
+    overall: Agreement
+    others: Agreement
+
+    def __str__(self) -> str:
+        return f"{self.overall}; without {', '.join(COMMON_CLASSES)}: {self.others}"
+
+
+def compare(scores: NDArray[np.float32], teacher: NDArray[np.float32], names: Sequence[str]) -> Comparison:
+    """Compare ``(n, classes)`` scores with the teacher's; ``names`` are those of the classes."""
+    common = [names.index(name) for name in COMMON_CLASSES]
+    others = ~np.isin(teacher.argmax(axis=1), common)
+    return Comparison(agreement(scores, teacher), agreement(scores[others], teacher[others]))
 
 
 def agreement(scores: NDArray[np.float32], teacher: NDArray[np.float32]) -> Agreement:

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from training.agreement import Agreement, agreement
+from training.agreement import Comparison, compare
 from training.balance import sigmoid
 from training.clips import Clip, ClipPool
 from training.label import CLIPS, NATURAL, SHARDS
@@ -27,6 +27,7 @@ from training.sampling import Patches, Sampler, read
 from training.shards import ShardReader
 from training.splits import VALIDATION, splits
 from training.student import QUICK, HintScale, Shape, Student, loss
+from training.teacher import teacher_classes
 
 _log = logging.getLogger(__name__)
 
@@ -100,7 +101,7 @@ def load_student(path: Path) -> Student:
     return State.load(path).mean
 
 
-def train(work: Path, clips: list[Clip], *, minutes: float, shape: Shape, seed: int = 0) -> Agreement:
+def train(work: Path, clips: list[Clip], *, minutes: float, shape: Shape, seed: int = 0) -> Comparison:
     """Train for ``minutes`` in all, those before the last checkpoint included.
 
     Parameters
@@ -183,12 +184,12 @@ def validation_patches(natural: ShardReader, clips: list[Clip]) -> Patches:
     return read(natural, rows[chosen])
 
 
-def validate(student: Student, patches: Patches) -> Agreement:
+def validate(student: Student, patches: Patches) -> Comparison:
     """How a student agrees with its teacher."""
     with torch.inference_mode():
         parts = torch.from_numpy(patches.mel).split(BATCH_PATCHES)
         logits = torch.cat([student(part).logits for part in parts]).numpy()
-    return agreement(sigmoid(logits), sigmoid(patches.logits))
+    return compare(sigmoid(logits), sigmoid(patches.logits), teacher_classes())
 
 
 class _Clock:

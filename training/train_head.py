@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from audio_classifier.attention import AttentionHead
 from audio_classifier.bundle import HEAD, POSTPROCESS
 from audio_classifier.postprocess import Postprocessor, dequantize
-from training.agreement import Agreement, agreement
+from training.agreement import Comparison, compare
 from training.balance import class_frequencies, rarity, shares
 from training.calibrate import calibrated, fit
 from training.clips import Clip, ClipPool
@@ -28,7 +28,7 @@ from training.label import CLIPS, MIXED, NATURAL, SHARDS, log_progress
 from training.segments import Segments, SegmentSampler, find_segments, pooled, rows_of, teacher_scores
 from training.shards import ShardReader
 from training.splits import CALIBRATION, TRAINING, VALIDATION, splits
-from training.teacher import as_audioset, known_classes
+from training.teacher import known_classes, teacher_classes
 from training.train_embedding import follow
 
 _log = logging.getLogger(__name__)
@@ -105,7 +105,7 @@ def gather(work: Path, clips: list[Clip], model: Path) -> Material:
 
 def train(
     work: Path, clips: list[Clip], model: Path, *, minutes: float, seed: int = 0
-) -> tuple[Postprocessor, AttentionHead, Agreement]:
+) -> tuple[Postprocessor, AttentionHead, Comparison]:
     """Fit the PCA, train the head, calibrate it.
 
     Parameters
@@ -136,12 +136,9 @@ def train(
         )
         head = calibrated(head, scale, offsets, known)
     sounds = _whole(material, VALIDATION)
-    scores = head(dequantize(codes[sounds]))
-    return (
-        postprocessor,
-        head,
-        agreement(scores, as_audioset(pooled(material.scores[sounds].astype(np.float32)))),
-    )
+    scores = head(dequantize(codes[sounds]))[:, known]
+    targets = pooled(material.scores[sounds].astype(np.float32))
+    return postprocessor, head, compare(scores, targets, teacher_classes())
 
 
 def _learn(
