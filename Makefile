@@ -9,6 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SAM := .venv-sam
 INFRA := .venv-infra
+TRAINING := .venv-training
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 WAV ?= assets/rain.wav
 # The image: what builds it, where that works; its name; the base and the model in it; what else the build is told.
@@ -18,14 +19,20 @@ VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 BASE_IMAGE ?=
 BUNDLE ?= compact
 BUILD_OPTIONS ?=
+# Where PyTorch for CPUs is; nowhere else is looked for it if empty.
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 # The layers: where they are built, for which Lambda runtime.
 BUILD ?= build
 RUNTIME_PYTHON ?= 3.12
 ARCHITECTURE ?= x86_64
+# Training: the teacher's file, sounds of one's own, what else it is told.
+TEACHER ?= yamnet.tflite
+RECORDINGS ?=
+TRAIN_OPTIONS ?=
 # To the shell, whatever is in them.
-export IMAGE BASE_IMAGE BUNDLE BUILD RUNTIME_PYTHON ARCHITECTURE
+export TEACHER RECORDINGS IMAGE BASE_IMAGE BUNDLE BUILD RUNTIME_PYTHON ARCHITECTURE
 
-.PHONY: help classify invoke events serve lint lint-infra test test-e2e test-convert check image test-image sam-local layers template-zip lock samples deviations bench-startup clean
+.PHONY: help classify invoke events serve lint lint-infra test test-e2e test-convert test-training train train-quick check image test-image sam-local layers template-zip lock samples deviations bench-startup clean
 
 help:  ## list the commands
 	@sed -n 's/^\([a-z0-9-]*\):.*  ## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -37,13 +44,16 @@ serve: $(VENV)/.serve  ## answer over HTTP on port 5000
 	$(BIN)/audio-classifier serve
 
 test: $(VENV)/.test  ## the tests that need no TensorFlow
-	$(BIN)/python -m pytest -m "not convert and not e2e and not image and not infra and not sam"
+	$(BIN)/python -m pytest -m "not convert and not e2e and not image and not infra and not sam and not training"
 
 test-e2e: $(VENV)/.test $(SAM)/.sam  ## the Lambda function under the real runtime client and emulator
 	PATH="$(CURDIR)/$(SAM)/bin:$$PATH" $(BIN)/python -m pytest -m e2e
 
 test-convert: $(VENV)/.convert  ## the tests that do: importing the published weights, parity with the original
 	$(BIN)/python -m pytest -m convert
+
+test-training: $(TRAINING)/.training  ## those that need PyTorch, too: teacher, student, head and their training
+	$(TRAINING)/bin/python -m pytest -m training tests/training
 
 lint: $(VENV)/.test  ## style and types
 	$(BIN)/ruff format --check .
@@ -89,6 +99,12 @@ template-zip: $(VENV)/.python  ## make infra/template-zip.yaml from template.yam
 lock:  ## resolve requirements/*.txt anew, with hashes (needs uv)
 	requirements/lock.sh $(UV)
 
+train: $(TRAINING)/.training  ## the built-in bundle from nothing, in hours (TEACHER=yamnet.tflite, RECORDINGS=a folder)
+	$(TRAINING)/bin/python -m training --teacher "$$TEACHER" $(if $(RECORDINGS),--recordings "$$RECORDINGS") $(TRAIN_OPTIONS)
+
+train-quick: TRAIN_OPTIONS := --quick --work build/training-quick
+train-quick: train  ## the same on a few clips, in minutes
+
 samples: $(VENV)/.test  ## synthesise assets/*.wav anew (needs espeak-ng)
 	$(BIN)/python assets/make_samples.py
 
@@ -105,7 +121,7 @@ events: $(VENV)/.runtime $(SAM)/.sam  ## write tests/events/*.json anew
 	PATH="$(CURDIR)/$(SAM)/bin:$$PATH" SAM_CLI_TELEMETRY=0 $(BIN)/python tests/events/make_events.py
 
 clean:  ## remove what was installed and built
-	rm -rf $(VENV) $(SAM) $(INFRA) .aws-sam build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(SAM) $(INFRA) $(TRAINING) .aws-sam build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 # Each stage of the environment is a lock file installed by its hashes; all resolve to the same versions.
 $(VENV)/.python:
@@ -133,6 +149,15 @@ $(VENV)/.test: $(VENV)/.runtime requirements/test.txt
 $(SAM)/.sam: requirements/sam.txt
 	$(PYTHON) -m venv $(SAM)
 	$(subst $(VENV),$(SAM),$(PIP)) --no-deps --require-hashes -r requirements/sam.txt
+	touch $@
+
+# All in lock files, too, but for what is never needed of it.
+$(TRAINING)/.training: requirements/build.txt requirements/training.txt requirements/torch.txt pyproject.toml
+	$(PYTHON) -m venv $(TRAINING)
+	$(subst $(VENV),$(TRAINING),$(PIP)) --no-deps --require-hashes -r requirements/build.txt -r requirements/training.txt
+	$(subst $(VENV),$(TRAINING),$(PIP)) --no-deps --require-hashes -r requirements/torch.txt \
+	  $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
+	$(subst $(VENV),$(TRAINING),$(PIP)) --no-deps --no-build-isolation --editable .
 	touch $@
 
 $(INFRA)/.infra: requirements/infra.txt

@@ -14,7 +14,7 @@ compile() {
 compile requirements/build.in --output-file requirements/build.txt
 compile requirements/sam.in --output-file requirements/sam.txt
 compile requirements/infra.in --output-file requirements/infra.txt
-compile pyproject.toml --all-extras --group test --output-file "$all"
+compile pyproject.toml requirements/training.in --all-extras --group test --output-file "$all"
 compile pyproject.toml --constraint "$all" --output-file requirements/runtime.txt
 compile pyproject.toml --constraint "$all" --extra lambda --extra reference --extra serve --group test \
   --output-file requirements/test.txt
@@ -23,3 +23,6 @@ compile pyproject.toml --constraint "$all" --extra serve --extra lambda --output
 compile pyproject.toml --constraint "$all" --extra serve --extra lambda --group image \
   --output-file requirements/image.txt
 compile pyproject.toml --constraint "$all" --extra convert --output-file requirements/convert.txt
+# It plays sounds, which nothing here does, and must be compiled.
+compile pyproject.toml requirements/training.in --constraint "$all" --extra convert --no-emit-package pyaudio \
+  --output-file requirements/training.txt

@@ -1,0 +1,206 @@
+"""Student, head, calibration and export, on sounds that a tiny network learns to tell apart in seconds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from audio_classifier import AudioClassifier
+from audio_classifier.attention import AttentionHead
+from audio_classifier.bundle import EMBEDDING
+from audio_classifier.embedding import Embedder
+from audio_classifier.labels import LabelSet
+from audio_classifier.params import CLIP_PATCHES, EMBEDDING_SIZE
+from tests.training.material import NOISE, TONE, FakeTeacher, make_pool
+from training.label import CLIPS, MIXED, NATURAL, SHARDS, label_augmented, label_natural
+from training.teacher import UNKNOWN_CLASSES, known_classes, teacher_classes
+
+torch = pytest.importorskip("torch")
+pytestmark = pytest.mark.training
+
+from training import assemble, calibrate, export, train_embedding, train_head  # noqa: E402
+from training.head import Head  # noqa: E402
+from training.student import QUICK, Shape, Student  # noqa: E402
+
+TEACHER: Any = FakeTeacher()
+MINUTES = 0.3
+
+
+@pytest.fixture
+def student() -> Student:
+    """Untrained, but with statistics in its BatchNorms that a wrong export would not survive."""
+    torch.manual_seed(0)
+    student: Student = Student(QUICK).eval()
+    for module in student.modules():
+        if isinstance(module, torch.nn.BatchNorm1d | torch.nn.BatchNorm2d):
+            for values in (module.weight, module.bias, module.running_mean, module.running_var):
+                torch.nn.init.uniform_(values, 0.5, 1.5)
+    return student
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A work directory with everything trained."""
+    work = tmp_path_factory.mktemp("work")
+    pool = make_pool(work / CLIPS, clips=120)
+    natural = label_natural(pool, TEACHER, work / SHARDS / NATURAL, lambda done, of: None)
+    label_augmented(
+        pool,
+        natural,
+        TEACHER,
+        work / SHARDS / f"{MIXED}-1",
+        kind=MIXED,
+        seed=1,
+        capacity=300,
+        until=lambda: False,
+        progress=lambda done, of: None,
+    )
+    train_embedding.train(work, pool.clips, minutes=MINUTES, shape=QUICK)
+    trained = train_embedding.load_student(work / train_embedding.CHECKPOINT)
+    (work / EMBEDDING).write_bytes(export.export_embedding(trained))
+    postprocessor, head, _ = train_head.train(work, pool.clips, work / EMBEDDING, minutes=MINUTES)
+    train_head.save(work, postprocessor, head)
+    (work / "yamnet.tflite").write_bytes(b"the teacher")
+    assemble.write(
+        work / "bundle",
+        work,
+        pool.clips,
+        teacher_path=work / "yamnet.tflite",
+        version="1.0.0",
+        metrics={"sounds": 3},
+    )
+    return work
+
+
+def test_the_shape_is_as_large_as_it_may_be() -> None:
+    student = Student(Shape())
+    unused = (student.classes, student.hint_from_bottleneck, student.hint_from_pooled)
+    for module in (student, *unused):
+        module.size = sum(parameter.numel() for parameter in module.parameters())
+    parameters = student.size - sum(module.size for module in unused)
+    assert 1_000_000 < parameters < 2_000_000
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_the_export_computes_what_was_trained(student: Student, tmp_path: Path, half: bool) -> None:
+    path = tmp_path / EMBEDDING
+    path.write_bytes(export.export_embedding(student, half=half))
+    patches = np.random.default_rng(1).uniform(-4.6, 3, (7, 96, 64)).astype(np.float32)
+    with torch.inference_mode():
+        expected = student.embed(student.pool(torch.from_numpy(patches))).numpy()
+    span = np.ptp(expected)
+    np.testing.assert_allclose(
+        Embedder(path, threads=1).embed(patches), expected, atol=span * (5e-3 if half else 1e-4)
+    )
+
+
+def test_an_export_that_computes_something_else_is_refused(
+    student: Student, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export, "INPUT_MEAN", 0.0)
+    with pytest.raises(export.ExportError, match="the export is off by"):
+        export.export_embedding(student)
+
+
+def test_the_product_computes_what_the_head_learned() -> None:
+    torch.manual_seed(0)
+    head = Head(hidden=32)
+    codes = torch.randn(4, CLIP_PATCHES, EMBEDDING_SIZE)
+    for _ in range(20):
+        head(codes)
+    with torch.inference_mode():
+        expected = torch.sigmoid(head.eval()(codes).logits).numpy()
+    folded = head.folded()
+    actual = AttentionHead.from_arrays(folded.arrays())(codes.numpy())
+    known = known_classes()
+    np.testing.assert_allclose(actual[:, known], expected[:, known], atol=1e-5)
+    unknown = [LabelSet.read(assets_labels()).find(name).index for name in UNKNOWN_CLASSES]
+    assert (actual[:, unknown] < 1e-5).all()
+
+
+def assets_labels() -> Path:
+    from audio_classifier.assets import audioset_labels_path
+
+    return audioset_labels_path()
+
+
+def test_calibration_finds_what_is_wrong() -> None:
+    rng = np.random.default_rng(0)
+    true = rng.normal(0, 2, (4000, 3))
+    targets = 1 / (1 + np.exp(-true))
+    offsets = np.array([1.0, 0.0, -1.0])
+    scale, found = calibrate.fit(((true - offsets) / 0.5).astype(np.float32), targets.astype(np.float32))
+    assert scale == pytest.approx(0.5, abs=0.02)
+    np.testing.assert_allclose(found, offsets, atol=0.05)
+
+
+def test_calibration_believes_few_sounds_little() -> None:
+    _, offsets = calibrate.fit(np.zeros((1, 2), np.float32), np.array([[0.9, 0.5]], np.float32))
+    assert 0 < offsets[0] < 0.3
+    assert offsets[1] == pytest.approx(0, abs=1e-3)
+
+
+def test_calibration_is_folded_into_the_last_layer() -> None:
+    torch.manual_seed(0)
+    head = Head(hidden=16).folded()
+    classes = known_classes()
+    offsets = np.linspace(-1, 1, len(classes), dtype=np.float32)
+    codes = np.random.default_rng(0).normal(size=(2, CLIP_PATCHES, EMBEDDING_SIZE)).astype(np.float32)
+    before, after = (
+        np.log(p / (1 - p))[:, classes]
+        for p in (head(codes), calibrate.calibrated(head, 0.7, offsets, classes)(codes))
+    )
+    np.testing.assert_allclose(after, 0.7 * before + offsets, atol=1e-3)
+
+
+def test_the_rate_rises_stays_and_falls() -> None:
+    assert train_embedding.rate(0.0, 0) < 0.01
+    assert train_embedding.rate(0.3, 1000) == train_embedding.rate(0.69, 9000) == 1
+    assert train_embedding.rate(0.85, 9000) == pytest.approx(0.5)
+    assert train_embedding.rate(0.9999, 9000) == pytest.approx(0.01)
+
+
+def test_training_goes_on_from_its_checkpoint(work: Path) -> None:
+    checkpoint = work / train_embedding.CHECKPOINT
+    before = train_embedding.State.load(checkpoint)
+    assert before.elapsed_s == pytest.approx(60 * MINUTES, abs=5)
+    clips = make_pool(work / "again", clips=120).clips
+    train_embedding.train(work, clips, minutes=MINUTES + 0.05, shape=Shape())
+    after = train_embedding.State.load(checkpoint)
+    assert after.student.shape == QUICK
+    assert after.step > before.step
+    assert after.elapsed_s == pytest.approx(60 * (MINUTES + 0.05), abs=5)
+
+
+def test_the_bundle_tells_tones_from_noise(work: Path) -> None:
+    seconds = np.arange(160_000) / 16_000
+    sounds = {
+        TONE: 0.4 * np.sin(2 * np.pi * 700 * seconds),
+        NOISE: 0.1 * np.random.default_rng(5).normal(size=len(seconds)),
+    }
+    classifier = AudioClassifier.open(work / "bundle")
+    for index, sound in sounds.items():
+        path = work / f"{index}.wav"
+        write_wav(path, sound)
+        first, second = classifier.predict(path, top_k=2)
+        assert first.label == teacher_classes()[index]
+        assert first.probability > 2 * second.probability
+
+
+def write_wav(path: Path, sound: Any) -> None:
+    import soundfile
+
+    soundfile.write(path, sound, 16_000)
+
+
+def test_the_bundle_says_what_it_was_made_of(work: Path) -> None:
+    manifest = AudioClassifier.open(work / "bundle").bundle.manifest
+    assert manifest.metrics == {"sounds": 3}
+    assert "published model is better" in manifest.description
+    assert [source.name for source in manifest.provenance[1:]] == [
+        f"sounds of source-{index}, which are not included" for index in range(3)
+    ]
+    assert all("CC0" in source.origin for source in manifest.provenance[1:])

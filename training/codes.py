@@ -1,0 +1,62 @@
+"""What the head is trained on: the exported network's embeddings of all patches, as 8-bit codes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audio_classifier.bundle import hash_file
+from audio_classifier.embedding import Embedder
+from audio_classifier.params import EMBEDDING_SIZE
+from audio_classifier.postprocess import Postprocessor
+from training.shards import ShardReader
+
+BATCH_PATCHES: Final = 64
+SMALLEST_VARIANCE: Final = 1e-4  # of a principal direction, so that noise is not blown up
+
+
+def embed_shard(
+    model: Path, shard: ShardReader, cache: Path, progress: Callable[[int, int], None]
+) -> NDArray[np.float32]:
+    """Embed all patches of a shard, ``(n, 128)`` float32; those embedded before by this model are kept.
+
+    Parameters
+    ----------
+    model
+        ``embedding.tflite``.
+    cache
+        A file without a suffix; the model's hash is put behind its name.
+    """
+    path = cache.with_name(f"{cache.name}-{hash_file(model, 'sha256')[:8]}.npy")
+    known = np.load(path) if path.exists() else np.empty((0, EMBEDDING_SIZE), np.float32)
+    if len(known) >= shard.count:
+        return np.asarray(known[: shard.count])
+    embedder = Embedder(model, threads=1)
+    parts = [known]
+    for start in range(len(known), shard.count, BATCH_PATCHES):
+        end = min(start + BATCH_PATCHES, shard.count)
+        parts.append(embedder.embed(shard.mel[start:end].astype(np.float32)))
+        progress(end, shard.count)
+    embeddings = np.concatenate(parts)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    with partial.open("wb") as file:
+        np.save(file, embeddings)
+    partial.replace(path)
+    return embeddings
+
+
+def fit_pca(embeddings: NDArray[np.float32]) -> Postprocessor:
+    """Principal directions of ``(n, 128)`` embeddings, each scaled to a deviation of one.
+
+    So the clip at +-2 and the 8 bits behind it fit all of them equally, as in VGGish's own PCA.
+    """
+    means = embeddings.mean(axis=0, dtype=np.float64)
+    variances, directions = np.linalg.eigh(np.cov(embeddings.T.astype(np.float64)))
+    order = np.argsort(variances)[::-1]
+    scale = np.sqrt(np.maximum(variances[order], SMALLEST_VARIANCE))
+    return Postprocessor((directions[:, order] / scale).T.astype(np.float32), means.astype(np.float32))

@@ -1,0 +1,105 @@
+"""All stages of the pool of clips: packages, recordings, synthesis; each kept as a part, then merged.
+
+A part that is complete is not made again, nor is the pool: clips are known by their numbers in it.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from training.clips import ClipPool, ClipWriter, merge
+from training.gather import add_package, add_recordings
+from training.packages import Package, fetch, read_sources
+from training.synthesis import instruments, procedural, voices
+
+# A quick run takes so much of each kind, and no packages.
+QUICK_SHARE: Final = 0.02
+QUICK_EVERY: Final = 50
+
+SOUND_FONTS: Final = ("fluid-soundfont-gm", "timgm6mb-soundfont")
+SONGS: Final = ("openttd-openmsx", "planetblupi-music-midi", "simutrans-data")
+
+log = logging.getLogger(__name__)
+
+# Adds clips to a part; the minutes added.
+Stage = Callable[[ClipWriter], float]
+
+
+def build(work: Path, recordings: Path | None = None, *, quick: bool = False) -> ClipPool:
+    """Make the pool in ``work/clips``, or open it.
+
+    Parameters
+    ----------
+    work
+        Packages are kept in it, too.
+    recordings
+        A folder of recordings to be added; see `gather.add_recordings`.
+    quick
+        Take a few clips of each kind, and fetch nothing.
+    """
+    folder = work / "clips"
+    if not ClipPool.is_complete(folder):
+        parts = []
+        for name, stage in _stages(work, recordings, quick=quick):
+            parts.append(folder / "parts" / name)
+            if not ClipPool.is_complete(parts[-1]):
+                with ClipWriter(parts[-1]) as writer:
+                    minutes = stage(writer)
+                log.info("%s: %d clips, %.1f minutes", name, len(writer.clips), minutes)
+        merge(parts, folder)
+    return ClipPool.open(folder)
+
+
+def _stages(work: Path, recordings: Path | None, *, quick: bool) -> Iterator[tuple[str, Stage]]:
+    if recordings is not None:
+        yield "recordings", partial(add_recordings, folder=recordings, every=QUICK_EVERY if quick else 1)
+    share = QUICK_SHARE if quick else 1.0
+    yield "procedural", partial(procedural.add, share=share)
+    if shutil.which("espeak-ng"):
+        yield "voices", partial(voices.add, share=share)
+    else:
+        log.warning("there will be no synthetic voices: espeak-ng is not installed")
+    if not quick:
+        yield from _from_packages(work / "packages")
+
+
+def _from_packages(folder: Path) -> Iterator[tuple[str, Stage]]:
+    table = {package.name: package for package in read_sources()}
+    fetch(table, folder)
+    for package in table.values():
+        if package.max_minutes and (folder / package.name).exists():
+            yield package.name, partial(add_package, package=package, folder=folder / package.name)
+    for font in SOUND_FONTS:
+        if (folder / font).exists():
+            yield f"instruments-{font}", partial(_play, font=table[font], folder=folder)
+    if (folder / SOUND_FONTS[0]).exists():
+        songs = [table[name] for name in SONGS]
+        yield "songs", partial(_play_songs, font=table[SOUND_FONTS[0]], songs=songs, folder=folder)
+
+
+def _load(font: Package, folder: Path) -> instruments.Instruments:
+    (path,) = (folder / font.name).rglob("*.sf2")
+    return instruments.Instruments(path)
+
+
+def _play(writer: ClipWriter, font: Package, folder: Path) -> float:
+    """Solos, drums and ensembles on a sound font."""
+    played = _load(font, folder)
+    return sum(
+        instruments.add(writer, sounds, font.licence, font.name)
+        for sounds in (instruments.solos(played), instruments.beats(played), instruments.ensembles(played))
+    )
+
+
+def _play_songs(writer: ClipWriter, font: Package, songs: list[Package], folder: Path) -> float:
+    """MIDI files of packages on a sound font."""
+    played, minutes = _load(font, folder), 0.0
+    for package in songs:
+        sounds = instruments.songs(played, sorted((folder / package.name).rglob("*.mid")))
+        minutes += instruments.add(writer, sounds, f"{font.licence} and {package.licence}", package.name)
+    return minutes

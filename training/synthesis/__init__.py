@@ -1,0 +1,1 @@
+"""Sounds that are computed: by physics, by sampled instruments, by a speech synthesiser."""

@@ -1,0 +1,34 @@
+"""The list of recipes: each makes one kind of sound, another one for each random generator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from numpy.random import Generator
+
+from training.synthesis.dsp import Signal
+
+Recipe = Callable[[Generator, int], Signal]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A recipe, and how many clips of it a pool gets."""
+
+    make: Recipe
+    clips: int
+
+
+RECIPES: Final[dict[str, Entry]] = {}
+
+
+def recipe(clips: int) -> Callable[[Recipe], Recipe]:
+    """Register a function ``(rng, samples) -> signal`` under its name."""
+
+    def register(make: Recipe) -> Recipe:
+        RECIPES[make.__name__] = Entry(make, clips)
+        return make
+
+    return register

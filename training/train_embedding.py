@@ -1,0 +1,227 @@
+"""The student's training, for as many minutes as it is given, from shards that grow meanwhile.
+
+It may be stopped at any time, and goes on from its last checkpoint.  AdamW; the learning rate rises for a
+moment, stays, and falls over the last 30 % of the time; what is kept is a running mean of the weights.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import torch
+from torch import nn
+
+from training.agreement import Comparison, compare
+from training.balance import sigmoid
+from training.clips import Clip, ClipPool
+from training.label import CLIPS, NATURAL, SHARDS
+from training.sampling import Patches, Sampler, read
+from training.shards import ShardReader
+from training.splits import VALIDATION, splits
+from training.student import QUICK, HintScale, Shape, Student, loss
+from training.teacher import teacher_classes
+
+_log = logging.getLogger(__name__)
+
+CHECKPOINT: Final = "embedding.pt"
+
+LEARNING_RATE: Final = 2e-3
+WEIGHT_DECAY: Final = 1e-2
+BATCH_PATCHES: Final = 128
+WARM_UP_STEPS: Final = 200
+DECAY_SHARE: Final = 0.3
+SMALLEST_RATE: Final = 0.01  # of the full one
+MEAN_HORIZON_STEPS: Final = 1000
+GRADIENT_NORM: Final = 5.0
+
+HINT_PATCHES: Final = 6000  # by which hints are scaled
+VALIDATION_PATCHES: Final = 2000
+LOOK_S: Final = 120.0  # between two looks at what was labelled meanwhile
+CHECKPOINT_S: Final = 300.0
+
+
+@dataclass
+class State:
+    """All that training has come to; a checkpoint holds it."""
+
+    student: Student
+    mean: Student
+    optimizer: torch.optim.Optimizer
+    hint_scale: HintScale
+    step: int = 0
+    elapsed_s: float = 0.0
+
+    @classmethod
+    def new(cls, shape: Shape, seed: int) -> State:
+        """An untrained student."""
+        torch.manual_seed(seed)
+        student = Student(shape)
+        optimizer = torch.optim.AdamW(
+            student.parameters(),
+            lr=LEARNING_RATE,
+            weight_decay=WEIGHT_DECAY,
+            betas=(0.9, 0.98),
+            fused=True,
+        )
+        return cls(student, copy.deepcopy(student).eval(), optimizer, HintScale())
+
+    def save(self, path: Path) -> None:
+        """Write a checkpoint, whole or not at all."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(".partial")
+        content = {name: getattr(self, name).state_dict() for name in _PARTS}
+        content |= {"shape": self.student.shape.as_dict(), "step": self.step, "elapsed_s": self.elapsed_s}
+        torch.save(content, partial)
+        partial.replace(path)
+
+    @classmethod
+    def load(cls, path: Path) -> State:
+        """Read a checkpoint."""
+        content = torch.load(path, weights_only=True)
+        state = cls.new(Shape(**content["shape"]), seed=0)
+        for name in _PARTS:
+            getattr(state, name).load_state_dict(content[name])
+        state.step, state.elapsed_s = content["step"], content["elapsed_s"]
+        return state
+
+
+_PARTS: Final = ("student", "mean", "optimizer", "hint_scale")
+
+
+def load_student(path: Path) -> Student:
+    """The student of a checkpoint, as it is used: its mean weights, not learning any more."""
+    return State.load(path).mean
+
+
+def train(work: Path, clips: list[Clip], *, minutes: float, shape: Shape, seed: int = 0) -> Comparison:
+    """Train for ``minutes`` in all, those before the last checkpoint included.
+
+    Parameters
+    ----------
+    work
+        The work directory: labelled shards in it, and the checkpoint.
+    clips
+        The pool's.
+    shape
+        Of a new student; a checkpoint has its own.
+
+    Returns
+    -------
+    How the student's mean weights agree with the teacher on validation's patches.
+    """
+    torch.set_num_threads(1)
+    checkpoint = work / CHECKPOINT
+    natural = ShardReader(work / SHARDS / NATURAL)
+    sampler = Sampler(work / SHARDS, clips, natural)
+    validation = validation_patches(natural, clips)
+    state = State.load(checkpoint) if checkpoint.exists() else State.new(shape, seed)
+    rng = np.random.default_rng((seed, state.step))
+    if state.step == 0:
+        state.hint_scale.fit(torch.from_numpy(sampler.batch(rng, HINT_PATCHES).hint))
+    clock = _Clock(state.elapsed_s)
+    divergence = torch.tensor(0.0)
+    while (share := clock.now_s() / (60 * minutes)) < 1:
+        for group in state.optimizer.param_groups:
+            group["lr"] = LEARNING_RATE * rate(share, state.step)
+        learned = learn(state, sampler.batch(rng, BATCH_PATCHES))
+        divergence = divergence.lerp(learned, max(0.02, 1 / state.step))
+        if clock.is_due("look", LOOK_S):
+            patches = sampler.refresh()
+            speed = BATCH_PATCHES * state.step / clock.now_s()
+            _log.info(
+                "%.1f of %.0f min, %d samples of %d patches, %.0f a second, divergence %.3f",
+                clock.now_s() / 60, minutes, BATCH_PATCHES * state.step, patches, speed, divergence,
+            )  # fmt: skip
+        if clock.is_due("checkpoint", CHECKPOINT_S):
+            state.elapsed_s = clock.now_s()
+            state.save(checkpoint)
+            _log.info("validation: %s", validate(state.mean, validation))
+    state.elapsed_s = max(state.elapsed_s, clock.now_s())
+    state.save(checkpoint)
+    return validate(state.mean, validation)
+
+
+def learn(state: State, batch: Patches) -> torch.Tensor:
+    """One step; the divergence of the scores before it."""
+    state.student.train()
+    mel, logits, hint = map(torch.from_numpy, batch)
+    total, divergence = loss(state.student(mel), logits, state.hint_scale(hint))
+    state.optimizer.zero_grad()
+    total.backward()
+    nn.utils.clip_grad_norm_(state.student.parameters(), GRADIENT_NORM)
+    state.optimizer.step()
+    state.step += 1
+    follow(state.mean, state.student, 1 / min(MEAN_HORIZON_STEPS, 1 + state.step / 10))
+    return divergence.detach()
+
+
+def follow(mean: nn.Module, module: nn.Module, share: float) -> None:
+    """Move a running mean of weights, BatchNorm's statistics included, towards the weights."""
+    with torch.no_grad():
+        pairs = zip(mean.state_dict().values(), module.state_dict().values(), strict=True)
+        means, values = zip(*(pair for pair in pairs if pair[0].is_floating_point()), strict=True)
+        torch._foreach_lerp_(means, values, share)
+
+
+def rate(share: float, step: int) -> float:
+    """The learning rate at a share of the time, as a share of the full one."""
+    decayed = max(SMALLEST_RATE, min(1.0, (1 - share) / DECAY_SHARE))
+    return decayed * min(1.0, (step + 1) / WARM_UP_STEPS)
+
+
+def validation_patches(natural: ShardReader, clips: list[Clip]) -> Patches:
+    """Patches of validation's recordings, evenly from all of them."""
+    rows = np.flatnonzero(splits(clips)[natural.clip[: natural.count]] == VALIDATION)
+    chosen = np.linspace(0, len(rows) - 1, min(len(rows), VALIDATION_PATCHES)).astype(int)
+    return read(natural, rows[chosen])
+
+
+def validate(student: Student, patches: Patches) -> Comparison:
+    """How a student agrees with its teacher."""
+    with torch.inference_mode():
+        parts = torch.from_numpy(patches.mel).split(BATCH_PATCHES)
+        logits = torch.cat([student(part).logits for part in parts]).numpy()
+    return compare(sigmoid(logits), sigmoid(patches.logits), teacher_classes())
+
+
+class _Clock:
+    """Seconds that were trained, those of earlier runs included, and what is due at which of them."""
+
+    def __init__(self, elapsed_s: float) -> None:
+        self._zero_s = time.monotonic() - elapsed_s
+        self._last_s: dict[str, float] = {}
+        self._began_s = elapsed_s
+
+    def now_s(self) -> float:
+        return time.monotonic() - self._zero_s
+
+    def is_due(self, what: str, every_s: float) -> bool:
+        due = self.now_s() - self._last_s.get(what, self._began_s) >= every_s
+        if due:
+            self._last_s[what] = self.now_s()
+        return due
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Train the embedding network; goes on where it was left."""
+    parser = argparse.ArgumentParser(prog="python -m training.train_embedding", description=main.__doc__)
+    parser.add_argument("--work", type=Path, required=True, help="the work directory, with labelled shards")
+    parser.add_argument("--minutes", type=float, required=True, help="of training in all")
+    parser.add_argument("--quick", action="store_true", help="a tiny network")
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    clips = ClipPool.open(options.work / CLIPS).clips
+    shape = QUICK if options.quick else Shape()
+    _log.info("validation: %s", train(options.work, clips, minutes=options.minutes, shape=shape))
+
+
+if __name__ == "__main__":
+    main()
