@@ -139,10 +139,10 @@ def _weaknesses(now: Evaluation) -> list[str]:
         f"It names the teacher's first class least often where that is of {first} or {second}. The classes "
         "that it finds worst:",
         _table(("class", "average precision", "sounds"), rows),
-        "Six classes are never answered, because the teacher does not know them: male and female speech, "
-        "male and female singing, battle cries and funny music (speech and singing as such are). What is rare "
-        "in the sounds that it learned from it knows from few examples, or from synthesis alone. It is small: "
-        "where the published model can be had, that is better.",
+        "Six classes are never answered, because the teacher does not know them: male and female speech and "
+        "singing, battle cries and funny music (speech and singing as such are). What is rare in the sounds "
+        "that it learned from it knows from few examples, or from synthesis alone. It is small: where the "
+        "published model can be had, that is better.",
     ]
 
 
