@@ -55,8 +55,8 @@ def document(
         "## By what the teacher hears first",
         _table(("group", "sounds", *_both("top-1", versions), *_both("cosine", versions)), _groups(pair)),
         "## What probabilities mean",
-        "Probabilities by size, and the teacher's mean score where they are given. Their mean distance is "
-        f"{errors[0]} for {versions[0]} and {errors[1]} for {versions[1]}.",
+        "Probabilities by size, and the teacher's mean score where they are given. From 0.1 on their mean "
+        f"distance is {errors[0]} for {versions[0]} and {errors[1]} for {versions[1]}.",
         _table(("probability", *_both("mean", versions), *_both("teacher", versions)), _reliability(pair)),
         "## What it is bad at",
         *_weaknesses(now.validation),
