@@ -43,7 +43,7 @@ class Head(nn.Module):
         super().__init__()
         sizes = [EMBEDDING_SIZE, *[hidden] * HIDDEN_LAYERS]
         self.hidden = nn.ModuleList(map(nn.Linear, sizes[:-1], sizes[1:]))
-        self.norms = nn.ModuleList(nn.BatchNorm1d(hidden, eps=1e-3, momentum=0.01) for _ in self.hidden)
+        self.norms = nn.ModuleList(nn.BatchNorm1d(hidden, eps=1e-3, momentum=0.05) for _ in self.hidden)
         self.scores = nn.ModuleList(nn.Linear(hidden, CLASSES) for _ in LEVEL_BLOCKS)
         self.attention = nn.ModuleList(nn.Linear(hidden, CLASSES) for _ in LEVEL_BLOCKS)
         self.output = nn.Linear(len(LEVEL_BLOCKS) * CLASSES, CLASSES)

@@ -24,6 +24,7 @@ from training.balance import sigmoid
 from training.clips import Clip, ClipPool
 from training.label import CLIPS, NATURAL, SHARDS
 from training.sampling import Patches, Sampler, read
+from training.schedule import follow, rate
 from training.shards import ShardReader
 from training.splits import VALIDATION, splits
 from training.student import QUICK, HintScale, Shape, Student, loss
@@ -36,9 +37,7 @@ CHECKPOINT: Final = "embedding.pt"
 LEARNING_RATE: Final = 2e-3
 WEIGHT_DECAY: Final = 1e-2
 BATCH_PATCHES: Final = 128
-WARM_UP_STEPS: Final = 200
 DECAY_SHARE: Final = 0.3
-SMALLEST_RATE: Final = 0.01  # of the full one
 MEAN_HORIZON_STEPS: Final = 1000
 GRADIENT_NORM: Final = 5.0
 
@@ -130,7 +129,7 @@ def train(work: Path, clips: list[Clip], *, minutes: float, shape: Shape, seed: 
     divergence = torch.tensor(0.0)
     while (share := clock.now_s() / (60 * minutes)) < 1:
         for group in state.optimizer.param_groups:
-            group["lr"] = LEARNING_RATE * rate(share, state.step)
+            group["lr"] = LEARNING_RATE * rate(share, state.step, DECAY_SHARE)
         learned = learn(state, sampler.batch(rng, BATCH_PATCHES))
         divergence = divergence.lerp(learned, max(0.02, 1 / state.step))
         if clock.is_due("look", LOOK_S):
@@ -159,22 +158,8 @@ def learn(state: State, batch: Patches) -> torch.Tensor:
     nn.utils.clip_grad_norm_(state.student.parameters(), GRADIENT_NORM)
     state.optimizer.step()
     state.step += 1
-    follow(state.mean, state.student, 1 / min(MEAN_HORIZON_STEPS, 1 + state.step / 10))
+    follow(state.mean, state.student, state.step, MEAN_HORIZON_STEPS)
     return divergence.detach()
-
-
-def follow(mean: nn.Module, module: nn.Module, share: float) -> None:
-    """Move a running mean of weights, BatchNorm's statistics included, towards the weights."""
-    with torch.no_grad():
-        pairs = zip(mean.state_dict().values(), module.state_dict().values(), strict=True)
-        means, values = zip(*(pair for pair in pairs if pair[0].is_floating_point()), strict=True)
-        torch._foreach_lerp_(means, values, share)
-
-
-def rate(share: float, step: int) -> float:
-    """The learning rate at a share of the time, as a share of the full one."""
-    decayed = max(SMALLEST_RATE, min(1.0, (1 - share) / DECAY_SHARE))
-    return decayed * min(1.0, (step + 1) / WARM_UP_STEPS)
 
 
 def validation_patches(natural: ShardReader, clips: list[Clip]) -> Patches:

@@ -25,11 +25,11 @@ from training.clips import Clip, ClipPool
 from training.codes import embed_shard, fit_pca
 from training.head import Head, loss
 from training.label import CLIPS, MIXED, NATURAL, SHARDS, log_progress
+from training.schedule import follow, rate
 from training.segments import Segments, SegmentSampler, find_segments, pooled, rows_of, teacher_scores
 from training.shards import ShardReader
 from training.splits import CALIBRATION, TRAINING, VALIDATION, splits
 from training.teacher import known_classes, teacher_classes
-from training.train_embedding import follow
 
 _log = logging.getLogger(__name__)
 
@@ -38,9 +38,7 @@ EMBEDDINGS: Final = "embeddings"
 LEARNING_RATE: Final = 2.5e-3
 WEIGHT_DECAY: Final = 1e-4
 BATCH_SOUNDS: Final = 64
-WARM_UP_STEPS: Final = 200
 DECAY_SHARE: Final = 0.5
-SMALLEST_RATE: Final = 0.02
 MEAN_HORIZON_STEPS: Final = 200
 LOOK_STEPS: Final = 500
 
@@ -154,8 +152,7 @@ def _learn(
     began_s, step = time.monotonic(), 0
     while (share := (time.monotonic() - began_s) / (60 * minutes)) < 1:
         for group in optimizer.param_groups:
-            decayed = max(SMALLEST_RATE, min(1.0, (1 - share) / DECAY_SHARE))
-            group["lr"] = LEARNING_RATE * decayed * min(1.0, (step + 1) / WARM_UP_STEPS)
+            group["lr"] = LEARNING_RATE * rate(share, step, DECAY_SHARE)
         rows = sampler.batch(rng, BATCH_SOUNDS)
         patches = scores[rows].astype(np.float32)
         wrong = loss(
@@ -167,7 +164,7 @@ def _learn(
         wrong.backward()
         optimizer.step()
         step += 1
-        follow(mean, head, 1 / min(MEAN_HORIZON_STEPS, 1 + step / 10))
+        follow(mean, head, step, MEAN_HORIZON_STEPS)
         if step % LOOK_STEPS == 0:
             _log.info("head: %.1f of %.1f min, %d steps, loss %.3f", share * minutes, minutes, step, wrong)
     return mean

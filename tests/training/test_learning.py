@@ -23,6 +23,7 @@ pytestmark = pytest.mark.training
 
 from training import assemble, calibrate, export, train_embedding, train_head  # noqa: E402
 from training.head import Head  # noqa: E402
+from training.schedule import follow, rate  # noqa: E402
 from training.student import QUICK, Shape, Student  # noqa: E402
 
 TEACHER: Any = FakeTeacher()
@@ -157,10 +158,25 @@ def test_calibration_is_folded_into_the_last_layer() -> None:
 
 
 def test_the_rate_rises_stays_and_falls() -> None:
-    assert train_embedding.rate(0.0, 0) < 0.01
-    assert train_embedding.rate(0.3, 1000) == train_embedding.rate(0.69, 9000) == 1
-    assert train_embedding.rate(0.85, 9000) == pytest.approx(0.5)
-    assert train_embedding.rate(0.9999, 9000) == pytest.approx(0.01)
+    assert rate(0.0, 0, 0.3) < 0.01
+    assert rate(0.0, 100, 0.3) == pytest.approx(0.5, abs=0.01)
+    assert rate(0.3, 1000, 0.3) == rate(0.69, 9000, 0.3) == 1
+    assert rate(0.85, 9000, 0.3) == pytest.approx(0.5)
+    assert rate(0.9999, 9000, 0.3) == pytest.approx(0.01)
+
+
+def test_the_rate_has_risen_in_a_twentieth_of_the_time() -> None:
+    assert rate(0.05, 3, 0.3) == 1
+
+
+def test_the_mean_follows_the_weights() -> None:
+    mean, module = torch.nn.BatchNorm1d(1), torch.nn.BatchNorm1d(1)
+    module.weight.data.fill_(3)
+    module.running_mean.fill_(5)
+    follow(mean, module, step=10, horizon_steps=1000)
+    assert (mean.weight.item(), mean.running_mean.item()) == (2, 2.5)
+    follow(mean, module, step=10**6, horizon_steps=4)
+    assert mean.weight.item() == 2.25
 
 
 def test_training_goes_on_from_its_checkpoint(work: Path) -> None:
