@@ -10,9 +10,7 @@ import logging
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from multiprocessing import get_context
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,25 +23,14 @@ from audio_classifier.params import CLIP_PATCHES, MEL_BANDS, PATCH_FRAMES
 from training import assemble, evaluate, pool, report, train_embedding, train_head
 from training.clips import ClipPool
 from training.export import export_embedding
-from training.label import (
-    AUGMENTED,
-    CLIPS,
-    MIXED,
-    NATURAL,
-    SHARDS,
-    label_augmented,
-    label_natural,
-    log_progress,
-)
-from training.shards import ShardReader
+from training.label import NATURAL, SHARDS, label_natural, log_progress
+from training.labelling import labelling
 from training.student import QUICK, Shape
 from training.teacher import Teacher
 
 _log = logging.getLogger("training")
 
 BUNDLE: Final = "bundle"
-# Of the time that the embedding network is trained, while which sounds are labelled: mixtures first.
-MIXED_SHARE: Final = 0.25
 MOST_PATCHES: Final = 2_000_000
 QUICK_MINUTES: Final = 0.5
 QUICK_PATCHES: Final = 6000
@@ -91,38 +78,6 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--samples", type=Path, help="a folder of WAV files to be shown one by one")
     parser.add_argument("--quick", action="store_true", help="a few clips, a tiny network, a few minutes")
     return parser
-
-
-@contextmanager
-def labelling(work: Path, teacher: Path, minutes: float, patches: int) -> Iterator[None]:
-    """Label more and more sounds in a process beside."""
-    worker = get_context("spawn").Process(target=label_beside, args=(work, teacher, minutes, patches))
-    worker.start()
-    try:
-        yield
-    finally:
-        worker.terminate()
-        worker.join()
-
-
-def label_beside(work: Path, teacher: Path, minutes: float, patches: int) -> None:
-    """Mixtures, for the head, and then patches for the embedding network."""
-    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT, datefmt=LOG_TIME)
-    clips, natural = ClipPool.open(work / CLIPS), ShardReader(work / SHARDS / NATURAL)
-    began_s = time.monotonic()
-    for kind, share in ((MIXED, MIXED_SHARE), (AUGMENTED, 1.0)):
-        end_s = began_s + 60 * minutes * share
-        label_augmented(
-            clips,
-            natural,
-            Teacher(teacher),
-            work / SHARDS / f"{kind}-0",
-            kind=kind,
-            seed=0 if kind == AUGMENTED else 1,
-            capacity=int(patches * share),
-            until=lambda end_s=end_s: time.monotonic() > end_s,  # type: ignore[misc]
-            progress=log_progress(),
-        )
 
 
 def export(work: Path) -> None:
