@@ -10,11 +10,12 @@ from training.labelling import LabellingError, labelling
 
 
 def test_a_worker_that_fails_is_not_overlooked(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    deadline = time.monotonic() + 60
-    with (
-        pytest.raises(LabellingError),
-        labelling(tmp_path / "nothing", tmp_path / "no teacher", minutes=1, patches=1),
-    ):
-        while multiprocessing.active_children() and time.monotonic() < deadline:
-            time.sleep(0.1)
+    def wait_for_it_to_fail() -> None:
+        deadline = time.monotonic() + 60
+        with labelling(tmp_path / "nothing", tmp_path / "no teacher", minutes=1, patches=1):
+            while multiprocessing.active_children() and time.monotonic() < deadline:
+                time.sleep(0.1)
+
+    with pytest.raises(LabellingError):
+        wait_for_it_to_fail()
     assert "FileNotFoundError" in capfd.readouterr().err
