@@ -23,8 +23,9 @@ from audio_classifier.params import CLIP_PATCHES, MEL_BANDS, PATCH_FRAMES
 from training import assemble, evaluate, pool, report, train_embedding, train_head
 from training.clips import ClipPool
 from training.export import export_embedding
-from training.label import NATURAL, SHARDS, label_natural, log_progress
+from training.label import NATURAL, SHARDS, label_natural
 from training.labelling import labelling
+from training.logs import log_progress, show_log
 from training.student import QUICK, Shape
 from training.teacher import Teacher
 
@@ -35,13 +36,12 @@ MOST_PATCHES: Final = 2_000_000
 QUICK_MINUTES: Final = 0.5
 QUICK_PATCHES: Final = 6000
 REPORT: Final = "EVALUATION.md"
-LOG_FORMAT, LOG_TIME = "%(asctime)s %(message)s", "%H:%M:%S"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Train a bundle, or go on where the last run was stopped."""
     options = build_parser().parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT, datefmt=LOG_TIME)
+    show_log()
     work: Path = options.work
     minutes = QUICK_MINUTES if options.quick else options.minutes
     head_minutes = QUICK_MINUTES if options.quick else options.head_minutes

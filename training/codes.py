@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -13,15 +12,14 @@ from audio_classifier.bundle import hash_file
 from audio_classifier.embedding import Embedder
 from audio_classifier.params import EMBEDDING_SIZE
 from audio_classifier.postprocess import Postprocessor
+from training.logs import Progress
 from training.shards import ShardReader
 
 BATCH_PATCHES: Final = 64
 SMALLEST_VARIANCE: Final = 1e-4  # of a principal direction, so that noise is not blown up
 
 
-def embed_shard(
-    model: Path, shard: ShardReader, cache: Path, progress: Callable[[int, int], None]
-) -> NDArray[np.float32]:
+def embed_shard(model: Path, shard: ShardReader, cache: Path, progress: Progress) -> NDArray[np.float32]:
     """Embed all patches of a shard, ``(n, 128)`` float32; those embedded before by this model are kept.
 
     Parameters

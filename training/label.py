@@ -6,7 +6,6 @@ The teacher always hears exactly the sound whose log-mels are stored.
 from __future__ import annotations
 
 import argparse
-import logging
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -20,13 +19,12 @@ from audio_classifier.params import CLIP_PATCHES, PATCH_HOP_SAMPLES, PATCH_SAMPL
 from training.augment import Augmenter
 from training.balance import class_frequencies, rarity, shares, sigmoid
 from training.clips import ClipPool
+from training.logs import Progress, log_progress, show_log
 from training.mixtures import Mixer
 from training.shards import ShardReader, ShardWriter
 from training.splits import TRAINING, splits
 from training.teacher import Teacher, teacher_classes, teacher_log_mels
 from training.windows import cut, read_patch
-
-_log = logging.getLogger(__name__)
 
 # Where things are in the work directory, and the kinds of shards.
 CLIPS: Final = "clips"
@@ -34,9 +32,6 @@ SHARDS: Final = "shards"
 NATURAL: Final = "natural"
 AUGMENTED: Final = "augmented"
 MIXED: Final = "mixed"
-
-Progress: TypeAlias = Callable[[int, int], None]
-"""Told how many patches are labelled, of how many."""
 
 # Windows of natural patches begin every 0.48 s.
 WINDOW_HOP_SAMPLES: Final = PATCH_HOP_SAMPLES // 2
@@ -180,7 +175,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--minutes", type=float, default=60.0, help="how long to augment")
     parser.add_argument("--patches", type=int, default=500_000, help="how many at most in this shard")
     options = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    show_log()
     pool, teacher = ClipPool.open(options.work / CLIPS), Teacher(options.teacher)
     shards = options.work / SHARDS
     if options.kind == NATURAL:
@@ -198,23 +193,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         until=lambda: time.monotonic() > end_s,
         progress=log_progress(),
     )
-
-
-def log_progress(every_s: float = 30.0) -> Progress:
-    """Progress as a line in the log now and then."""
-    began_s = last_s = time.monotonic()
-    first: int | None = None
-
-    def progress(done: int, of: int) -> None:
-        nonlocal last_s, first
-        first = done if first is None else first
-        now_s = time.monotonic()
-        if now_s - last_s >= every_s or done == of:
-            rate = (done - first) / max(now_s - began_s, 1e-9)
-            _log.info("%d of %d patches labelled, %.0f a second", done, of, rate)
-            last_s = now_s
-
-    return progress
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +10,8 @@ from pathlib import Path
 from typing import Final
 
 from training.clips import ClipPool
-from training.label import AUGMENTED, CLIPS, MIXED, NATURAL, SHARDS, label_augmented, log_progress
+from training.label import AUGMENTED, CLIPS, MIXED, NATURAL, SHARDS, label_augmented
+from training.logs import log_progress, show_log
 from training.shards import ShardReader
 from training.teacher import Teacher
 
@@ -46,7 +46,7 @@ def labelling(work: Path, teacher: Path, minutes: float, patches: int) -> Iterat
 
 
 def _label(work: Path, teacher_path: Path, minutes: float, patches: int) -> None:
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    show_log()
     clips, natural = ClipPool.open(work / CLIPS), ShardReader(work / SHARDS / NATURAL)
     teacher = Teacher(teacher_path)
     begin_s = time.monotonic()

@@ -23,6 +23,7 @@ from training.agreement import Comparison, compare
 from training.balance import sigmoid
 from training.clips import Clip, ClipPool
 from training.label import CLIPS, NATURAL, SHARDS
+from training.logs import show_log
 from training.sampling import Patches, Sampler, read
 from training.schedule import follow, rate
 from training.shards import ShardReader
@@ -202,7 +203,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--minutes", type=float, required=True, help="of training in all")
     parser.add_argument("--quick", action="store_true", help="a tiny network")
     options = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    show_log()
     clips = ClipPool.open(options.work / CLIPS).clips
     shape = QUICK if options.quick else Shape()
     _log.info("validation: %s", train(options.work, clips, minutes=options.minutes, shape=shape))

@@ -24,7 +24,8 @@ from training.calibrate import calibrated, fit
 from training.clips import Clip, ClipPool
 from training.codes import embed_shard, fit_pca
 from training.head import Head, loss
-from training.label import CLIPS, MIXED, NATURAL, SHARDS, log_progress
+from training.label import CLIPS, MIXED, NATURAL, SHARDS
+from training.logs import log_progress, show_log
 from training.schedule import follow, rate
 from training.segments import Segments, SegmentSampler, find_segments, pooled, rows_of, teacher_scores
 from training.shards import ShardReader
@@ -208,7 +209,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--model", type=Path, required=True, help="embedding.tflite")
     parser.add_argument("--minutes", type=float, required=True)
     options = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    show_log()
     clips = ClipPool.open(options.work / CLIPS).clips
     postprocessor, head, agreed = train(options.work, clips, options.model, minutes=options.minutes)
     save(options.work, postprocessor, head)

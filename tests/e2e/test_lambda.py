@@ -131,6 +131,12 @@ def test_a_batch_operation_gets_its_result_code(function: Function, buckets: Any
     assert "not a readable sound file" in task["resultString"]
 
 
+def multipart(sound: bytes) -> bytes:
+    """A form with a sound in it."""
+    head = b'--b\r\nContent-Disposition: form-data; name="audio"; filename="r.wav"\r\n\r\n'
+    return head + sound + b"\r\n--b--\r\n"
+
+
 def http_event(kind: str, body: bytes) -> dict[str, Any]:
     """A gateway's event with a multipart prediction in it."""
     event: dict[str, Any] = copy.deepcopy(EVENTS["http_api" if kind == "function_url" else kind])
@@ -154,14 +160,9 @@ def http_event(kind: str, body: bytes) -> dict[str, Any]:
 
 @pytest.mark.parametrize("kind", ["http_api", "function_url", "rest_api", "load_balancer"])
 def test_gateways_reach_the_http_door(function: Function, assets: Path, kind: str) -> None:
-    sound = (assets / "rain.wav").read_bytes()
-    body = (
-        b'--b\r\nContent-Disposition: form-data; name="audio"; filename="r.wav"\r\n\r\n'
-        + sound
-        + b"\r\n--b--\r\n"
-    )
+    form = multipart((assets / "rain.wav").read_bytes())
     for _ in range(2):
-        answer = function.invoke(http_event(kind, body))
+        answer = function.invoke(http_event(kind, form))
         assert answer["statusCode"] == 200, answer
         assert len(labels(json.loads(answer["body"]))) == 3
     refused = function.invoke(http_event(kind, b"nonsense"))

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.runtime import Function, emulator, running
-from tests.e2e.test_lambda import EVENTS, http_event, labels
+from tests.e2e.test_lambda import EVENTS, http_event, labels, multipart
 from tests.image.container import Image
 
 pytestmark = [
@@ -44,8 +44,7 @@ def entry_point(image: Image) -> list[str]:
 def check(function: Function, s3: Any, assets: Path) -> None:
     """An API's event, an upload's, and a sound in the event."""
     sound = (assets / "rain.wav").read_bytes()
-    form = b'--b\r\nContent-Disposition: form-data; name="audio"; filename="r.wav"\r\n\r\n'
-    answer = function.invoke(http_event("http_api", form + sound + b"\r\n--b--\r\n"))
+    answer = function.invoke(http_event("http_api", multipart(sound)))
     assert answer["statusCode"] == 200, answer
     heard = labels(json.loads(answer["body"]))
     assert "Rain" in heard

@@ -16,7 +16,7 @@ import pytest
 import requests
 from moto.server import ThreadedMotoServer
 
-from tests.e2e.test_lambda import EVENTS, http_event, labels
+from tests.e2e.test_lambda import EVENTS, http_event, labels, multipart
 from tests.image.container import ENGINE, Image
 from tests.ports import answers, free_port, wait_until
 
@@ -109,9 +109,7 @@ def test_events_of_uploads(template: Path, uploaded: Any, tmp_path: Path, kind: 
 
 @pytest.mark.parametrize("kind", ["http_api", "rest_api", "function_url", "load_balancer"])
 def test_requests_as_events(template: Path, assets: Path, tmp_path: Path, kind: str) -> None:
-    sound = (assets / "rain.wav").read_bytes()
-    form = b'--b\r\nContent-Disposition: form-data; name="audio"; filename="r.wav"\r\n\r\n'
-    event = http_event(kind, form + sound + b"\r\n--b--\r\n")
+    event = http_event(kind, multipart((assets / "rain.wav").read_bytes()))
     answer = invoke(template, "ApiFunction", event, tmp_path)
     assert "Rain" in labels(json.loads(answer["body"]))
 
