@@ -26,8 +26,8 @@ from training.export import export_embedding
 from training.label import NATURAL, SHARDS, label_natural
 from training.labelling import labelling
 from training.logs import log_progress, show_log
-from training.student import QUICK, Shape
-from training.teacher import Teacher
+from training.student import CHANNELS, QUICK_CHANNELS
+from training.teacher import Teacher, read_layers
 
 _log = logging.getLogger("training")
 
@@ -52,8 +52,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     label_natural(clips, Teacher(options.teacher), work / SHARDS / NATURAL, log_progress())
     _log.info("3 of 6: the embedding network, %g min", minutes)
     with labelling(work, options.teacher, minutes, QUICK_PATCHES if options.quick else MOST_PATCHES):
-        shape = QUICK if options.quick else Shape()
-        agreed = train_embedding.train(work, clips.clips, minutes=minutes, shape=shape)
+        agreed = train_embedding.train(
+            work,
+            clips.clips,
+            read_layers(options.teacher),
+            minutes=minutes,
+            channels=QUICK_CHANNELS if options.quick else CHANNELS,
+        )
     _log.info("validation, patches: %s", agreed)
     _log.info("4 of 6: its export")
     export(work)

@@ -1,4 +1,4 @@
-"""The student as ``embedding.tflite``: BatchNorm folded in, built in TensorFlow, checked against PyTorch."""
+"""The student as ``embedding.tflite``: built in TensorFlow, checked against PyTorch."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from torch import nn
 
 from audio_classifier.embedding import Embedder
 from audio_classifier.params import LOG_OFFSET, MEL_BANDS, PATCH_FRAMES
-from training.student import INPUT_MEAN, INPUT_SCALE, Student
+from training.student import STRIDES, Student
+from training.teacher import TEACHER_LOG_OFFSET
 
 CHECK_PATCHES: Final = 16
 # Of the embeddings' range.  Weights of 16 bits take half the space, and no more time; what they change was
@@ -54,15 +55,6 @@ def export_embedding(student: Student, *, half: bool = True) -> bytes:
     return smaller
 
 
-def fold(layer: nn.Conv2d | nn.Linear, norm: nn.Module) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Kernel, in PyTorch's order of axes, and bias of a layer with the BatchNorm behind it folded in."""
-    weight, bias = layer.weight.detach().double(), layer.bias
-    scale = norm.weight.double() / torch.sqrt(norm.running_var.double() + norm.eps)
-    shifted = (0 if bias is None else bias.double()) - norm.running_mean.double()
-    kernel = weight * scale.reshape(-1, *[1] * (weight.dim() - 1))
-    return kernel.detach().float().numpy(), (shifted * scale + norm.bias.double()).detach().float().numpy()
-
-
 def _convert(student: Student, *, half: bool) -> bytes:
     import tensorflow as tf
 
@@ -74,33 +66,24 @@ def _convert(student: Student, *, half: bool) -> bytes:
         module.variables_held.append(variable)
         return variable
 
-    def convolution(layer: nn.Conv2d, norm: nn.Module) -> tuple[Any, Any]:
-        kernel, bias = fold(layer, norm)
-        axes = (2, 3, 0, 1) if layer.groups > 1 else (2, 3, 1, 0)
-        return held(kernel, *axes), held(bias)
+    def weights(layer: nn.Conv2d | nn.Linear, *axes: int) -> tuple[Any, Any]:
+        return held(layer.weight.detach().numpy(), *axes), held(layer.bias.detach().numpy())
 
-    stem = convolution(student.stem, student.stem_norm)
+    stem = weights(student.trunk.stem, 2, 3, 1, 0)
     blocks = [
-        (
-            convolution(block.depthwise, block.depthwise_norm),
-            convolution(block.pointwise, block.pointwise_norm),
-            block.depthwise.stride[0],
-            block.shortcut,
-        )
-        for block in student.blocks
+        (weights(block.depthwise, 2, 3, 0, 1), weights(block.pointwise, 2, 3, 1, 0), block.depthwise.stride)
+        for block in student.trunk.blocks
     ]
-    kernel, bias = fold(student.bottleneck, student.bottleneck_norm)
-    bottleneck = held(kernel, 1, 0), held(bias)
+    bottleneck = weights(student.bottleneck, 1, 0)
 
     def network(patches: Any) -> dict[str, Any]:
-        x = tf.expand_dims((patches - INPUT_MEAN) * (1 / INPUT_SCALE), -1)
-        x = tf.nn.relu(tf.nn.conv2d(_padded(tf, x, 2), stem[0], strides=2, padding="VALID") + stem[1])
-        for (depthwise, depthwise_bias), (pointwise, pointwise_bias), stride, shortcut in blocks:
-            strides = (1, stride, stride, 1)
-            y = tf.nn.depthwise_conv2d(_padded(tf, x, 1), depthwise, strides, "VALID")
-            y = tf.nn.relu(y + depthwise_bias)
-            y = tf.nn.conv2d(y, pointwise, strides=1, padding="VALID") + pointwise_bias
-            x = tf.nn.relu(y + x if shortcut else y)
+        mel = tf.maximum(tf.exp(patches) - LOG_OFFSET, 0)
+        x = tf.expand_dims(tf.math.log(mel + TEACHER_LOG_OFFSET), -1)
+        x = tf.nn.relu(tf.nn.conv2d(x, stem[0], STRIDES[0], "SAME") + stem[1])
+        for (depthwise, depthwise_bias), (pointwise, pointwise_bias), strides in blocks:
+            y = tf.nn.depthwise_conv2d(x, depthwise, (1, *strides, 1), "SAME")
+            x = tf.nn.relu(y + depthwise_bias)
+            x = tf.nn.relu(tf.nn.conv2d(x, pointwise, 1, "SAME") + pointwise_bias)
         pooled = tf.reduce_mean(x, (1, 2))
         return {"embedding": tf.nn.relu(tf.matmul(pooled, bottleneck[0]) + bottleneck[1])}
 
@@ -112,11 +95,6 @@ def _convert(student: Student, *, half: bool) -> bytes:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         converter.target_spec.supported_types = [tf.float16]
     return bytes(converter.convert())
-
-
-def _padded(tf: Any, x: Any, pixels: int) -> Any:
-    """Zeros on all four sides, as PyTorch pads; TensorFlow's own "SAME" pads fewer where it strides."""
-    return tf.pad(x, ((0, 0), (pixels, pixels), (pixels, pixels), (0, 0)))
 
 
 def _check_patches() -> NDArray[np.float32]:

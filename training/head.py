@@ -11,7 +11,6 @@ from torch.nn import functional
 
 from audio_classifier.attention import AttentionHead, Dense, Level
 from audio_classifier.params import ATTENTION_EPSILON, CLASSES, EMBEDDING_SIZE
-from training.export import fold
 from training.teacher import known_classes
 
 HIDDEN: Final = 384
@@ -72,10 +71,7 @@ class Head(nn.Module):
 
     def folded(self) -> AttentionHead:
         """As the product computes it; classes that the teacher does not know are never answered."""
-        hidden = []
-        for layer, norm in zip(self.hidden, self.norms, strict=True):
-            kernel, bias = fold(layer, norm)
-            hidden.append(Dense(np.ascontiguousarray(kernel.T), bias))
+        hidden = [_folded(layer, norm) for layer, norm in zip(self.hidden, self.norms, strict=True)]
         levels = []
         for block, scores, attention in zip(LEVEL_BLOCKS, self.scores, self.attention, strict=True):
             both = _dense(scores), _dense(attention)
@@ -86,6 +82,16 @@ class Head(nn.Module):
         output.kernel[:, unknown] = 0
         output.bias[unknown] = UNKNOWN_BIAS
         return AttentionHead(tuple(hidden), tuple(levels), output)
+
+
+def _folded(layer: nn.Linear, norm: nn.BatchNorm1d) -> Dense:
+    """A layer with the BatchNorm behind it folded in."""
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    scale = norm.weight.double() / torch.sqrt(norm.running_var.double() + norm.eps)
+    kernel = layer.weight.double() * scale[:, None]
+    bias = (layer.bias.double() - norm.running_mean.double()) * scale + norm.bias.double()
+    return Dense(*(np.ascontiguousarray(array.detach().float().numpy().T) for array in (kernel, bias)))
 
 
 def _dense(layer: nn.Linear) -> Dense:

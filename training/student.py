@@ -1,24 +1,28 @@
-"""The network that learns: depthwise separable convolutions, as MobileNet (Howard et al., arXiv:1704.04861).
+"""The network that learns: its teacher, a MobileNet (Howard et al., arXiv:1704.04861), with fewer channels.
 
-Like its teacher, but a third of it, with shortcuts around blocks that keep the shape, and with the bottleneck
-of 128 numbers that the attention head hears.
+It begins with what its teacher knows (`pruning`), so it has the teacher's layers and paddings, and no
+BatchNorm: that is folded in already.  Behind them comes the bottleneck of 128 numbers that the attention head
+hears.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any, Final, NamedTuple
+from collections.abc import Sequence
+from typing import Final, NamedTuple
 
 import torch
 from torch import nn
 from torch.nn import functional
 
-from audio_classifier.params import EMBEDDING_SIZE
-from training.teacher import HINT_SIZE, TEACHER_CLASSES
+from audio_classifier.params import EMBEDDING_SIZE, LOG_OFFSET
+from training.teacher import HINT_SIZE, TEACHER_CLASSES, TEACHER_LOG_OFFSET
 
-# About the mean and the standard deviation of log-mels over the recordings.
-INPUT_MEAN: Final = -1.2
-INPUT_SCALE: Final = 2.0
+STRIDES: Final = (2, 1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1)  # of YAMNet's layers, the first of them the stem
+
+# Channels after each layer.  The first ones carry most for their time: they keep three quarters of the
+# teacher's, its five of 512 in the middle, which say much the same, keep less than a half.
+CHANNELS: Final = (16, 48, 96, 96, 160, 160, 288, 256, 224, 224, 224, 256, 512, 512)
+QUICK_CHANNELS: Final = (8, 8, 16, 16, 16, 16, 32, 32, 32, 32, 32, 32, 64, 64)
 
 RARE_BIAS: Final = -7.0  # most classes are silent most of the time
 LOGIT_FLOOR: Final = -9.0  # below, differences between logits mean nothing
@@ -28,56 +32,42 @@ POOLED_HINT_LOSS: Final = 4.0
 HINT_RANGE: Final = 5.0
 
 
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """How large the student is.
-
-    Attributes
-    ----------
-    stem
-        Channels after the first convolution, which halves both axes.
-    channels
-        Of each stage, whose first block halves both axes again.
-    repeats
-        Further blocks in each stage.
-    """
-
-    stem: int = 16
-    channels: tuple[int, ...] = (48, 128, 320, 640)
-    repeats: tuple[int, ...] = (1, 1, 4, 1)
-
-    def blocks(self) -> list[tuple[int, int, int]]:
-        """``(inputs, outputs, stride)`` of each block."""
-        rows, inputs = [], self.stem
-        for outputs, repeats in zip(self.channels, self.repeats, strict=True):
-            rows += [(inputs, outputs, 2), *[(outputs, outputs, 1)] * repeats]
-            inputs = outputs
-        return rows
-
-    def as_dict(self) -> dict[str, Any]:
-        """For a checkpoint; ``Shape(**shape.as_dict())`` is the same again."""
-        return asdict(self)
-
-
-QUICK: Final = Shape(stem=8, channels=(16, 32, 64, 128), repeats=(0, 0, 1, 0))
-
-
 class Block(nn.Module):
-    """Depthwise 3 x 3, pointwise, each with BatchNorm and ReLU; around both a shortcut where shapes allow."""
+    """Depthwise 3 x 3, then pointwise, each with a ReLU behind it."""
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
-        self.depthwise = nn.Conv2d(inputs, inputs, 3, stride, padding=1, groups=inputs, bias=False)
-        self.depthwise_norm = _norm(inputs)
-        self.pointwise = nn.Conv2d(inputs, outputs, 1, bias=False)
-        self.pointwise_norm = _norm(outputs)
-        self.shortcut = stride == 1 and inputs == outputs
+        self.depthwise = nn.Conv2d(inputs, inputs, 3, stride, groups=inputs)
+        self.pointwise = nn.Conv2d(inputs, outputs, 1)
+
+    def spread(self, x: torch.Tensor) -> torch.Tensor:
+        """Its first half: ``(n, inputs, height, width)`` -> the same of half the height where it strides."""
+        return torch.relu_(self.depthwise(padded(x, self.depthwise.stride[0])))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """``(n, inputs, height, width)`` -> ``(n, outputs, height / stride, width / stride)``."""
-        y = torch.relu_(self.depthwise_norm(self.depthwise(x)))
-        y = self.pointwise_norm(self.pointwise(y))
-        return torch.relu_(y + x if self.shortcut else y)
+        return torch.relu_(self.pointwise(self.spread(x)))
+
+
+class Trunk(nn.Module):
+    """The convolutions, of the teacher or of a student: log-mels -> maps of channels."""
+
+    def __init__(self, channels: Sequence[int]) -> None:
+        super().__init__()
+        self.channels = tuple(channels)
+        self.stem = nn.Conv2d(1, channels[0], 3, STRIDES[0])
+        pairs = zip(channels[:-1], channels[1:], STRIDES[1:], strict=True)
+        self.blocks = nn.Sequential(*(Block(*pair) for pair in pairs))
+        self.to(memory_format=torch.channels_last)
+
+    def begin(self, log_mels: torch.Tensor) -> torch.Tensor:
+        """The stem: ``(n, 96, 64)`` log-mels, with the teacher's offset, -> ``(n, channels, 48, 32)``."""
+        x = log_mels.unsqueeze(1).contiguous(memory_format=torch.channels_last)
+        return torch.relu_(self.stem(padded(x, STRIDES[0])))
+
+    def forward(self, log_mels: torch.Tensor) -> torch.Tensor:
+        """``(n, 96, 64)`` log-mels, with the teacher's offset, -> ``(n, channels, 3, 2)``."""
+        return self.blocks(self.begin(log_mels))
 
 
 class Outputs(NamedTuple):
@@ -91,34 +81,23 @@ class Outputs(NamedTuple):
 class Student(nn.Module):
     """``(n, 96, 64)`` log-mels -> ``(n, 128)`` embeddings, and what only training needs behind them."""
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, trunk: Trunk) -> None:
         super().__init__()
-        self.shape = shape
-        self.stem = nn.Conv2d(1, shape.stem, 5, 2, padding=2, bias=False)
-        self.stem_norm = _norm(shape.stem)
-        self.blocks = nn.Sequential(*(Block(*block) for block in shape.blocks()))
-        pooled = shape.channels[-1]
+        pooled = trunk.channels[-1]
+        self.trunk = trunk
         self.bottleneck = nn.Linear(pooled, EMBEDDING_SIZE)
-        self.bottleneck_norm = nn.BatchNorm1d(EMBEDDING_SIZE, momentum=0.05)
         self.classes = nn.Linear(EMBEDDING_SIZE, TEACHER_CLASSES)
         self.hint_from_bottleneck = nn.Linear(EMBEDDING_SIZE, HINT_SIZE)
         self.hint_from_pooled = nn.Linear(pooled, HINT_SIZE)
         nn.init.constant_(self.classes.bias, RARE_BIAS)
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                mode = "fan_out" if module.groups == 1 else "fan_in"
-                nn.init.kaiming_normal_(module.weight, mode=mode, nonlinearity="relu")
-        self.to(memory_format=torch.channels_last)
 
     def pool(self, log_mels: torch.Tensor) -> torch.Tensor:
-        """``(n, 96, 64)`` -> the last stage's channels, averaged."""
-        x = ((log_mels - INPUT_MEAN) / INPUT_SCALE).unsqueeze(1)
-        x = self.stem(x.contiguous(memory_format=torch.channels_last))
-        return self.blocks(torch.relu_(self.stem_norm(x))).mean((2, 3))
+        """``(n, 96, 64)`` log-mels, with our offset, -> the last layer's channels, averaged."""
+        return self.trunk(with_teacher_offset(log_mels)).mean((2, 3))
 
     def embed(self, pooled: torch.Tensor) -> torch.Tensor:
         """The bottleneck: what `pool` gives -> ``(n, 128)``, none negative."""
-        return torch.relu(self.bottleneck_norm(self.bottleneck(pooled)))
+        return torch.relu(self.bottleneck(pooled))
 
     def forward(self, log_mels: torch.Tensor) -> Outputs:
         """``(n, 96, 64)`` -> all that is learned from."""
@@ -127,6 +106,16 @@ class Student(nn.Module):
         return Outputs(
             self.classes(embedding), self.hint_from_bottleneck(embedding), self.hint_from_pooled(pooled)
         )
+
+
+def with_teacher_offset(log_mels: torch.Tensor) -> torch.Tensor:
+    """Our ``log(mel + 0.01)`` as the teacher's ``log(mel + 0.001)``; see `teacher.teacher_log_mels`."""
+    return torch.log((log_mels.exp() - LOG_OFFSET).clamp(min=0) + TEACHER_LOG_OFFSET)
+
+
+def padded(x: torch.Tensor, stride: int) -> torch.Tensor:
+    """Zeros around maps for a kernel of 3, as TensorFlow's "SAME" pads: before and behind, or only behind."""
+    return functional.pad(x, (1, 1, 1, 1) if stride == 1 else (0, 1, 0, 1))
 
 
 class HintScale(nn.Module):
@@ -181,7 +170,3 @@ def score_loss(student: torch.Tensor, teacher: torch.Tensor) -> tuple[torch.Tens
 def _hint_loss(guess: torch.Tensor, hint: torch.Tensor) -> torch.Tensor:
     angle = 1 - functional.cosine_similarity(guess, hint, dim=1).mean()
     return functional.mse_loss(guess, hint) + angle
-
-
-def _norm(channels: int) -> nn.BatchNorm2d:
-    return nn.BatchNorm2d(channels, momentum=0.05)

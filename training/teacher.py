@@ -9,7 +9,7 @@ offset in the logarithm, and its 8-bit weights are expanded to float32: the labe
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import flatbuffers
 import numpy as np
@@ -47,6 +47,13 @@ class TeacherError(Exception):
     """The file is not the teacher that is known."""
 
 
+class Layer(NamedTuple):
+    """``kernel`` ``(outputs, height, width, inputs)``, if depthwise ``(1, height, width, channels)``."""
+
+    kernel: NDArray[np.float32]
+    bias: NDArray[np.float32]
+
+
 class Teacher:
     """YAMNet, from log-mels.
 
@@ -64,11 +71,8 @@ class Teacher:
     """
 
     def __init__(self, path: Path, threads: int = 1) -> None:
-        if (actual := hash_file(path, "sha256")) != SHA256:
-            raise TeacherError(f"{path} is not the known YAMNet: its SHA-256 is {actual}, not {SHA256}")
-        self._interpreter = Interpreter(
-            model_content=without_front_end(path.read_bytes()), num_threads=threads
-        )
+        model = without_front_end(_read(path))
+        self._interpreter = Interpreter(model_content=model, num_threads=threads)
         self._allocate(BATCH_PATCHES)
 
     def __call__(self, log_mels: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -99,6 +103,26 @@ class Teacher:
         self._interpreter.resize_tensor_input(_LOG_MEL, (patches, PATCH_FRAMES, MEL_BANDS, 1))
         self._interpreter.allocate_tensors()
         self._patches = patches
+
+
+def read_layers(path: Path) -> list[Layer]:
+    """The teacher's weights: of its stem, then of each layer's two convolutions, then of its classes.
+
+    Raises
+    ------
+    TeacherError
+        If it is another file.
+    """
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(without_front_end(_read(path)), 0))
+    (graph,) = model.subgraphs
+
+    def array(index: int) -> NDArray[np.float32]:
+        tensor = graph.tensors[index]
+        values = np.asarray(model.buffers[tensor.buffer].data, np.uint8).view(np.float32)
+        return values.reshape(tensor.shape)
+
+    weights = (operator.inputs[1:] for operator in graph.operators if len(operator.inputs) == 3)
+    return [Layer(array(kernel), array(bias)) for kernel, bias in weights]
 
 
 def teacher_log_mels(patches: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -140,6 +164,12 @@ def without_front_end(model: bytes) -> bytes:
     builder = flatbuffers.Builder(len(model))
     builder.Finish(unpacked.Pack(builder), b"TFL3")
     return bytes(builder.Output())
+
+
+def _read(path: Path) -> bytes:
+    if (actual := hash_file(path, "sha256")) != SHA256:
+        raise TeacherError(f"{path} is not the known YAMNet: its SHA-256 is {actual}, not {SHA256}")
+    return path.read_bytes()
 
 
 def _expand(tensor: Any, buffers: list[Any]) -> None:

@@ -1,7 +1,9 @@
 """The student's training, for as many minutes as it is given, from shards that grow meanwhile.
 
-It may be stopped at any time, and goes on from its last checkpoint.  AdamW; the learning rate rises for a
-moment, stays, and falls over the last 30 % of the time; what is kept is a running mean of the weights.
+It begins with what is left of its teacher when channels are taken away (`pruning`): so it learns from a
+tenth of the samples that a network of random weights needs.  It may be stopped at any time, and goes on from
+its last checkpoint.  AdamW; the learning rate rises for a moment, stays, and falls over the last 40 % of the
+time; what is kept is a running mean of the weights.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import copy
 import logging
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -19,30 +22,42 @@ import numpy as np
 import torch
 from torch import nn
 
+from audio_classifier.cpus import available_cpus
 from training.agreement import Comparison, compare
 from training.balance import sigmoid
 from training.clips import Clip, ClipPool
 from training.label import CLIPS, NATURAL, SHARDS
 from training.logs import show_log
+from training.pruning import prune
 from training.sampling import Patches, Sampler, read
 from training.schedule import follow, rate
 from training.shards import ShardReader
 from training.splits import VALIDATION, splits
-from training.student import QUICK, HintScale, Shape, Student, loss
-from training.teacher import teacher_classes
+from training.student import (
+    CHANNELS,
+    QUICK_CHANNELS,
+    HintScale,
+    Student,
+    Trunk,
+    loss,
+    with_teacher_offset,
+)
+from training.teacher import Layer, read_layers, teacher_classes
 
 _log = logging.getLogger(__name__)
 
 CHECKPOINT: Final = "embedding.pt"
 
-LEARNING_RATE: Final = 2e-3
+LEARNING_RATE: Final = 5e-4  # of what was the teacher's; more would undo it
+NEW_LEARNING_RATE: Final = 2e-3  # of what is behind it, which begins with random weights
 WEIGHT_DECAY: Final = 1e-2
-BATCH_PATCHES: Final = 128
-DECAY_SHARE: Final = 0.3
+BATCH_PATCHES: Final = 64
+DECAY_SHARE: Final = 0.4
 MEAN_HORIZON_STEPS: Final = 1000
 GRADIENT_NORM: Final = 5.0
 
 HINT_PATCHES: Final = 6000  # by which hints are scaled
+PRUNING_PATCHES: Final = 1000  # by which channels are chosen
 VALIDATION_PATCHES: Final = 2000
 LOOK_S: Final = 120.0  # between two looks at what was labelled meanwhile
 CHECKPOINT_S: Final = 300.0
@@ -60,13 +75,17 @@ class State:
     elapsed_s: float = 0.0
 
     @classmethod
-    def new(cls, shape: Shape, seed: int) -> State:
-        """An untrained student."""
+    def new(cls, trunk: Trunk, seed: int) -> State:
+        """A student that has learned nothing yet but what its trunk knows."""
         torch.manual_seed(seed)
-        student = Student(shape)
+        student = Student(trunk)
+        inherited = [*student.trunk.parameters()]
+        new = [*student.parameters()][len(inherited) :]
         optimizer = torch.optim.AdamW(
-            student.parameters(),
-            lr=LEARNING_RATE,
+            [
+                {"params": inherited, "full_rate": LEARNING_RATE},
+                {"params": new, "full_rate": NEW_LEARNING_RATE},
+            ],
             weight_decay=WEIGHT_DECAY,
             betas=(0.9, 0.98),
             fused=True,
@@ -78,7 +97,7 @@ class State:
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(".partial")
         content = {name: getattr(self, name).state_dict() for name in _PARTS}
-        content |= {"shape": self.student.shape.as_dict(), "step": self.step, "elapsed_s": self.elapsed_s}
+        content |= {"channels": self.student.trunk.channels, "step": self.step, "elapsed_s": self.elapsed_s}
         torch.save(content, partial)
         partial.replace(path)
 
@@ -86,7 +105,7 @@ class State:
     def load(cls, path: Path) -> State:
         """Read a checkpoint."""
         content = torch.load(path, weights_only=True)
-        state = cls.new(Shape(**content["shape"]), seed=0)
+        state = cls.new(Trunk(content["channels"]), seed=0)
         for name in _PARTS:
             getattr(state, name).load_state_dict(content[name])
         state.step, state.elapsed_s = content["step"], content["elapsed_s"]
@@ -101,7 +120,15 @@ def load_student(path: Path) -> Student:
     return State.load(path).mean
 
 
-def train(work: Path, clips: list[Clip], *, minutes: float, shape: Shape, seed: int = 0) -> Comparison:
+def train(
+    work: Path,
+    clips: list[Clip],
+    layers: Sequence[Layer],
+    *,
+    minutes: float,
+    channels: Sequence[int] = CHANNELS,
+    seed: int = 0,
+) -> Comparison:
     """Train for ``minutes`` in all, those before the last checkpoint included.
 
     Parameters
@@ -110,43 +137,58 @@ def train(work: Path, clips: list[Clip], *, minutes: float, shape: Shape, seed: 
         The work directory: labelled shards in it, and the checkpoint.
     clips
         The pool's.
-    shape
-        Of a new student; a checkpoint has its own.
+    layers
+        The teacher's, with which a new student begins.
+    channels
+        Of a new student's layers; a checkpoint has its own.
 
     Returns
     -------
     How the student's mean weights agree with the teacher on validation's patches.
     """
-    torch.set_num_threads(1)
+    # One CPU is for the process that labels.
+    torch.set_num_threads(max(1, available_cpus() - 1))
     checkpoint = work / CHECKPOINT
     natural = ShardReader(work / SHARDS / NATURAL)
     sampler = Sampler(work / SHARDS, clips, natural)
     validation = validation_patches(natural, clips)
-    state = State.load(checkpoint) if checkpoint.exists() else State.new(shape, seed)
+    if checkpoint.exists():
+        state = State.load(checkpoint)
+    else:
+        state = begin(layers, channels, sampler.batch(np.random.default_rng(seed), HINT_PATCHES), seed)
     rng = np.random.default_rng((seed, state.step))
-    if state.step == 0:
-        state.hint_scale.fit(torch.from_numpy(sampler.batch(rng, HINT_PATCHES).hint))
     clock = _Clock(state.elapsed_s)
     divergence = torch.tensor(0.0)
-    while (share := clock.now_s() / (60 * minutes)) < 1:
-        for group in state.optimizer.param_groups:
-            group["lr"] = LEARNING_RATE * rate(share, state.step, DECAY_SHARE)
-        learned = learn(state, sampler.batch(rng, BATCH_PATCHES))
-        divergence = divergence.lerp(learned, max(0.02, 1 / state.step))
-        if clock.is_due("look", LOOK_S):
-            patches = sampler.refresh()
-            speed = BATCH_PATCHES * state.step / clock.now_s()
-            _log.info(
-                "%.1f of %.0f min, %d samples of %d patches, %.0f a second, divergence %.3f",
-                clock.now_s() / 60, minutes, BATCH_PATCHES * state.step, patches, speed, divergence,
-            )  # fmt: skip
-        if clock.is_due("checkpoint", CHECKPOINT_S):
-            state.elapsed_s = clock.now_s()
-            state.save(checkpoint)
-            _log.info("validation: %s", validate(state.mean, validation))
+    # The next batch is read while this one is learned from, by one thread: a sampler cannot serve two.
+    with ThreadPoolExecutor(1) as reader:
+        batch = reader.submit(sampler.batch, rng, BATCH_PATCHES)
+        while (share := clock.now_s() / (60 * minutes)) < 1:
+            for group in state.optimizer.param_groups:
+                group["lr"] = group["full_rate"] * rate(share, state.step, DECAY_SHARE)
+            patches, batch = batch.result(), reader.submit(sampler.batch, rng, BATCH_PATCHES)
+            divergence = divergence.lerp(learn(state, patches), max(0.02, 1 / state.step))
+            if clock.is_due("look", LOOK_S):
+                labelled = reader.submit(sampler.refresh).result()
+                speed = BATCH_PATCHES * state.step / clock.now_s()
+                _log.info(
+                    "%.1f of %.0f min, %d samples of %d patches, %.0f a second, divergence %.3f",
+                    clock.now_s() / 60, minutes, BATCH_PATCHES * state.step, labelled, speed, divergence,
+                )  # fmt: skip
+            if clock.is_due("checkpoint", CHECKPOINT_S):
+                state.elapsed_s = clock.now_s()
+                state.save(checkpoint)
+                _log.info("validation: %s", validate(state.mean, validation))
     state.elapsed_s = max(state.elapsed_s, clock.now_s())
     state.save(checkpoint)
     return validate(state.mean, validation)
+
+
+def begin(layers: Sequence[Layer], channels: Sequence[int], patches: Patches, seed: int) -> State:
+    """What is to be trained: the teacher's layers with fewer channels, by what tells in some patches."""
+    log_mels = with_teacher_offset(torch.from_numpy(patches.mel[:PRUNING_PATCHES]))
+    state = State.new(prune(layers, channels, log_mels), seed)
+    state.hint_scale.fit(torch.from_numpy(patches.hint))
+    return state
 
 
 def learn(state: State, batch: Patches) -> torch.Tensor:
@@ -200,13 +242,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Train the embedding network; goes on where it was left."""
     parser = argparse.ArgumentParser(prog="python -m training.train_embedding", description=main.__doc__)
     parser.add_argument("--work", type=Path, required=True, help="the work directory, with labelled shards")
+    parser.add_argument("--teacher", type=Path, required=True, help="yamnet.tflite")
     parser.add_argument("--minutes", type=float, required=True, help="of training in all")
     parser.add_argument("--quick", action="store_true", help="a tiny network")
     options = parser.parse_args(arguments)
     show_log()
-    clips = ClipPool.open(options.work / CLIPS).clips
-    shape = QUICK if options.quick else Shape()
-    _log.info("validation: %s", train(options.work, clips, minutes=options.minutes, shape=shape))
+    clips, layers = ClipPool.open(options.work / CLIPS).clips, read_layers(options.teacher)
+    channels = QUICK_CHANNELS if options.quick else CHANNELS
+    agreed = train(options.work, clips, layers, minutes=options.minutes, channels=channels)
+    _log.info("validation: %s", agreed)
 
 
 if __name__ == "__main__":

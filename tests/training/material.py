@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from audio_classifier.params import SAMPLE_RATE_HZ
 from training.clips import ClipPool, ClipWriter
-from training.teacher import HINT_SIZE, TEACHER_CLASSES
+from training.teacher import HINT_SIZE, TEACHER_CLASSES, Layer
 
 TONE, NOISE = 100, 200
 
@@ -36,3 +36,21 @@ def make_pool(folder: Path, clips: int = 60) -> ClipPool:
             source = f"source-{index % 3}"
             writer.add(source, f"recording-{index}", "CC0", (sound * 20_000).astype(np.int16))
     return ClipPool.open(folder)
+
+
+def make_layers(channels: int = 64) -> list[Layer]:
+    """Layers as the teacher's, of random weights, each with as many channels."""
+    rng = np.random.default_rng(0)
+
+    def layer(outputs: int, size: int, inputs: int, fan_in: int) -> Layer:
+        kernel = rng.normal(0, np.sqrt(2 / fan_in), (outputs, size, size, inputs))
+        return Layer(
+            kernel.astype(np.float32), rng.uniform(-0.1, 0.1, max(outputs, inputs)).astype(np.float32)
+        )
+
+    blocks = [(layer(1, 3, channels, 9), layer(channels, 1, channels, channels)) for _ in range(13)]
+    classes = Layer(
+        rng.normal(size=(TEACHER_CLASSES, channels)).astype(np.float32), np.zeros(TEACHER_CLASSES, "f")
+    )
+    stem = Layer(layer(channels, 3, 1, 9).kernel, np.zeros(channels, np.float32))
+    return [stem, *(one for block in blocks for one in block), classes]

@@ -14,7 +14,7 @@ from audio_classifier.bundle import EMBEDDING
 from audio_classifier.embedding import Embedder
 from audio_classifier.labels import LabelSet
 from audio_classifier.params import CLIP_PATCHES, EMBEDDING_SIZE
-from tests.training.material import NOISE, TONE, FakeTeacher, make_pool
+from tests.training.material import NOISE, TONE, FakeTeacher, make_layers, make_pool
 from training.label import CLIPS, MIXED, NATURAL, SHARDS, label_augmented, label_natural
 from training.teacher import UNKNOWN_CLASSES, known_classes, teacher_classes
 
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.training
 from training import assemble, calibrate, export, train_embedding, train_head  # noqa: E402
 from training.head import Head  # noqa: E402
 from training.schedule import follow, rate  # noqa: E402
-from training.student import QUICK, Shape, Student  # noqa: E402
+from training.student import CHANNELS, QUICK_CHANNELS, Student, Trunk  # noqa: E402
 
 TEACHER: Any = FakeTeacher()
 MINUTES = 0.3
@@ -32,13 +32,14 @@ MINUTES = 0.3
 
 @pytest.fixture
 def student() -> Student:
-    """Untrained, but with statistics in its BatchNorms that a wrong export would not survive."""
+    """Untrained, but with weights and biases that a wrong export would not survive."""
     torch.manual_seed(0)
-    student: Student = Student(QUICK).eval()
-    for module in student.modules():
-        if isinstance(module, torch.nn.BatchNorm1d | torch.nn.BatchNorm2d):
-            for values in (module.weight, module.bias, module.running_mean, module.running_var):
-                torch.nn.init.uniform_(values, 0.5, 1.5)
+    student: Student = Student(Trunk(QUICK_CHANNELS)).eval()
+    for name, values in student.named_parameters():
+        if name.endswith("bias"):
+            torch.nn.init.uniform_(values, -0.5, 0.5)
+        else:
+            torch.nn.init.kaiming_normal_(values, nonlinearity="relu")
     return student
 
 
@@ -59,7 +60,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
         until=lambda: False,
         progress=lambda done, of: None,
     )
-    train_embedding.train(work, pool.clips, minutes=MINUTES, shape=QUICK)
+    train_embedding.train(work, pool.clips, make_layers(), minutes=MINUTES, channels=QUICK_CHANNELS)
     trained = train_embedding.load_student(work / train_embedding.CHECKPOINT)
     (work / EMBEDDING).write_bytes(export.export_embedding(trained))
     postprocessor, head, _ = train_head.train(work, pool.clips, work / EMBEDDING, minutes=MINUTES)
@@ -76,13 +77,10 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return work
 
 
-def test_the_shape_is_as_large_as_it_may_be() -> None:
-    student = Student(Shape())
-    unused = (student.classes, student.hint_from_bottleneck, student.hint_from_pooled)
-    for module in (student, *unused):
-        module.size = sum(parameter.numel() for parameter in module.parameters())
-    parameters = student.size - sum(module.size for module in unused)
-    assert 1_000_000 < parameters < 2_000_000
+def test_the_network_is_as_large_as_it_may_be() -> None:
+    student = Student(Trunk(CHANNELS))
+    parts = (student.trunk, student.bottleneck)
+    assert 500_000 < sum(values.numel() for part in parts for values in part.parameters()) < 2_000_000
 
 
 @pytest.mark.parametrize("half", [False, True])
@@ -101,7 +99,7 @@ def test_the_export_computes_what_was_trained(student: Student, tmp_path: Path, 
 def test_an_export_that_computes_something_else_is_refused(
     student: Student, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(export, "INPUT_MEAN", 0.0)
+    monkeypatch.setattr(export, "TEACHER_LOG_OFFSET", 0.1)
     with pytest.raises(export.ExportError, match="the export is off by"):
         export.export_embedding(student)
 
@@ -184,9 +182,9 @@ def test_training_goes_on_from_its_checkpoint(work: Path) -> None:
     before = train_embedding.State.load(checkpoint)
     assert before.elapsed_s == pytest.approx(60 * MINUTES, abs=5)
     clips = make_pool(work / "again", clips=120).clips
-    train_embedding.train(work, clips, minutes=MINUTES + 0.05, shape=Shape())
+    train_embedding.train(work, clips, [], minutes=MINUTES + 0.05)
     after = train_embedding.State.load(checkpoint)
-    assert after.student.shape == QUICK
+    assert after.student.trunk.channels == QUICK_CHANNELS
     assert after.step > before.step
     assert after.elapsed_s == pytest.approx(60 * (MINUTES + 0.05), abs=5)
 
