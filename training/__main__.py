@@ -23,6 +23,7 @@ from audio_classifier.params import CLIP_PATCHES, MEL_BANDS, PATCH_FRAMES
 from training import assemble, evaluate, pool, report, train_embedding, train_head
 from training.clips import ClipPool
 from training.export import export_embedding
+from training.head import dense
 from training.label import NATURAL, SHARDS, label_natural
 from training.labelling import labelling
 from training.logs import log_progress, show_log
@@ -100,7 +101,8 @@ def train_the_head(work: Path, clips: ClipPool, minutes: float) -> None:
     model = work / EMBEDDING
     if all(_is_newer(work / name, model) for name in (POSTPROCESS, HEAD)):
         return
-    postprocessor, head, agreed = train_head.train(work, clips.clips, model, minutes=minutes)
+    classes = dense(train_embedding.load_student(work / train_embedding.CHECKPOINT).classes)
+    postprocessor, head, agreed = train_head.train(work, clips.clips, model, classes, minutes=minutes)
     train_head.save(work, postprocessor, head)
     _log.info("validation, sounds: %s", agreed)
 

@@ -8,15 +8,18 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from audio_classifier.attention import Dense
 from audio_classifier.bundle import hash_file
 from audio_classifier.embedding import Embedder
-from audio_classifier.params import EMBEDDING_SIZE
+from audio_classifier.params import EMBEDDING_SIZE, QUANTIZE_MAX, QUANTIZE_MIN
 from audio_classifier.postprocess import Postprocessor
 from training.logs import Progress
 from training.shards import ShardReader
 
 BATCH_PATCHES: Final = 64
+CODE_ZERO: Final = 128  # codes are dequantised as (code - 128) / 128
 SMALLEST_VARIANCE: Final = 1e-4  # of a principal direction, so that noise is not blown up
+DEVIATION: Final = 0.5  # of a coded direction: codes end at +-2, and what is rare is far out
 
 
 def embed_shard(model: Path, shard: ShardReader, cache: Path, progress: Progress) -> NDArray[np.float32]:
@@ -49,7 +52,7 @@ def embed_shard(model: Path, shard: ShardReader, cache: Path, progress: Progress
 
 
 def fit_pca(embeddings: NDArray[np.float32]) -> Postprocessor:
-    """Principal directions of ``(n, 128)`` embeddings, each scaled to a deviation of one.
+    """Principal directions of ``(n, 128)`` embeddings, all scaled to the same deviation.
 
     So the clip at +-2 and the 8 bits behind it fit all of them equally, as in VGGish's own PCA.
     """
@@ -57,4 +60,17 @@ def fit_pca(embeddings: NDArray[np.float32]) -> Postprocessor:
     variances, directions = np.linalg.eigh(np.cov(embeddings.T.astype(np.float64)))
     order = np.argsort(variances)[::-1]
     scale = np.sqrt(np.maximum(variances[order], SMALLEST_VARIANCE))
-    return Postprocessor((directions[:, order] / scale).T.astype(np.float32), means.astype(np.float32))
+    eigenvectors = DEVIATION * (directions[:, order] / scale).T
+    return Postprocessor(eigenvectors.astype(np.float32), means.astype(np.float32))
+
+
+def of_codes(classes: Dense, postprocessor: Postprocessor) -> Dense:
+    """A layer that takes embeddings as one that takes their dequantised codes, of which it can tell the same.
+
+    A code stands for the middle of what is truncated to it: ``c -> (c + 1/2) * 4 / 255 - 2``.
+    """
+    step = (QUANTIZE_MAX - QUANTIZE_MIN) / 255
+    back = np.linalg.inv(postprocessor.eigenvectors.astype(np.float64)).T @ classes.kernel
+    middle = QUANTIZE_MIN + step * (CODE_ZERO + 0.5)
+    bias = classes.bias + postprocessor.means @ classes.kernel + middle * back.sum(axis=0)
+    return Dense((CODE_ZERO * step * back).astype(np.float32), bias.astype(np.float32))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 import torch
@@ -16,108 +16,112 @@ from training.teacher import known_classes
 HIDDEN: Final = 384
 HIDDEN_LAYERS: Final = 3
 LEVEL_BLOCKS: Final = (1, 2)  # the hidden layers that levels look at
-DROPOUT: Final = 0.15
+DROPOUT: Final = 0.1
 
+# A level says of a patch how likely a class is on a scale of its own: 0 to 1 for logits of -5.5 to 3.5.  The
+# last layer begins with the mean of both levels on this scale; so what attention averages are logits.
+SPAN: Final = 9.0
+LOWEST: Final = -5.5
+# The logits of levels for that, as a line through those of p = 0.1, 0.5 and 0.9.
+LEVEL_SLOPE: Final = 0.53
+LEVEL_OFFSET: Final = 0.5
 RARE_BIAS: Final = -6.0
-# The last layer begins as the sum of what the levels say of a class itself: 0 -> 1 %, 1 -> 92 %.
-IDENTITY: Final = 3.5
-IDENTITY_BIAS: Final = -4.5
 # What the teacher does not know, the head does not answer: a probability of 6e-6.
 UNKNOWN_BIAS: Final = -12.0
 
-PATCH_LOSS: Final = 0.5
-
-
-class Outputs(NamedTuple):
-    """Logits of sounds ``(n, 527)``, and of each level of all their patches ``(n, patches, 527)``."""
-
-    logits: torch.Tensor
-    levels: list[torch.Tensor]
-
 
 class Head(nn.Module):
-    """``(n, patches, 128)`` dequantised codes -> what is heard."""
+    """``(n, patches, 128)`` dequantised codes -> what is heard.
 
-    def __init__(self, hidden: int = HIDDEN) -> None:
+    It begins with what the student says of each patch, not with random weights: hidden layers hand on what
+    they are given, as ``relu(x)`` and ``relu(-x)``, both levels' scores are the student's classes, and so is
+    what is paid attention to.  So it needs no BatchNorm, and no labels of patches.
+
+    Parameters
+    ----------
+    classes
+        The student's last layer, for dequantised codes: ``(128, 521)``; see `codes.of_codes`.
+    """
+
+    def __init__(self, classes: Dense) -> None:
         super().__init__()
-        sizes = [EMBEDDING_SIZE, *[hidden] * HIDDEN_LAYERS]
+        sizes = [EMBEDDING_SIZE, *[HIDDEN] * HIDDEN_LAYERS]
         self.hidden = nn.ModuleList(map(nn.Linear, sizes[:-1], sizes[1:]))
-        self.norms = nn.ModuleList(nn.BatchNorm1d(hidden, eps=1e-3, momentum=0.05) for _ in self.hidden)
-        self.scores = nn.ModuleList(nn.Linear(hidden, CLASSES) for _ in LEVEL_BLOCKS)
-        self.attention = nn.ModuleList(nn.Linear(hidden, CLASSES) for _ in LEVEL_BLOCKS)
+        self.scores = nn.ModuleList(nn.Linear(HIDDEN, CLASSES) for _ in LEVEL_BLOCKS)
+        self.attention = nn.ModuleList(nn.Linear(HIDDEN, CLASSES) for _ in LEVEL_BLOCKS)
         self.output = nn.Linear(len(LEVEL_BLOCKS) * CLASSES, CLASSES)
-        for scores in self.scores:
-            nn.init.constant_(scores.bias, RARE_BIAS)
-        nn.init.constant_(self.output.bias, IDENTITY_BIAS)
         with torch.no_grad():
-            identity = torch.eye(CLASSES).repeat(1, len(LEVEL_BLOCKS))
-            self.output.weight.mul_(0.1).add_(identity, alpha=IDENTITY)
+            given = torch.eye(EMBEDDING_SIZE)
+            for layer in self.hidden:
+                _begin(layer, torch.cat([given, -given]))
+                given = torch.cat([torch.eye(EMBEDDING_SIZE), -torch.eye(EMBEDDING_SIZE)], 1)
+            kernel = torch.zeros(CLASSES, EMBEDDING_SIZE)
+            bias = torch.full((CLASSES,), RARE_BIAS)
+            kernel[known_classes()], bias[known_classes()] = (
+                torch.tensor(array) for array in (classes.kernel.T, classes.bias)
+            )
+            for attention, scores in zip(self.attention, self.scores, strict=True):
+                _begin(attention, kernel @ given)
+                attention.bias.copy_(bias)
+                _begin(scores, LEVEL_SLOPE * kernel @ given)
+                scores.bias.copy_(LEVEL_SLOPE * bias + LEVEL_OFFSET)
+            self.output.weight.copy_(
+                torch.eye(CLASSES).repeat(1, len(LEVEL_BLOCKS)) * SPAN / len(LEVEL_BLOCKS)
+            )
+            self.output.bias.fill_(LOWEST)
 
-    def forward(self, x: torch.Tensor) -> Outputs:
-        """Logits; see `Outputs`."""
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Logits of sounds, ``(n, 527)``."""
         activations = []
-        for layer, norm in zip(self.hidden, self.norms, strict=True):
-            x = torch.relu(norm(layer(x).flatten(0, 1)).view(*x.shape[:2], -1))
-            x = functional.dropout(x, DROPOUT, self.training)
+        for layer in self.hidden:
+            x = functional.dropout(torch.relu(layer(x)), DROPOUT, self.training)
             activations.append(x)
-        levels, opinions = [], []
+        opinions = []
         for block, scores, attention in zip(LEVEL_BLOCKS, self.scores, self.attention, strict=True):
-            levels.append(scores(activations[block]))
             weights = torch.softmax(attention(activations[block]), -1)
             weights = weights.clamp(ATTENTION_EPSILON, 1 - ATTENTION_EPSILON)
             weights = weights / weights.sum(1, keepdim=True)
-            opinions.append((torch.sigmoid(levels[-1]) * weights).sum(1))
-        return Outputs(self.output(torch.cat(opinions, 1)), levels)
+            opinions.append((torch.sigmoid(scores(activations[block])) * weights).sum(1))
+        return self.output(torch.cat(opinions, 1))
 
-    def folded(self) -> AttentionHead:
+    def for_product(self) -> AttentionHead:
         """As the product computes it; classes that the teacher does not know are never answered."""
-        hidden = [_folded(layer, norm) for layer, norm in zip(self.hidden, self.norms, strict=True)]
         levels = []
         for block, scores, attention in zip(LEVEL_BLOCKS, self.scores, self.attention, strict=True):
-            both = _dense(scores), _dense(attention)
+            both = dense(scores), dense(attention)
             kernel = np.concatenate([dense.kernel for dense in both], axis=1)
             levels.append(Level(block, Dense(kernel, np.concatenate([dense.bias for dense in both]))))
-        output = _dense(self.output)
+        output = dense(self.output)
         unknown = np.setdiff1d(np.arange(CLASSES), known_classes())
         output.kernel[:, unknown] = 0
         output.bias[unknown] = UNKNOWN_BIAS
-        return AttentionHead(tuple(hidden), tuple(levels), output)
+        return AttentionHead(tuple(map(dense, self.hidden)), tuple(levels), output)
 
 
-def _folded(layer: nn.Linear, norm: nn.BatchNorm1d) -> Dense:
-    """A layer with the BatchNorm behind it folded in."""
-    assert norm.running_mean is not None
-    assert norm.running_var is not None
-    scale = norm.weight.double() / torch.sqrt(norm.running_var.double() + norm.eps)
-    kernel = layer.weight.double() * scale[:, None]
-    bias = (layer.bias.double() - norm.running_mean.double()) * scale + norm.bias.double()
-    return Dense(*(np.ascontiguousarray(array.detach().float().numpy().T) for array in (kernel, bias)))
+def _begin(layer: nn.Linear, weight: torch.Tensor) -> None:
+    """Let a layer's first weights be those, and none be behind its first outputs but they."""
+    outputs, inputs = weight.shape
+    layer.weight[:outputs] = 0
+    layer.weight[:outputs, :inputs] = weight
+    layer.bias[:outputs] = 0
 
 
-def _dense(layer: nn.Linear) -> Dense:
+def dense(layer: nn.Linear) -> Dense:
+    """A layer as the product has it."""
     kernel, bias = (array.detach().numpy().copy() for array in (layer.weight.T, layer.bias))
     return Dense(np.ascontiguousarray(kernel), bias)
 
 
-def loss(outputs: Outputs, sounds: torch.Tensor, patches: torch.Tensor) -> torch.Tensor:
-    """Cross-entropy to the teacher, on whole sounds and, for both levels, on patches; summed over classes.
-
-    Without the second part the head hardly learns: pooled opinions tell no patch what is heard in it.
+def loss(logits: torch.Tensor, sounds: torch.Tensor) -> torch.Tensor:
+    """Cross-entropy to the teacher, summed over the classes that it knows.
 
     Parameters
     ----------
+    logits
+        ``(n, 527)``.
     sounds
         ``(n, 521)`` pooled probabilities of the teacher.
-    patches
-        ``(n, patches, 521)``, those of each patch.
     """
     known = torch.from_numpy(known_classes())
-    total = _cross_entropy(outputs.logits[..., known], sounds)
-    for level in outputs.levels:
-        total = total + PATCH_LOSS * _cross_entropy(level[..., known], patches)
-    return total
-
-
-def _cross_entropy(logits: torch.Tensor, probabilities: torch.Tensor) -> torch.Tensor:
-    entropy = functional.binary_cross_entropy_with_logits(logits, probabilities, reduction="mean")
-    return entropy * logits.shape[-1]
+    each = functional.binary_cross_entropy_with_logits(logits[:, known], sounds, reduction="sum")
+    return each / len(sounds)

@@ -37,12 +37,12 @@ class Block(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
-        self.depthwise = nn.Conv2d(inputs, inputs, 3, stride, groups=inputs)
+        self.depthwise = nn.Conv2d(inputs, inputs, 3, stride, padding=stride, groups=inputs)
         self.pointwise = nn.Conv2d(inputs, outputs, 1)
 
     def spread(self, x: torch.Tensor) -> torch.Tensor:
         """Its first half: ``(n, inputs, height, width)`` -> the same of half the height where it strides."""
-        return torch.relu_(self.depthwise(padded(x, self.depthwise.stride[0])))
+        return torch.relu(_as_tensorflow_pads(self.depthwise(x), self.depthwise))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """``(n, inputs, height, width)`` -> ``(n, outputs, height / stride, width / stride)``."""
@@ -55,7 +55,7 @@ class Trunk(nn.Module):
     def __init__(self, channels: Sequence[int]) -> None:
         super().__init__()
         self.channels = tuple(channels)
-        self.stem = nn.Conv2d(1, channels[0], 3, STRIDES[0])
+        self.stem = nn.Conv2d(1, channels[0], 3, STRIDES[0], padding=STRIDES[0])
         pairs = zip(channels[:-1], channels[1:], STRIDES[1:], strict=True)
         self.blocks = nn.Sequential(*(Block(*pair) for pair in pairs))
         self.to(memory_format=torch.channels_last)
@@ -63,11 +63,16 @@ class Trunk(nn.Module):
     def begin(self, log_mels: torch.Tensor) -> torch.Tensor:
         """The stem: ``(n, 96, 64)`` log-mels, with the teacher's offset, -> ``(n, channels, 48, 32)``."""
         x = log_mels.unsqueeze(1).contiguous(memory_format=torch.channels_last)
-        return torch.relu_(self.stem(padded(x, STRIDES[0])))
+        return torch.relu(_as_tensorflow_pads(self.stem(x), self.stem))
 
     def forward(self, log_mels: torch.Tensor) -> torch.Tensor:
         """``(n, 96, 64)`` log-mels, with the teacher's offset, -> ``(n, channels, 3, 2)``."""
         return self.blocks(self.begin(log_mels))
+
+    def hold(self, blocks: int) -> None:
+        """Learn no more in the stem and the first blocks."""
+        for module in (self.stem, *self.blocks[:blocks]):
+            module.requires_grad_(False)
 
 
 class Outputs(NamedTuple):
@@ -113,9 +118,9 @@ def with_teacher_offset(log_mels: torch.Tensor) -> torch.Tensor:
     return torch.log((log_mels.exp() - LOG_OFFSET).clamp(min=0) + TEACHER_LOG_OFFSET)
 
 
-def padded(x: torch.Tensor, stride: int) -> torch.Tensor:
-    """Zeros around maps for a kernel of 3, as TensorFlow's "SAME" pads: before and behind, or only behind."""
-    return functional.pad(x, (1, 1, 1, 1) if stride == 1 else (0, 1, 0, 1))
+def _as_tensorflow_pads(y: torch.Tensor, layer: nn.Conv2d) -> torch.Tensor:
+    """What "SAME" gives there: with a stride of 2 it pads behind only, so an output less in front."""
+    return y if layer.stride[0] == 1 else y[:, :, 1:, 1:]
 
 
 class HintScale(nn.Module):

@@ -15,15 +15,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from audio_classifier.attention import AttentionHead
+from audio_classifier.attention import AttentionHead, Dense
 from audio_classifier.bundle import HEAD, POSTPROCESS
+from audio_classifier.cpus import available_cpus
 from audio_classifier.postprocess import Postprocessor, dequantize
 from training.agreement import Comparison, compare
 from training.balance import class_frequencies, rarity, shares
 from training.calibrate import calibrated, fit
 from training.clips import Clip, ClipPool
-from training.codes import embed_shard, fit_pca
-from training.head import Head, loss
+from training.codes import embed_shard, fit_pca, of_codes
+from training.head import Head, dense, loss
 from training.label import CLIPS, MIXED, NATURAL, SHARDS
 from training.logs import log_progress, show_log
 from training.schedule import follow, rate
@@ -31,12 +32,13 @@ from training.segments import Segments, SegmentSampler, find_segments, pooled, r
 from training.shards import ShardReader
 from training.splits import CALIBRATION, TRAINING, VALIDATION, splits
 from training.teacher import known_classes, teacher_classes
+from training.train_embedding import load_student
 
 _log = logging.getLogger(__name__)
 
 EMBEDDINGS: Final = "embeddings"
 
-LEARNING_RATE: Final = 2.5e-3
+LEARNING_RATE: Final = 5e-4
 WEIGHT_DECAY: Final = 1e-4
 BATCH_SOUNDS: Final = 64
 DECAY_SHARE: Final = 0.5
@@ -103,7 +105,7 @@ def gather(work: Path, clips: list[Clip], model: Path) -> Material:
 
 
 def train(
-    work: Path, clips: list[Clip], model: Path, *, minutes: float, seed: int = 0
+    work: Path, clips: list[Clip], model: Path, classes: Dense, *, minutes: float, seed: int = 0
 ) -> tuple[Postprocessor, AttentionHead, Comparison]:
     """Fit the PCA, train the head, calibrate it.
 
@@ -111,19 +113,23 @@ def train(
     ----------
     model
         ``embedding.tflite``.
+    classes
+        The student's last layer, ``(128, 521)``, with which the head begins.
 
     Returns
     -------
     The PCA, the head, and how both agree with the teacher on validation's sounds.
     """
-    torch.set_num_threads(1)
+    torch.set_num_threads(available_cpus())
     torch.manual_seed(seed)
     material = gather(work, clips, model)
     learned = material.segments.select(material.split == TRAINING)
     postprocessor = fit_pca(material.embeddings[_all_rows(learned)])
     codes = postprocessor.quantize(material.embeddings)
     sampler = SegmentSampler(learned, material.weights[material.split == TRAINING])
-    head = _learn(sampler, codes, material.scores, minutes, np.random.default_rng(seed)).folded()
+    head = _learn(
+        Head(of_codes(classes, postprocessor)), sampler, codes, material.scores, minutes, seed
+    ).for_product()
     known = known_classes()
 
     sounds = _whole(material, CALIBRATION)
@@ -141,13 +147,14 @@ def train(
 
 
 def _learn(
+    head: Head,
     sampler: SegmentSampler,
     codes: NDArray[np.uint8],
     scores: NDArray[np.float16],
     minutes: float,
-    rng: np.random.Generator,
+    seed: int,
 ) -> Head:
-    head = Head()
+    rng = np.random.default_rng(seed)
     mean: Head = copy.deepcopy(head).eval()
     optimizer = torch.optim.AdamW(head.parameters(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY, fused=True)
     began_s, step = time.monotonic(), 0
@@ -155,11 +162,9 @@ def _learn(
         for group in optimizer.param_groups:
             group["lr"] = LEARNING_RATE * rate(share, step, DECAY_SHARE)
         rows = sampler.batch(rng, BATCH_SOUNDS)
-        patches = scores[rows].astype(np.float32)
         wrong = loss(
             head(torch.from_numpy(dequantize(codes[rows]))),
-            torch.from_numpy(pooled(patches)),
-            torch.from_numpy(patches),
+            torch.from_numpy(pooled(scores[rows].astype(np.float32))),
         )
         optimizer.zero_grad()
         wrong.backward()
@@ -167,7 +172,9 @@ def _learn(
         step += 1
         follow(mean, head, step, MEAN_HORIZON_STEPS)
         if step % LOOK_STEPS == 0:
-            _log.info("head: %.1f of %.1f min, %d steps, loss %.3f", share * minutes, minutes, step, wrong)
+            _log.info(
+                "head: %.1f of %.1f min, %d steps, loss %.3f", share * minutes, minutes, step, wrong.detach()
+            )
     return mean
 
 
@@ -207,11 +214,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m training.train_head", description=main.__doc__)
     parser.add_argument("--work", type=Path, required=True, help="the work directory, with labelled shards")
     parser.add_argument("--model", type=Path, required=True, help="embedding.tflite")
+    parser.add_argument("--checkpoint", type=Path, required=True, help="that it was exported from")
     parser.add_argument("--minutes", type=float, required=True)
     options = parser.parse_args(arguments)
     show_log()
     clips = ClipPool.open(options.work / CLIPS).clips
-    postprocessor, head, agreed = train(options.work, clips, options.model, minutes=options.minutes)
+    classes = dense(load_student(options.checkpoint).classes)
+    postprocessor, head, agreed = train(options.work, clips, options.model, classes, minutes=options.minutes)
     save(options.work, postprocessor, head)
     _log.info("validation: %s", agreed)
 

@@ -9,20 +9,22 @@ import numpy as np
 import pytest
 
 from audio_classifier import AudioClassifier
-from audio_classifier.attention import AttentionHead
+from audio_classifier.attention import AttentionHead, Dense
 from audio_classifier.bundle import EMBEDDING
 from audio_classifier.embedding import Embedder
 from audio_classifier.labels import LabelSet
 from audio_classifier.params import CLIP_PATCHES, EMBEDDING_SIZE
+from audio_classifier.postprocess import dequantize
 from tests.training.material import NOISE, TONE, FakeTeacher, make_layers, make_pool
 from training.label import CLIPS, MIXED, NATURAL, SHARDS, label_augmented, label_natural
-from training.teacher import UNKNOWN_CLASSES, known_classes, teacher_classes
+from training.teacher import TEACHER_CLASSES, UNKNOWN_CLASSES, known_classes, teacher_classes
 
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.training
 
 from training import assemble, calibrate, export, train_embedding, train_head  # noqa: E402
-from training.head import Head  # noqa: E402
+from training.codes import fit_pca, of_codes  # noqa: E402
+from training.head import Head, dense  # noqa: E402
 from training.schedule import follow, rate  # noqa: E402
 from training.student import CHANNELS, QUICK_CHANNELS, Student, Trunk  # noqa: E402
 
@@ -63,7 +65,8 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     train_embedding.train(work, pool.clips, make_layers(), minutes=MINUTES, channels=QUICK_CHANNELS)
     trained = train_embedding.load_student(work / train_embedding.CHECKPOINT)
     (work / EMBEDDING).write_bytes(export.export_embedding(trained))
-    postprocessor, head, _ = train_head.train(work, pool.clips, work / EMBEDDING, minutes=MINUTES)
+    classes = dense(trained.classes)
+    postprocessor, head, _ = train_head.train(work, pool.clips, work / EMBEDDING, classes, minutes=MINUTES)
     train_head.save(work, postprocessor, head)
     (work / "yamnet.tflite").write_bytes(b"the teacher")
     assemble.write(
@@ -105,19 +108,51 @@ def test_an_export_that_computes_something_else_is_refused(
 
 
 def test_the_product_computes_what_the_head_learned() -> None:
-    torch.manual_seed(0)
-    head = Head(hidden=32)
-    codes = torch.randn(4, CLIP_PATCHES, EMBEDDING_SIZE)
-    for _ in range(20):
-        head(codes)
+    head, codes = Head(make_classes()).eval(), torch.randn(4, CLIP_PATCHES, EMBEDDING_SIZE)
+    for values in head.parameters():
+        values.data += 0.05 * torch.randn_like(values)
     with torch.inference_mode():
-        expected = torch.sigmoid(head.eval()(codes).logits).numpy()
-    folded = head.folded()
-    actual = AttentionHead.from_arrays(folded.arrays())(codes.numpy())
+        expected = torch.sigmoid(head(codes)).numpy()
+    actual = AttentionHead.from_arrays(head.for_product().arrays())(codes.numpy())
     known = known_classes()
     np.testing.assert_allclose(actual[:, known], expected[:, known], atol=1e-5)
     unknown = [LabelSet.read(assets_labels()).find(name).index for name in UNKNOWN_CLASSES]
     assert (actual[:, unknown] < 1e-5).all()
+
+
+def test_the_head_begins_with_what_the_student_says() -> None:
+    """Of a sound that lasts, where it says neither yes nor no, exactly; elsewhere, about as much."""
+    rng = np.random.default_rng(0)
+    classes = make_classes()
+    codes = np.repeat(rng.normal(0, 0.3, (5, 1, EMBEDDING_SIZE)), CLIP_PATCHES, axis=1).astype(np.float32)
+    said = codes[:, 0] @ classes.kernel + classes.bias
+    with torch.inference_mode():
+        logits = Head(classes).eval()(torch.from_numpy(codes))[:, known_classes()].numpy()
+    between = np.abs(said) < 2
+    assert between.sum() > 100
+    np.testing.assert_allclose(logits[between], said[between], atol=0.3)
+    assert np.corrcoef(logits.ravel(), said.ravel())[0, 1] > 0.98
+
+
+def test_codes_tell_what_embeddings_do() -> None:
+    rng = np.random.default_rng(0)
+    embeddings = np.abs(rng.normal(size=(2000, EMBEDDING_SIZE)) @ rng.normal(size=(EMBEDDING_SIZE,) * 2))
+    postprocessor = fit_pca(embeddings.astype(np.float32))
+    codes = postprocessor.quantize(embeddings.astype(np.float32))
+    assert np.mean((codes == 0) | (codes == 255)) < 1e-3
+    classes = make_classes()
+    coded = of_codes(classes, postprocessor)
+    expected = embeddings @ classes.kernel + classes.bias
+    actual = dequantize(codes) @ coded.kernel + coded.bias
+    assert np.abs(actual - expected).mean() < 0.02 * expected.std()
+    assert abs((actual - expected).mean()) < 1e-3 * expected.std()
+
+
+def make_classes() -> Dense:
+    """A student's last layer, for codes."""
+    rng = np.random.default_rng(1)
+    kernel = rng.normal(0, 0.5, (EMBEDDING_SIZE, TEACHER_CLASSES)).astype(np.float32)
+    return Dense(kernel, rng.uniform(-4, 0, TEACHER_CLASSES).astype(np.float32))
 
 
 def assets_labels() -> Path:
@@ -143,8 +178,7 @@ def test_calibration_believes_few_sounds_little() -> None:
 
 
 def test_calibration_is_folded_into_the_last_layer() -> None:
-    torch.manual_seed(0)
-    head = Head(hidden=16).folded()
+    head = Head(make_classes()).for_product()
     classes = known_classes()
     offsets = np.linspace(-1, 1, len(classes), dtype=np.float32)
     codes = np.random.default_rng(0).normal(size=(2, CLIP_PATCHES, EMBEDDING_SIZE)).astype(np.float32)
