@@ -25,7 +25,7 @@ from training.clips import Clip
 NAME: Final = "compact"
 LICENCE: Final = "Apache-2.0; labels CC BY-SA 4.0"
 DESCRIPTION: Final = (
-    "A small model of our own, distilled from YAMNet by training/ of its repository. "
+    "A small model of our own: YAMNet with fewer channels, distilled by training/ of its repository. "
     f"{len(teacher.UNKNOWN_CLASSES)} classes that its teacher does not know are never answered: "
     f"{'; '.join(teacher.UNKNOWN_CLASSES)}. The published model is better where it can be had."
 )
@@ -66,7 +66,7 @@ def write(
 
 def _teacher(path: Path) -> Source:
     return Source(
-        name="YAMNet, the teacher whose scores it was trained on",
+        name="YAMNet, the teacher with whose weights it began and on whose scores it was trained",
         origin=teacher.ORIGIN,
         sha512=hash_file(path, "sha512"),
         verified=True,

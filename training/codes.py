@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from audio_classifier.attention import Dense
 from audio_classifier.bundle import hash_file
+from audio_classifier.cpus import available_cpus
 from audio_classifier.embedding import Embedder
 from audio_classifier.params import EMBEDDING_SIZE, QUANTIZE_MAX, QUANTIZE_MIN
 from audio_classifier.postprocess import Postprocessor
@@ -36,7 +37,7 @@ def embed_shard(model: Path, shard: ShardReader, cache: Path, progress: Progress
     known = np.load(path) if path.exists() else np.empty((0, EMBEDDING_SIZE), np.float32)
     if len(known) >= shard.count:
         return np.asarray(known[: shard.count])
-    embedder = Embedder(model, threads=1)
+    embedder = Embedder(model, threads=available_cpus())
     parts = [known]
     for start in range(len(known), shard.count, BATCH_PATCHES):
         end = min(start + BATCH_PATCHES, shard.count)
