@@ -24,18 +24,17 @@ from audio_classifier.errors import BundleInvalidError, InvalidParameterError
 from audio_classifier.features import log_mel_patches
 from audio_classifier.guarded_file import AudioSource
 from audio_classifier.labels import LabelSet
-from audio_classifier.params import CLIP_PATCHES, PATCH_S, TOP_K
+from audio_classifier.params import (
+    CLIP_PATCHES,
+    EMBEDDING_SIZE,
+    EVENT_HOP_S,
+    EVENT_WINDOW_S,
+    PATCH_S,
+    TOP_K,
+)
 from audio_classifier.postprocess import Postprocessor, dequantize
 from audio_classifier.selection import Prediction, Selection
-
-
-@dataclass(frozen=True, slots=True)
-class TimelineWindow:
-    """What is heard from ``start_s`` to ``end_s`` of a recording."""
-
-    start_s: float
-    end_s: float
-    predictions: list[Prediction]
+from audio_classifier.timeline import Event, Heard, Hysteresis, TimelineWindow
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,21 +182,61 @@ class AudioClassifier:
         ends with the last whole patch.  Other arguments and errors are those of `predict`; errors in the
         sound are raised when the stream gets there.
         """
-        window = _whole_patches("window_s", window_s)
-        hop = _whole_patches("hop_s", hop_s)
-        if window > CLIP_PATCHES:
-            raise InvalidParameterError(
-                "window_s", f"{window_s:g} s is more than the model hears at once, 9.6 s"
-            )
+        window, hop = _window_and_hop(window_s, hop_s)
         selection = Selection(self.labels, top_k=top_k, threshold=threshold, labels=labels)
 
         def stream() -> Iterator[TimelineWindow]:
-            for start, codes in self._windows(source, window, hop):
-                end = start + len(codes)
-                predictions = selection.rank(self._classify(codes))
-                yield TimelineWindow(round(start * PATCH_S, 2), round(end * PATCH_S, 2), predictions)
+            for start, end, probabilities in self._windows(source, window, hop):
+                yield TimelineWindow(_seconds(start), _seconds(end), selection.rank(probabilities))
 
         return stream()
+
+    def events(
+        self,
+        source: AudioSource,
+        *,
+        window_s: float = EVENT_WINDOW_S,
+        hop_s: float = EVENT_HOP_S,
+        hysteresis: Hysteresis | None = None,
+        labels: Iterable[str] | None = None,
+    ) -> Iterator[Event]:
+        """What is heard in a recording, and from when to when, as a stream: each event when it has ended.
+
+        Parameters
+        ----------
+        window_s, hop_s
+            As of `timeline`; the hop is not longer than the window.  Shorter windows tell times better,
+            longer ones tell classes better.
+        hysteresis
+            When a class counts as heard; None for the usual.
+        labels
+            Look for these classes only (names or ids, any case); None for all.
+
+        Raises
+        ------
+        InvalidParameterError, UnknownLabelError
+            If an argument is out of its range, or no class has such a name; at once.
+        AudioError
+            If the sound cannot be used, when the stream gets there.
+        """
+        window, hop = _window_and_hop(window_s, hop_s)
+        if hop > window:
+            raise InvalidParameterError("hop_s", "events cannot be told across gaps between windows")
+        classes = Selection(self.labels, labels=labels).classes
+
+        def heard() -> Iterator[Heard]:
+            edge = (window - hop) / 2
+            last: Heard | None = None
+            for start, end, probabilities in self._windows(source, window, hop):
+                if last is not None:
+                    yield last
+                begin = 0.0 if last is None else last.end_s
+                last = Heard(begin, _seconds(start + window - edge), probabilities)
+                whole_end = _seconds(end)
+            if last is not None:
+                yield last._replace(end_s=whole_end)
+
+        return (hysteresis or Hysteresis()).events(heard(), classes)
 
     def codes(self, samples: NDArray[np.floating]) -> NDArray[np.uint8]:
         """The 8-bit codes ``(patches, 128)`` of 16 kHz mono samples ``(n >= 15,600,)``."""
@@ -207,23 +246,40 @@ class AudioClassifier:
         return self._postprocessor.quantize(self._embedder.embed(patches))
 
     def _classify(self, codes: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """``(1..10, 128)`` codes, repeated until they are ten (IBM ``core/model.py``) -> ``(classes,)``."""
-        return self._head(dequantize(np.resize(codes, (CLIP_PATCHES, codes.shape[1]))))
+        """``(..., 1..10, 128)`` codes, repeated to ten (IBM ``core/model.py``) -> ``(..., classes)``."""
+        repeated = np.arange(CLIP_PATCHES) % codes.shape[-2]
+        return self._head(dequantize(codes[..., repeated, :]))
 
-    def _windows(self, source: AudioSource, window: int, hop: int) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-        """Windows of codes, each with its first patch; the last is the first to reach the end."""
+    def _windows(
+        self, source: AudioSource, window: int, hop: int
+    ) -> Iterator[tuple[int, int, NDArray[np.float32]]]:
+        """First patch, the one behind the last, ``(classes,)`` probabilities; the last one reaches the end.
+
+        Those that begin in the same ten patches are judged at once.
+        """
         start = first = 0  # of the next window; of the codes that are held
         with AudioReader(source, resampler=self._resampler) as reader:
-            held = np.empty((0, 0), np.uint8)
+            held = np.empty((0, EMBEDDING_SIZE), np.uint8)
             for samples in reader.blocks(CLIP_PATCHES):
-                codes = self.codes(samples)
-                held = np.concatenate([held, codes]) if len(held) else codes
-                while len(held) + first > start + window:
-                    yield start, held[start - first : start - first + window]
-                    start += hop
-                    held, first = held[max(0, start - first) :], max(first, min(start, first + len(held)))
-        if len(held) + first > start:
-            yield start, held[start - first :][:window]
+                held = np.concatenate([held, self.codes(samples)])
+                starts = range(start, first + len(held) - window, hop)
+                if starts:
+                    within = np.array(starts)[:, np.newaxis] - first + np.arange(window)
+                    for begin, probabilities in zip(starts, self._classify(held[within]), strict=True):
+                        yield begin, begin + window, probabilities
+                    start = starts[-1] + hop
+                done = min(max(0, start - first), len(held))
+                held, first = held[done:], first + done
+        if first + len(held) > start:
+            yield start, first + len(held), self._classify(held[start - first :])
+
+
+def _window_and_hop(window_s: float, hop_s: float) -> tuple[int, int]:
+    """In patches."""
+    window, hop = _whole_patches("window_s", window_s), _whole_patches("hop_s", hop_s)
+    if window > CLIP_PATCHES:
+        raise InvalidParameterError("window_s", f"{window_s:g} s is more than the model hears at once, 9.6 s")
+    return window, hop
 
 
 def _whole_patches(parameter: str, seconds: float) -> int:
@@ -232,3 +288,7 @@ def _whole_patches(parameter: str, seconds: float) -> int:
             parameter, f"{seconds} is no length of time", hint="Give seconds above 0."
         )
     return max(1, round(seconds / PATCH_S))
+
+
+def _seconds(patches: float) -> float:
+    return round(patches * PATCH_S, 2)

@@ -1,4 +1,4 @@
-"""The command line: classify, serve, labels, bundle."""
+"""The command line: classify, timeline, serve, labels, bundle."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from audio_classifier.errors import AudioClassifierError, AudioError, InvalidParameterError, MissingExtraError
+from audio_classifier.params import EVENT_HOP_S, EVENT_THRESHOLD, EVENT_WINDOW_S
 from audio_classifier.terminal import (
     complain,
     download_progress,
@@ -38,11 +39,15 @@ DRAIN_S: Final = 30  # for requests under way when the server is told to stop
 
 # What the core calls its parameters, and what they are called here.
 OPTIONS: Final = {
+    "hop_s": "--hop",
     "label": "--filter",
+    "min_duration_s": "--min-duration",
+    "release": "--release",
     "start_s": "--start-time",
     "threshold": "--threshold",
     "top_k": "--top-k",
     "uri": "--bundle",
+    "window_s": "--window",
 }
 
 # What a folder is searched for; a file that is named itself is tried whatever it is called.
@@ -104,6 +109,53 @@ def build_parser() -> argparse.ArgumentParser:
         "--format", choices=("table", "json", "jsonl", "csv"), default="table", help="(default: table)"
     )
     classify.add_argument(
+        "--bundle", metavar="PLACE", help="compact, a directory, https://... or s3://bucket/prefix/"
+    )
+
+    timeline = commands.add_parser("timeline", help="what is heard when in a recording of any length")
+    timeline.set_defaults(run=_timeline)
+    timeline.add_argument("file", metavar="FILE", help="a sound file, or - for standard input")
+    timeline.add_argument(
+        "--threshold",
+        type=float,
+        default=EVENT_THRESHOLD,
+        metavar="P",
+        help="an event begins there (default: %(default)s)",
+    )
+    timeline.add_argument(
+        "--release", type=float, metavar="P", help="it ends below (default: half of the threshold)"
+    )
+    timeline.add_argument(
+        "--min-duration",
+        type=float,
+        default=0.0,
+        metavar="SECONDS",
+        help="leave shorter events out (default: 0)",
+    )
+    timeline.add_argument(
+        "--window",
+        type=float,
+        default=EVENT_WINDOW_S,
+        metavar="SECONDS",
+        help="what is heard at once, to 9.6; rounded to multiples of 0.96 (default: %(default)s)",
+    )
+    timeline.add_argument(
+        "--hop",
+        type=float,
+        default=EVENT_HOP_S,
+        metavar="SECONDS",
+        help="from window to window (default: %(default)s)",
+    )
+    timeline.add_argument(
+        "--filter", action="append", metavar="LABEL", help="only this class, by name or id; may be repeated"
+    )
+    timeline.add_argument(
+        "--format",
+        choices=("table", "json", "jsonl", "csv", "audacity", "vtt", "rttm"),
+        default="table",
+        help="(default: table)",
+    )
+    timeline.add_argument(
         "--bundle", metavar="PLACE", help="compact, a directory, https://... or s3://bucket/prefix/"
     )
 
@@ -202,6 +254,29 @@ def _classify_file(classifier: AudioClassifier, selection: Selection, file: str,
         return Outcome(file, error=str(error), hint=error.hint)
     except OSError as error:
         return Outcome(file, error=error.strerror or str(error))
+
+
+def _timeline(args: argparse.Namespace) -> int:
+    from audio_classifier.timeline import Hysteresis
+    from audio_classifier.tracks import TRACKS
+
+    hysteresis = Hysteresis(args.threshold, args.release, args.min_duration)
+    classifier = _open_classifier(args.bundle)
+    source = _standard_input() if args.file == "-" else args.file
+    events = classifier.events(
+        source, window_s=args.window, hop_s=args.hop, hysteresis=hysteresis, labels=args.filter
+    )
+    try:
+        TRACKS[args.format](events, sys.stdout, args.file)
+    except AudioError as error:
+        complain(f"{args.file}: {error}", error.hint)
+        return EXIT_SOME_FAILED
+    except OSError as error:
+        if error.filename is None:  # not of the file, but of the output
+            raise
+        complain(f"{args.file}: {error.strerror}")
+        return EXIT_SOME_FAILED
+    return EXIT_OK
 
 
 def _standard_input() -> BinaryIO | bytes:

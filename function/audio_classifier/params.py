@@ -42,6 +42,12 @@ ATTENTION_EPSILON: Final = 1e-7
 TOP_K: Final = 5
 CLASSES: Final = 527  # AudioSet, `class_labels_indices.csv`
 
+# Events of a recording, ours: windows short enough to tell when, long enough to tell what.
+EVENT_WINDOW_S: Final = 3 * PATCH_S
+EVENT_HOP_S: Final = PATCH_S
+EVENT_THRESHOLD: Final = 0.3  # an event begins
+EVENT_RELEASE: Final = 0.5  # of the threshold: it ends below
+
 # Limits of what is accepted, ours: from narrow-band speech to ultrasonic recorders.
 MIN_SOURCE_RATE_HZ: Final = 4_000
 MAX_SOURCE_RATE_HZ: Final = 384_000

@@ -8,12 +8,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from audio_classifier.classifier import TimelineWindow
 from audio_classifier.errors import InvalidParameterError, RecordingTooLongError
 from audio_classifier.guarded_file import AudioSource
 from audio_classifier.http_schema import PredictParameters
 from audio_classifier.selection import Selection
 from audio_classifier.service import Service
+from audio_classifier.timeline import TimelineWindow
 
 
 def parse_parameters(fields: dict[str, Any]) -> PredictParameters:

@@ -36,6 +36,11 @@ class Selection:
     labels
         Consider these classes only (names or ids, any case); None for all.  Chosen before the best are.
 
+    Attributes
+    ----------
+    classes
+        Those that are considered, in the model's order.
+
     Raises
     ------
     InvalidParameterError, UnknownLabelError
@@ -60,15 +65,15 @@ class Selection:
         self._threshold = 0.0 if threshold is None else threshold
         names = [labels] if isinstance(labels, str) else labels
         wanted = all_labels if names is None else {all_labels.find(name) for name in names}
-        self._candidates: list[Label] = sorted(wanted, key=lambda label: label.index)
-        self._indices = np.array([label.index for label in self._candidates], np.intp)
+        self.classes: list[Label] = sorted(wanted, key=lambda label: label.index)
+        self._indices = np.array([label.index for label in self.classes], np.intp)
 
     def rank(self, probabilities: NDArray[np.float32]) -> list[Prediction]:
         """The wanted predictions of ``(classes,)`` probabilities, the most probable first."""
         wanted = probabilities[self._indices]
         best = np.argsort(-wanted, kind="stable")[: self._top_k]
         return [
-            Prediction(self._candidates[i].label_id, self._candidates[i].name, float(wanted[i]))
+            Prediction(self.classes[i].label_id, self.classes[i].name, float(wanted[i]))
             for i in best
             if wanted[i] >= self._threshold
         ]

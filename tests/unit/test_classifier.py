@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 from numpy.typing import NDArray
 
-from audio_classifier import AudioClassifier, TimelineWindow
+from audio_classifier import AudioClassifier, Hysteresis, TimelineWindow
 from audio_classifier.bundle import Bundle
 from audio_classifier.errors import (
     AudioError,
@@ -224,3 +225,41 @@ def test_errors_of_sounds_are_of_one_kind(classifier: AudioClassifier) -> None:
     for content in (b"", b"RIFF", b"text"):
         with pytest.raises(AudioError):
             classifier.predict(content)
+
+
+def test_events_cover_what_is_heard(classifier: AudioClassifier, assets: Path) -> None:
+    """Rain for 10 s, then silence for 20 s, then rain again."""
+    rain, rate_hz = soundfile.read(assets / "rain.wav", dtype="float32")
+    content = encode(np.concatenate([rain, np.zeros(20 * rate_hz, np.float32), rain]), rate_hz)
+    first, second = (event for event in classifier.events(content, labels=["Rain"]) if event.peak > 0.5)
+    assert first.start_s == pytest.approx(0, abs=1)
+    assert first.end_s == pytest.approx(10, abs=1.5)
+    assert second.start_s == pytest.approx(30, abs=1.5)
+    assert second.end_s == pytest.approx(39.5, abs=1)
+
+
+def test_windows_that_do_not_overlap_are_events_themselves(
+    classifier: AudioClassifier, minute: bytes
+) -> None:
+    windows = list(classifier.timeline(minute, top_k=None, labels=["Speech", "Music"]))
+    hysteresis = Hysteresis(threshold=1e-9, release=1e-9)
+    events = list(
+        classifier.events(minute, window_s=9.6, hop_s=9.6, hysteresis=hysteresis, labels=["Speech", "Music"])
+    )
+    assert {(event.start_s, event.end_s) for event in events} == {(0.0, 59.52)}
+    for event in events:
+        said = [p.probability for window in windows for p in window.predictions if p.label == event.label]
+        assert event.peak == pytest.approx(max(said))
+        assert event.mean == pytest.approx(np.mean(said))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parameter"),
+    [({"hop_s": 3.84}, "hop_s"), ({"window_s": 10.6}, "window_s"), ({"hop_s": 0}, "hop_s")],
+)
+def test_events_arguments_are_checked_at_once(
+    classifier: AudioClassifier, minute: bytes, arguments: dict[str, Any], parameter: str
+) -> None:
+    with pytest.raises(InvalidParameterError) as caught:
+        classifier.events(minute, **arguments)
+    assert caught.value.parameter == parameter

@@ -9,13 +9,14 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from audio_classifier import AudioClassifier
+from audio_classifier import AudioClassifier, Hysteresis
 from audio_classifier.bundle import Bundle
 from audio_classifier.bundle_store import open_bundle
 from audio_classifier.cli import build_parser, main
@@ -347,3 +348,45 @@ def test_the_place_of_an_import_may_come_first_or_last(
     assert "import-max OUT_DIR [-h] [--from SOURCE ...]" in usage
     arguments = ["bundle", "import-max", "out", "--from", "a", "b", "--from", "c"]
     assert parser.parse_args(arguments).sources == ["a", "b", "c"]
+
+
+def test_a_timeline_of_a_file(assets: Path, capsys: pytest.CaptureFixture[str], classifier: Any) -> None:
+    arguments = ["--threshold", "0.4", "--release", "0.3", "--min-duration", "1.5", "--window", "1.92"]
+    arguments += ["--hop", "1.92", "--filter", "thunder", "--filter", "rain"]
+    assert run("timeline", assets / "thunder.wav", "--format", "json", *arguments) == 0
+    shown = json.loads(capsys.readouterr().out)
+    expected = classifier.events(
+        assets / "thunder.wav",
+        window_s=1.92,
+        hop_s=1.92,
+        hysteresis=Hysteresis(0.4, 0.3, 1.5),
+        labels=["Thunder", "Rain"],
+    )
+    wanted = sorted(map(asdict, expected), key=lambda event: (event["start_s"], -event["peak"]))
+    assert shown == {"file": str(assets / "thunder.wav"), "events": wanted}
+    assert "Thunder" in {event["label"] for event in wanted}
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--threshold", "2"),
+        ("--release", "0.9"),
+        ("--min-duration", "-1"),
+        ("--window", "20"),
+        ("--hop", "5"),
+    ],
+)
+def test_a_timelines_options_are_named(
+    assets: Path, capsys: pytest.CaptureFixture[str], option: str, value: str
+) -> None:
+    assert run("timeline", assets / "rain.wav", option, value) == 2
+    assert capsys.readouterr().err.startswith(f"audio-classifier: {option}: ")
+
+
+def test_a_timeline_of_what_is_no_sound_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.wav").write_bytes(b"RIFF")
+    assert run("timeline", tmp_path / "a.wav") == 1
+    assert "a.wav: " in capsys.readouterr().err
+    assert run("timeline", tmp_path / "gone.wav") == 1
+    assert "gone.wav: " in capsys.readouterr().err

@@ -119,16 +119,18 @@ def test_the_picture_of_the_output_is_what_it_prints() -> None:
         assert shown_bar == bar(float(shown_percent) / 100).strip()
 
 
-def test_the_table_of_options_is_complete() -> None:
+@pytest.mark.parametrize("command", ["classify", "timeline"])
+def test_the_table_of_options_is_complete(command: str) -> None:
     options = {
         action.option_strings[-1]: action
-        for action in subcommand(build_parser(), "classify")._actions
+        for action in subcommand(build_parser(), command)._actions
         if action.option_strings
     }
-    documented = dict(re.findall(r"^\| `(--[a-z-]+)[^`]*` \| (.*) \|$", README, re.MULTILINE))
+    (table,) = re.findall(rf"^\| option of `{command}` \|.*\n((?:\|.*\n)+)", README, re.MULTILINE)
+    documented = {re.findall(r"--[a-z-]+", row)[0]: row for row in table.splitlines() if "`--" in row}
     assert documented.keys() == options.keys() - {"--help"}
     for choice in options["--format"].choices or ():
-        assert choice in next(line for line in README.splitlines() if line.startswith("| `--format"))
+        assert choice in documented["--format"]
 
 
 def test_the_table_of_variables_is_complete() -> None:

@@ -27,6 +27,7 @@ LAYERS = (
         "postprocess",
         "attention",
         "selection",
+        "timeline",
         "bundle",
         "transfer",
     },
@@ -38,7 +39,7 @@ LAYERS = (
     {"http_uploads", "snapshot"},
     {"http_api", "gateway"},
     {"lambda_handler"},
-    {"convert", "report", "terminal", "cli", "__main__", "__init__"},
+    {"convert", "report", "tracks", "terminal", "cli", "__main__", "__init__"},
     {"boot"},
 )
 OUTER_WORLD = {"boto3", "botocore", "urllib3", "fastapi", "tensorflow", "h5py"}
