@@ -34,7 +34,7 @@ from audio_classifier.params import (
 )
 from audio_classifier.postprocess import Postprocessor, dequantize
 from audio_classifier.selection import Prediction, Selection
-from audio_classifier.timeline import Event, Heard, Hysteresis, TimelineWindow
+from audio_classifier.timeline import Event, EventTracker, Heard, Hysteresis, TimelineWindow
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,14 +182,11 @@ class AudioClassifier:
         ends with the last whole patch.  Other arguments and errors are those of `predict`; errors in the
         sound are raised when the stream gets there.
         """
-        window, hop = _window_and_hop(window_s, hop_s)
         selection = Selection(self.labels, top_k=top_k, threshold=threshold, labels=labels)
-
-        def stream() -> Iterator[TimelineWindow]:
-            for start, end, probabilities in self._windows(source, window, hop):
-                yield TimelineWindow(_seconds(start), _seconds(end), selection.rank(probabilities))
-
-        return stream()
+        return (
+            TimelineWindow(heard.start_s, heard.end_s, selection.rank(heard.probabilities))
+            for heard in self.listen(source, window_s=window_s, hop_s=hop_s)
+        )
 
     def events(
         self,
@@ -219,24 +216,39 @@ class AudioClassifier:
         AudioError
             If the sound cannot be used, when the stream gets there.
         """
-        window, hop = _window_and_hop(window_s, hop_s)
-        if hop > window:
+        if hop_s > window_s:
             raise InvalidParameterError("hop_s", "events cannot be told across gaps between windows")
-        classes = Selection(self.labels, labels=labels).classes
+        tracker = EventTracker(Selection(self.labels, labels=labels).classes, hysteresis or Hysteresis())
+        windows = self.listen(source, window_s=window_s, hop_s=hop_s)
 
-        def heard() -> Iterator[Heard]:
-            edge = (window - hop) / 2
+        def stream() -> Iterator[Event]:
+            for window in windows:
+                yield from tracker.add(window)
+            yield from tracker.finish()
+
+        return stream()
+
+    def listen(self, source: AudioSource, *, window_s: float, hop_s: float) -> Iterator[Heard]:
+        """What `timeline` and `events` are made of, as a stream; arguments and errors are theirs."""
+        window, hop = _whole_patches("window_s", window_s), _whole_patches("hop_s", hop_s)
+        if window > CLIP_PATCHES:
+            raise InvalidParameterError(
+                "window_s", f"{window_s:g} s is more than the model hears at once, 9.6 s"
+            )
+        edge = max(0, window - hop) / 2  # of a window, that belongs to its neighbour
+
+        def stream() -> Iterator[Heard]:
             last: Heard | None = None
             for start, end, probabilities in self._windows(source, window, hop):
                 if last is not None:
                     yield last
-                begin = 0.0 if last is None else last.end_s
-                last = Heard(begin, _seconds(start + window - edge), probabilities)
-                whole_end = _seconds(end)
+                begin = start if last is None else start + edge
+                times = _seconds(start), _seconds(end), _seconds(begin), _seconds(end - edge)
+                last = Heard(*times, probabilities)
             if last is not None:
-                yield last._replace(end_s=whole_end)
+                yield last._replace(to_s=last.end_s)
 
-        return (hysteresis or Hysteresis()).events(heard(), classes)
+        return stream()
 
     def codes(self, samples: NDArray[np.floating]) -> NDArray[np.uint8]:
         """The 8-bit codes ``(patches, 128)`` of 16 kHz mono samples ``(n >= 15,600,)``."""
@@ -272,14 +284,6 @@ class AudioClassifier:
                 held, first = held[done:], first + done
         if first + len(held) > start:
             yield start, first + len(held), self._classify(held[start - first :])
-
-
-def _window_and_hop(window_s: float, hop_s: float) -> tuple[int, int]:
-    """In patches."""
-    window, hop = _whole_patches("window_s", window_s), _whole_patches("hop_s", hop_s)
-    if window > CLIP_PATCHES:
-        raise InvalidParameterError("window_s", f"{window_s:g} s is more than the model hears at once, 9.6 s")
-    return window, hop
 
 
 def _whole_patches(parameter: str, seconds: float) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -37,14 +37,25 @@ class Event:
 
 
 class Heard(NamedTuple):
-    """A window's probabilities, ``(classes,)``, and the time that it stands for.
+    """A window of a recording, all that is heard in it, and the time that it stands for.
 
     Where windows overlap, each stands for the hop in its middle: so an event does not last longer than it is
     heard.  The first one reaches back to the beginning, the last one to the end.
+
+    Attributes
+    ----------
+    start_s, end_s
+        Where the window begins and ends.
+    from_s, to_s
+        What it stands for.
+    probabilities
+        ``(classes,)`` float32.
     """
 
     start_s: float
     end_s: float
+    from_s: float
+    to_s: float
     probabilities: NDArray[np.float32]
 
 
@@ -89,45 +100,68 @@ class Hysteresis:
                 "min_duration_s", f"{self.min_duration_s:g} is no length of time", hint="Give 0 or more."
             )
 
-    def events(self, windows: Iterable[Heard], classes: Sequence[Label]) -> Iterator[Event]:
-        """Merge windows into events of some classes; each is given when it has ended, the earlier ones first.
+    @property
+    def release_or_default(self) -> float:
+        """``release``, or the default."""
+        return EVENT_RELEASE * self.threshold if self.release is None else self.release
 
-        Parameters
-        ----------
-        windows
-            In the order of time, without gaps.
-        classes
-            Which to look at.
-        """
-        release = EVENT_RELEASE * self.threshold if self.release is None else self.release
-        columns = np.array([label.index for label in classes], np.intp)
-        is_on = np.zeros(len(classes), np.bool_)
-        start_s, peak, total = (np.zeros(len(classes)) for _ in range(3))
-        count = np.zeros(len(classes), np.intp)
-        now_s = 0.0
 
-        def ended(which: NDArray[np.bool_], end_s: float) -> Iterator[Event]:
-            indices = np.flatnonzero(which).tolist()
-            for index in sorted(indices, key=lambda index: (start_s[index], -peak[index])):
-                if end_s - start_s[index] >= self.min_duration_s:
-                    label = classes[index]
-                    mean = total[index] / count[index]
-                    yield Event(
-                        label.label_id,
-                        label.name,
-                        float(start_s[index]),
-                        end_s,
-                        float(peak[index]),
-                        float(mean),
-                    )
+class EventTracker:
+    """Merges windows into events, each of which is given when it has ended.
 
-        for window in windows:
-            heard, now_s = window.probabilities[columns], window.end_s
-            begins = ~is_on & (heard >= self.threshold)
-            yield from ended(is_on & (heard < release), window.start_s)
-            is_on = (is_on & (heard >= release)) | begins
-            start_s[begins], peak[begins], total[begins], count[begins] = window.start_s, 0, 0, 0
-            np.maximum(peak, heard, out=peak, where=is_on)
-            total[is_on] += heard[is_on]
-            count[is_on] += 1
-        yield from ended(is_on, now_s)
+    Parameters
+    ----------
+    classes
+        Which to look at.
+    hysteresis
+        When one of them counts as heard.
+    """
+
+    def __init__(self, classes: Sequence[Label], hysteresis: Hysteresis) -> None:
+        self._classes = classes
+        self._columns = np.array([label.index for label in classes], np.intp)
+        self._hysteresis = hysteresis
+        self._is_on = np.zeros(len(classes), np.bool_)
+        self._start_s, self._peak, self._total = (np.zeros(len(classes)) for _ in range(3))
+        self._windows = np.zeros(len(classes), np.intp)
+        self._now_s = 0.0
+
+    def add(self, window: Heard) -> list[Event]:
+        """The events that end before this window, the next in time; the earlier ones first."""
+        probabilities = window.probabilities[self._columns]
+        release = self._hysteresis.release_or_default
+        ended = self._events(self._is_on & (probabilities < release), window.from_s)
+        begins = ~self._is_on & (probabilities >= self._hysteresis.threshold)
+        self._is_on = (self._is_on & (probabilities >= release)) | begins
+        self._start_s[begins] = window.from_s
+        for sums in (self._peak, self._total, self._windows):
+            sums[begins] = 0
+        np.maximum(self._peak, probabilities, out=self._peak, where=self._is_on)
+        self._total[self._is_on] += probabilities[self._is_on]
+        self._windows[self._is_on] += 1
+        self._now_s = window.to_s
+        return ended
+
+    def finish(self) -> list[Event]:
+        """The events that last to the end of the recording."""
+        return self._events(self._is_on, self._now_s)
+
+    def _events(self, which: NDArray[np.bool_], end_s: float) -> list[Event]:
+        events = [
+            Event(
+                self._classes[index].label_id,
+                self._classes[index].name,
+                float(self._start_s[index]),
+                end_s,
+                float(self._peak[index]),
+                float(self._total[index] / self._windows[index]),
+            )
+            for index in np.flatnonzero(which).tolist()
+            if end_s - self._start_s[index] >= self._hysteresis.min_duration_s
+        ]
+        return sorted(events, key=by_start)
+
+
+def by_start(event: Event) -> tuple[float, float]:
+    """A key to sort by: the earlier first, of those that begin together the surer."""
+    return event.start_s, -event.peak

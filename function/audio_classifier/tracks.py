@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, fields
 from typing import Final, TextIO
 
-from audio_classifier.timeline import Event
+from audio_classifier.timeline import Event, by_start
 
 
 def write_table(events: Iterable[Event], out: TextIO, name: str) -> None:  # noqa: ARG001  # one shape
@@ -21,7 +21,9 @@ def write_table(events: Iterable[Event], out: TextIO, name: str) -> None:  # noq
 
 def write_json(events: Iterable[Event], out: TextIO, name: str) -> None:
     """One object with the recording's ``file`` and its ``events``, by their start."""
-    json.dump({"file": name, "events": [asdict(event) for event in _by_start(events)]}, out, indent=2)
+    json.dump(
+        {"file": name, "events": [asdict(event) for event in sorted(events, key=by_start)]}, out, indent=2
+    )
     print(file=out)
 
 
@@ -35,19 +37,19 @@ def write_csv(events: Iterable[Event], out: TextIO, name: str) -> None:
     """A row for each event, by their start."""
     rows = csv.writer(out, lineterminator="\n")
     rows.writerow(("file", *(field.name for field in fields(Event))))
-    rows.writerows((name, *asdict(event).values()) for event in _by_start(events))
+    rows.writerows((name, *asdict(event).values()) for event in sorted(events, key=by_start))
 
 
 def write_audacity(events: Iterable[Event], out: TextIO, name: str) -> None:  # noqa: ARG001  # one shape
     """Audacity's label track: start, end and label with tabs between them (File, Import, Labels)."""
-    for event in _by_start(events):
+    for event in sorted(events, key=by_start):
         print(f"{event.start_s:.6f}\t{event.end_s:.6f}\t{event.label}", file=out)
 
 
 def write_vtt(events: Iterable[Event], out: TextIO, name: str) -> None:  # noqa: ARG001  # one shape
     """WebVTT subtitles: a cue for each event, which players show over each other."""
     print("WEBVTT", file=out)
-    for event in _by_start(events):
+    for event in sorted(events, key=by_start):
         label = event.label.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
         print(f"\n{_clock(event.start_s)} --> {_clock(event.end_s)}\n{label}", file=out)
 
@@ -58,7 +60,7 @@ def write_rttm(events: Iterable[Event], out: TextIO, name: str) -> None:
     The fields have no blanks: these become underscores.
     """
     file = _field(name)
-    for event in _by_start(events):
+    for event in sorted(events, key=by_start):
         print(
             f"SPEAKER {file} 1 {event.start_s:.3f} {event.end_s - event.start_s:.3f} <NA> <NA> "
             f"{_field(event.label)} {event.mean:.3f} <NA>",
@@ -75,10 +77,6 @@ TRACKS: Final[dict[str, Callable[[Iterable[Event], TextIO, str], None]]] = {
     "vtt": write_vtt,
     "rttm": write_rttm,
 }
-
-
-def _by_start(events: Iterable[Event]) -> list[Event]:
-    return sorted(events, key=lambda event: (event.start_s, -event.peak))
 
 
 def _clock(seconds: float) -> str:

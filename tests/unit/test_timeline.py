@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from audio_classifier.errors import InvalidParameterError
 from audio_classifier.labels import Label
-from audio_classifier.timeline import Event, Heard, Hysteresis
+from audio_classifier.timeline import Event, EventTracker, Heard, Hysteresis
 from audio_classifier.tracks import TRACKS
 
 LABELS = [Label(0, "/m/a", "Rain"), Label(2, "/m/c", "Dog <bark> & co")]
@@ -24,12 +24,17 @@ LABELS = [Label(0, "/m/a", "Rain"), Label(2, "/m/c", "Dog <bark> & co")]
 def windows(*columns: Sequence[float]) -> list[Heard]:
     """A window each second, of three classes, of which the middle one is not asked for."""
     rows = [[first, 1.0, second] for first, second in zip(*columns, strict=True)]
-    return [Heard(i, i + 1.0, np.array(row, np.float32)) for i, row in enumerate(rows)]
+    return [Heard(i - 1.0, i + 2.0, i, i + 1.0, np.array(row, np.float32)) for i, row in enumerate(rows)]
+
+
+def track(heard: list[Heard], hysteresis: Hysteresis) -> list[Event]:
+    tracker = EventTracker(LABELS, hysteresis)
+    return [event for window in heard for event in tracker.add(window)] + tracker.finish()
 
 
 def events_of(probabilities: Sequence[float], **hysteresis: Any) -> list[tuple[float, float]]:
     heard = windows(probabilities, [0.0] * len(probabilities))
-    return [(event.start_s, event.end_s) for event in Hysteresis(**hysteresis).events(heard, LABELS)]
+    return [(event.start_s, event.end_s) for event in track(heard, Hysteresis(**hysteresis))]
 
 
 @pytest.mark.parametrize(
@@ -58,21 +63,16 @@ def test_short_events_are_left_out() -> None:
 
 def test_an_event_tells_its_class_its_peak_and_its_mean() -> None:
     heard = windows([0.0, 0.5, 0.875, 0.0], [0.5, 0.5, 0.5, 0.75])
-    first, second = Hysteresis(0.5).events(heard, LABELS)
+    first, second = track(heard, Hysteresis(0.5))
     assert first == Event("/m/a", "Rain", 1.0, 3.0, peak=0.875, mean=0.6875)
     assert second == Event("/m/c", "Dog <bark> & co", 0.0, 4.0, peak=0.75, mean=0.5625)
 
 
 def test_events_come_when_they_have_ended() -> None:
-    consumed = []
-
-    def stream() -> Any:
-        for window in windows([0.6, 0.0, 0.0], [0.0] * 3):
-            consumed.append(window.start_s)
-            yield window
-
-    assert next(Hysteresis(0.5).events(stream(), LABELS)).end_s == 1.0
-    assert consumed == [0, 1]
+    tracker = EventTracker(LABELS, Hysteresis(0.5))
+    given = [len(tracker.add(window)) for window in windows([0.6, 0.0, 0.0], [0.0, 0.0, 0.6])]
+    assert given == [0, 1, 0]
+    assert [event.start_s for event in tracker.finish()] == [2]
 
 
 @given(
