@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 import anyio
@@ -28,10 +29,30 @@ class Gate:
         BusyError
             If as many requests wait as may.
         """
+        with self._place():
+            return await anyio.to_thread.run_sync(work, limiter=self._limiter)
+
+    async def stream(self, items: Iterator[T]) -> AsyncIterator[T]:
+        """Items as they are made, each when its turn comes: long streams let others in between.
+
+        Raises
+        ------
+        BusyError
+            If as many requests wait as may; before the first item.
+        """
+        with self._place():
+            while True:
+                item = await anyio.to_thread.run_sync(next, items, None, limiter=self._limiter)
+                if item is None:
+                    return
+                yield item
+
+    @contextmanager
+    def _place(self) -> Iterator[None]:
         if self._places == 0:
             raise BusyError("too many requests are waiting")
         self._places -= 1
         try:
-            return await anyio.to_thread.run_sync(work, limiter=self._limiter)
+            yield
         finally:
             self._places += 1

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from importlib.resources import files
 from typing import Any, Final
@@ -29,7 +29,9 @@ from audio_classifier.errors import (
     UnreadableAudioError,
 )
 from audio_classifier.gate import Gate
-from audio_classifier.http_body import BodyLimit, explain_mangled, json_fields, media_type, upload
+from audio_classifier.guarded_file import AudioSource
+from audio_classifier.http_body import BodyLimit, Upload, explain_mangled, json_fields, media_type, upload
+from audio_classifier.http_lines import answer_in_lines, lines_wanted
 from audio_classifier.http_metrics import CountRequests, Metrics
 from audio_classifier.http_schema import (
     DESCRIPTION,
@@ -54,7 +56,13 @@ RETRY_AFTER_S: Final = 1
 LOOK_UPS: Final = 32
 NO_MODEL: Final = "Check AUDIO_CLASSIFIER_BUNDLE and the log. Every request tries again."
 CLIENT_CLOSED_REQUEST: Final = 499  # nginx's status for a client that went away; nobody reads it
-FIELDS: Final = {"label": "filter", "start_s": "start_time"}  # what the core calls otherwise
+FIELDS: Final = {  # what the core calls otherwise
+    "hop_s": "hop",
+    "label": "filter",
+    "min_duration_s": "min_duration",
+    "start_s": "start_time",
+    "window_s": "window",
+}
 ERRORS: Final[dict[int | str, dict[str, Any]]] = {
     status: {"model": ErrorResponse, "description": description}
     for status, description in (
@@ -159,19 +167,27 @@ def create_app(service: Service, uploads: Uploads | None = None) -> FastAPI:
         responses=ERRORS,
         openapi_extra={"requestBody": PREDICT_BODY, "parameters": PredictParameters.openapi()},
     )
-    async def predict(request: Request) -> dict[str, Any]:
+    async def predict(request: Request) -> Any:
         """Predict audio classes from input data"""
-        if media_type(request) == "application/json":
-            fields = await json_fields(request)
+        async with AsyncExitStack() as resources:
+            sound: Upload | None = None
+            opened: Callable[[], AudioSource]
+            if media_type(request) == "application/json":
+                fields = await json_fields(request)
+                opened = partial(uploads.open_allowed, fields.get("audio"))
+            else:
+                sound = await resources.enter_async_context(upload(request))
+                fields, opened = dict(sound.fields), partial(getattr, sound, "file")
             parameters = parse_parameters({**fields, **request.query_params})
-            source = partial(uploads.open_allowed, fields.get("audio"))
-            return await gate.run(lambda: prediction.predict(service, source(), parameters))
-        async with upload(request) as sound:
-            parameters = parse_parameters({**sound.fields, **request.query_params})
             try:
-                return await gate.run(partial(prediction.predict, service, sound.file, parameters))
+                if parameters.timeline and lines_wanted(request):
+                    return await answer_in_lines(
+                        gate, lambda: prediction.timeline(service, opened(), parameters), resources
+                    )
+                return await gate.run(lambda: prediction.predict(service, opened(), parameters))
             except UnreadableAudioError as error:
-                error.hint = explain_mangled(sound.file) or error.hint
+                if sound is not None:
+                    error.hint = explain_mangled(sound.file) or error.hint
                 raise
 
     if service.settings.uploads_bucket:

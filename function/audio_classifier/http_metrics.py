@@ -49,6 +49,10 @@ class Metrics:
         for stage, seconds in result.seconds.items():
             self.stage_seconds.labels(stage).observe(seconds)
 
+    def listened(self, heard_s: float) -> None:
+        """Count a timeline."""
+        self.audio_seconds.inc(heard_s)
+
 
 class CountRequests:
     """ASGI middleware that counts requests by method, route and status."""

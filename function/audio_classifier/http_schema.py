@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from audio_classifier.params import TOP_K
+from audio_classifier.params import CLIP_PATCHES, PATCH_S, TOP_K
 
 # The original's words: clients may compare them.
 TITLE: Final = "MAX Audio Classifier"
@@ -37,7 +37,30 @@ class PredictParameters(BaseModel):
     )
     top_k: int = Field(TOP_K, ge=1, le=1000, description="How many classes.")
     threshold: float | None = Field(None, ge=0, le=1, description="The least probability.")
-    timeline: bool = Field(False, description="Windows of 9.6 s over the whole file, instead of one.")
+    timeline: bool = Field(
+        False, description="What is heard when: windows over the whole file, and the events in them."
+    )
+    window: float = Field(
+        CLIP_PATCHES * PATCH_S,
+        gt=0,
+        le=CLIP_PATCHES * PATCH_S,
+        description="How many seconds a timeline hears at once; rounded to a multiple of 0.96.",
+    )
+    hop: float | None = Field(
+        None,
+        gt=0,
+        le=CLIP_PATCHES * PATCH_S,
+        description="Seconds from one window of a timeline to the next; the window if left out.",
+    )
+    release: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description="An event, which begins at the threshold (0.3), ends below that (half of the threshold).",
+    )
+    min_duration: float = Field(
+        0.0, ge=0, allow_inf_nan=False, description="Shorter events are left out; in seconds."
+    )
 
     @classmethod
     def openapi(cls) -> list[dict[str, Any]]:
@@ -71,12 +94,24 @@ class Window(BaseModel):
     predictions: list[LabelPrediction]
 
 
+class HeardEvent(BaseModel):
+    """A class, from when to when it is heard, in seconds, and its highest and mean probability there."""
+
+    label_id: str = Field(description="Label identifier")
+    label: str = Field(description="Audio class label")
+    start: float
+    end: float
+    peak: float
+    mean: float
+
+
 class PredictResponse(BaseModel):
-    """``predictions``, or ``windows`` where a timeline was asked for."""
+    """``predictions``, or ``windows`` and ``events`` where a timeline was asked for."""
 
     status: str = Field(description="Response status message")
     predictions: list[LabelPrediction] | None = Field(None, description="The most probable classes")
     windows: list[Window] | None = None
+    events: list[HeardEvent] | None = None
 
 
 class ErrorResponse(BaseModel):

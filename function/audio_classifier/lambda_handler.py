@@ -55,6 +55,10 @@ class EmbeddedMetrics:
         for stage, seconds in result.seconds.items():
             metrics.add_metric(f"{stage.capitalize()}Seconds", MetricUnit.Seconds, seconds)
 
+    def listened(self, heard_s: float) -> None:
+        """Count a timeline."""
+        metrics.add_metric("AudioSeconds", MetricUnit.Seconds, heard_s)
+
 
 service = Service(Settings.from_environment())
 service.observers.append(EmbeddedMetrics())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict
+from operator import itemgetter
 from typing import Any
 
 from pydantic import ValidationError
@@ -11,9 +12,10 @@ from pydantic import ValidationError
 from audio_classifier.errors import InvalidParameterError, RecordingTooLongError
 from audio_classifier.guarded_file import AudioSource
 from audio_classifier.http_schema import PredictParameters
+from audio_classifier.params import EVENT_THRESHOLD
 from audio_classifier.selection import Selection
 from audio_classifier.service import Service
-from audio_classifier.timeline import TimelineWindow
+from audio_classifier.timeline import Event, EventTracker, Hysteresis
 
 
 def parse_parameters(fields: dict[str, Any]) -> PredictParameters:
@@ -39,29 +41,53 @@ def predict(service: Service, source: AudioSource, parameters: PredictParameters
     AudioError, InvalidParameterError, BundleError, TransferError
         See `AudioClassifier.predict` and `Service.load`.
     """
-    classifier = service.load()
-    names = classifier.labels.split(parameters.filter) or None
     if parameters.timeline:
-        windows = classifier.timeline(
-            source, top_k=parameters.top_k, threshold=parameters.threshold, labels=names
-        )
-        return {"status": "ok", "windows": list(_bounded(windows, service.settings.max_timeline_s))}
-    selection = Selection(
-        classifier.labels, top_k=parameters.top_k, threshold=parameters.threshold, labels=names
-    )
-    result = service.classify(source, selection, start_s=parameters.start_time)
+        answer: dict[str, list[Any]] = {"windows": [], "events": []}
+        for kind, heard in timeline(service, source, parameters):
+            answer[f"{kind}s"].append(heard)
+        answer["events"].sort(key=itemgetter("start"))
+        return {"status": "ok", **answer}
+    result = service.classify(source, _selection(service, parameters), start_s=parameters.start_time)
     return {"status": "ok", "predictions": list(map(asdict, result.predictions))}
 
 
-def _bounded(windows: Iterator[TimelineWindow], max_s: int) -> Iterator[dict[str, Any]]:
-    """Windows as they are answered, as long as they are not too many: a header cannot be asked before."""
-    for window in windows:
-        if window.end_s > max_s:
+def timeline(
+    service: Service, source: AudioSource, parameters: PredictParameters
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Windows and events of a recording as they are answered: ``("window", {...})``, ``("event", {...})``.
+
+    Raises
+    ------
+    RecordingTooLongError
+        When it gets there: a header cannot be asked before.
+    AudioError, InvalidParameterError, BundleError, TransferError
+        See `AudioClassifier.events` and `Service.load`.
+    """
+    selection, max_s = _selection(service, parameters), service.settings.max_timeline_s
+    hysteresis = Hysteresis(
+        parameters.threshold or EVENT_THRESHOLD, parameters.release, parameters.min_duration
+    )
+    tracker = EventTracker(selection.classes, hysteresis)
+    hop_s = parameters.hop or parameters.window
+    if hop_s > parameters.window:
+        raise InvalidParameterError("hop_s", "it is longer than the window, which leaves gaps")
+    for heard in service.listen(source, window_s=parameters.window, hop_s=hop_s):
+        if heard.end_s > max_s:
             raise RecordingTooLongError(
                 f"the recording is longer than the {max_s} s that a timeline may cover"
             )
-        yield {
-            "start": window.start_s,
-            "end": window.end_s,
-            "predictions": list(map(asdict, window.predictions)),
-        }
+        predictions = list(map(asdict, selection.rank(heard.probabilities)))
+        yield "window", {"start": heard.start_s, "end": heard.end_s, "predictions": predictions}
+        yield from (("event", _answered(event)) for event in tracker.add(heard))
+    yield from (("event", _answered(event)) for event in tracker.finish())
+
+
+def _selection(service: Service, parameters: PredictParameters) -> Selection:
+    labels = service.load().labels
+    names = labels.split(parameters.filter) or None
+    return Selection(labels, top_k=parameters.top_k, threshold=parameters.threshold, labels=names)
+
+
+def _answered(event: Event) -> dict[str, Any]:
+    """An event by the names that answers over HTTP have."""
+    return {name.removesuffix("_s"): value for name, value in asdict(event).items()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Iterator
 from typing import Protocol
 
 from audio_classifier.bundle_store import open_bundle
@@ -12,6 +13,7 @@ from audio_classifier.classifier import AudioClassifier, Classification
 from audio_classifier.guarded_file import AudioSource
 from audio_classifier.selection import Selection
 from audio_classifier.settings import Settings
+from audio_classifier.timeline import Heard
 
 _log = logging.getLogger(__name__)
 
@@ -24,6 +26,9 @@ class Observer(Protocol):
 
     def classified(self, result: Classification) -> None:
         """A sound was classified."""
+
+    def listened(self, heard_s: float) -> None:
+        """So much of a recording was listened to, window by window."""
 
 
 class Service:
@@ -83,3 +88,14 @@ class Service:
         for observer in self.observers:
             observer.classified(result)
         return result
+
+    def listen(self, source: AudioSource, *, window_s: float, hop_s: float) -> Iterator[Heard]:
+        """Listen to a whole recording; see `AudioClassifier.listen`."""
+        heard_s = 0.0
+        try:
+            for heard in self.load().listen(source, window_s=window_s, hop_s=hop_s):
+                heard_s = heard.end_s
+                yield heard
+        finally:
+            for observer in self.observers:
+                observer.listened(heard_s)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,7 +23,7 @@ import requests
 from openapi_spec_validator import OpenAPIV2SpecValidator, OpenAPIV31SpecValidator
 from prometheus_client.parser import text_string_to_metric_families
 
-from audio_classifier import AudioClassifier
+from audio_classifier import AudioClassifier, Hysteresis
 from audio_classifier.http_schema import PredictParameters
 from tests.ports import answers, free_port, wait_until
 from tests.serving import serving
@@ -79,6 +82,93 @@ def test_a_timeline_covers_the_whole_file(url: str) -> None:
     assert "predictions" not in answer
 
 
+def test_a_timeline_has_events(url: str, assets: Path, classifier: AudioClassifier) -> None:
+    content = (assets / "thunder.wav").read_bytes()
+    parameters: dict[str, Any] = {"window": 2.88, "hop": 0.96, "threshold": 0.4, "release": 0.3}
+    parameters |= {"timeline": "true", "filter": "Thunder,Rain", "min_duration": 1}
+    answer = post(url, content, **parameters).json()
+    expected = [
+        {name.removesuffix("_s"): value for name, value in asdict(event).items()}
+        for event in classifier.events(
+            content, hysteresis=Hysteresis(0.4, 0.3, 1), labels=["Thunder", "Rain"]
+        )
+    ]
+    assert answer["events"] == sorted(expected, key=lambda event: event["start"])
+    assert {"Thunder"} <= {event["label"] for event in expected}
+    assert [window["start"] for window in answer["windows"]] == pytest.approx(
+        [0.96 * i for i in range(len(answer["windows"]))]
+    )
+
+
+def lines_of(url: str, content: bytes, **parameters: Any) -> list[dict[str, Any]]:
+    headers = {"Content-Type": "audio/wav", "Accept": "application/x-ndjson; q=1, */*"}
+    answer = requests.post(
+        url + PREDICT, content, headers=headers, params={"timeline": "true", **parameters}, timeout=30
+    )
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["Content-Type"].startswith("application/x-ndjson")
+    return list(map(json.loads, answer.text.splitlines()))
+
+
+def test_lines_say_the_same(url: str, assets: Path) -> None:
+    content = (assets / "thunder.wav").read_bytes()
+    parameters: dict[str, Any] = {"window": 1.92, "hop": 0.96, "top_k": 2}
+    whole = post(url, content, timeline="true", **parameters).json()
+    *lines, last = lines_of(url, content, **parameters)
+    assert last == {"status": "ok"}
+    assert [line["window"] for line in lines if "window" in line] == whole["windows"]
+    events = [line["event"] for line in lines if "event" in line]
+    assert sorted(events, key=lambda event: event["start"]) == whole["events"]
+
+
+def test_lines_come_while_there_are_more_to_come() -> None:
+    with serving() as (url, service):
+        classifier, released = service.load(), threading.Event()
+        embed = classifier._embedder.embed
+        calls = iter(range(100))
+
+        def slow(patches: Any) -> Any:
+            if next(calls) == 4:  # a window is told when the one behind the next begins
+                assert released.wait(10)
+            return embed(patches)
+
+        classifier._embedder.embed = slow  # type: ignore[method-assign]
+        headers = {"Content-Type": "audio/wav", "Accept": "application/x-ndjson"}
+        content = encode(busy(60, 16_000), 16_000)
+        with requests.post(
+            url + PREDICT, content, headers=headers, params={"timeline": "true"}, timeout=30, stream=True
+        ) as answer:
+            lines = answer.iter_lines()
+            assert json.loads(next(lines))["window"]["start"] == 0
+            released.set()
+            assert json.loads([*lines][-1]) == {"status": "ok"}
+
+
+def test_what_breaks_in_the_middle_is_told_in_the_last_line(url: str) -> None:
+    content = encode(busy(60, 16_000), 16_000, "FLAC")
+    first, *_, last = lines_of(url, content[: len(content) // 2])
+    assert first["window"]["start"] == 0
+    assert last["status"] == "error"
+    assert last["message"]
+
+
+def test_what_breaks_at_once_is_no_line(url: str) -> None:
+    headers = {"Content-Type": "audio/wav", "Accept": "application/x-ndjson"}
+    answer = requests.post(url + PREDICT, b"nothing", headers=headers, params={"timeline": "1"}, timeout=5)
+    check_error(answer, 400, "not a readable sound file")
+
+
+def test_timelines_are_counted(url: str) -> None:
+    def counted() -> float:
+        text = requests.get(f"{url}/metrics", timeout=5).text
+        (value,) = re.findall(r"^audio_classifier_audio_seconds_total (.*)$", text, re.MULTILINE)
+        return float(value)
+
+    before = counted()
+    post(url, encode(busy(21, 16_000), 16_000), timeline="true")
+    assert counted() == pytest.approx(before + 20.16)
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -106,6 +196,10 @@ def test_a_body_that_a_gateway_mangled_is_explained(url: str, assets: Path) -> N
         ({"start_time": -1}, "start_time: "),
         ({"start_time": "nan"}, "start_time: "),
         ({"timeline": "perhaps"}, "timeline: "),
+        ({"window": 20}, "window: "),
+        ({"timeline": "true", "window": 0.96, "hop": 1.92}, "hop: "),
+        ({"timeline": "true", "release": 0.5}, "release: "),
+        ({"min_duration": -1}, "min_duration: "),
         ({"filter": "Thundr"}, "filter: no class is called 'Thundr'"),
     ],
 )

@@ -36,7 +36,7 @@ LAYERS = (
     {"settings"},
     {"service", "http_body", "http_schema", "http_metrics", "gate", "s3_source", "events"},
     {"prediction", "uploads"},
-    {"http_uploads", "snapshot"},
+    {"http_uploads", "http_lines", "snapshot"},
     {"http_api", "gateway"},
     {"lambda_handler"},
     {"convert", "report", "tracks", "terminal", "cli", "__main__", "__init__"},
