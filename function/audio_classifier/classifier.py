@@ -34,7 +34,14 @@ from audio_classifier.params import (
 )
 from audio_classifier.postprocess import Postprocessor, dequantize
 from audio_classifier.selection import Prediction, Selection
-from audio_classifier.timeline import Event, EventTracker, Heard, Hysteresis, TimelineWindow
+from audio_classifier.timeline import (
+    Event,
+    EventTracker,
+    Heard,
+    Hysteresis,
+    TimelineWindow,
+    require_no_gaps,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,8 +223,7 @@ class AudioClassifier:
         AudioError
             If the sound cannot be used, when the stream gets there.
         """
-        if hop_s > window_s:
-            raise InvalidParameterError("hop_s", "events cannot be told across gaps between windows")
+        require_no_gaps(window_s, hop_s)
         tracker = EventTracker(Selection(self.labels, labels=labels).classes, hysteresis or Hysteresis())
         windows = self.listen(source, window_s=window_s, hop_s=hop_s)
 

@@ -103,13 +103,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="where the ten seconds begin (default: 0)",
     )
     classify.add_argument(
-        "--filter", action="append", metavar="LABEL", help="only this class, by name or id; may be repeated"
-    )
-    classify.add_argument(
         "--format", choices=("table", "json", "jsonl", "csv"), default="table", help="(default: table)"
-    )
-    classify.add_argument(
-        "--bundle", metavar="PLACE", help="compact, a directory, https://... or s3://bucket/prefix/"
     )
 
     timeline = commands.add_parser("timeline", help="what is heard when in a recording of any length")
@@ -147,17 +141,21 @@ def build_parser() -> argparse.ArgumentParser:
         help="from window to window (default: %(default)s)",
     )
     timeline.add_argument(
-        "--filter", action="append", metavar="LABEL", help="only this class, by name or id; may be repeated"
-    )
-    timeline.add_argument(
         "--format",
         choices=("table", "json", "jsonl", "csv", "audacity", "vtt", "rttm"),
         default="table",
         help="(default: table)",
     )
-    timeline.add_argument(
-        "--bundle", metavar="PLACE", help="compact, a directory, https://... or s3://bucket/prefix/"
-    )
+    for command in (classify, timeline):
+        command.add_argument(
+            "--filter",
+            action="append",
+            metavar="LABEL",
+            help="only this class, by name or id; may be repeated",
+        )
+        command.add_argument(
+            "--bundle", metavar="PLACE", help="compact, a directory, https://... or s3://bucket/prefix/"
+        )
 
     serve = commands.add_parser("serve", help="answer over HTTP (extra: serve)")
     serve.set_defaults(run=_serve)

@@ -15,7 +15,7 @@ from audio_classifier.http_schema import PredictParameters
 from audio_classifier.params import EVENT_THRESHOLD
 from audio_classifier.selection import Selection
 from audio_classifier.service import Service
-from audio_classifier.timeline import Event, EventTracker, Hysteresis
+from audio_classifier.timeline import Event, EventTracker, Hysteresis, require_no_gaps
 
 
 def parse_parameters(fields: dict[str, Any]) -> PredictParameters:
@@ -69,8 +69,7 @@ def timeline(
     )
     tracker = EventTracker(selection.classes, hysteresis)
     hop_s = parameters.hop or parameters.window
-    if hop_s > parameters.window:
-        raise InvalidParameterError("hop_s", "it is longer than the window, which leaves gaps")
+    require_no_gaps(parameters.window, hop_s)
     for heard in service.listen(source, window_s=parameters.window, hop_s=hop_s):
         if heard.end_s > max_s:
             raise RecordingTooLongError(

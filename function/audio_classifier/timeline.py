@@ -106,6 +106,18 @@ class Hysteresis:
         return EVENT_RELEASE * self.threshold if self.release is None else self.release
 
 
+def require_no_gaps(window_s: float, hop_s: float) -> None:
+    """Refuse windows that leave gaps between them.
+
+    Raises
+    ------
+    InvalidParameterError
+        If the hop is longer than the window.
+    """
+    if hop_s > window_s:
+        raise InvalidParameterError("hop_s", "events cannot be told across gaps between windows")
+
+
 class EventTracker:
     """Merges windows into events, each of which is given when it has ended.
 

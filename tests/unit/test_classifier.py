@@ -186,15 +186,24 @@ def test_a_short_clip_has_a_timeline_of_one_window(classifier: AudioClassifier) 
 
 
 @pytest.mark.parametrize(
-    ("arguments", "parameter"),
-    [({"window_s": 0}, "window_s"), ({"window_s": 19.2}, "window_s"), ({"hop_s": -1}, "hop_s"),
-     ({"hop_s": float("inf")}, "hop_s"), ({"hop_s": float("nan")}, "hop_s"), ({"top_k": 0}, "top_k")],
-)  # fmt: skip
-def test_a_timelines_arguments_are_checked_at_once(
-    classifier: AudioClassifier, minute: bytes, arguments: dict[str, Any], parameter: str
+    ("method", "arguments", "parameter"),
+    [
+        ("timeline", {"window_s": 0}, "window_s"),
+        ("timeline", {"window_s": 19.2}, "window_s"),
+        ("timeline", {"hop_s": -1}, "hop_s"),
+        ("timeline", {"hop_s": float("inf")}, "hop_s"),
+        ("timeline", {"hop_s": float("nan")}, "hop_s"),
+        ("timeline", {"top_k": 0}, "top_k"),
+        ("events", {"hop_s": 3.84}, "hop_s"),
+        ("events", {"window_s": 10.6}, "window_s"),
+        ("events", {"hop_s": 0}, "hop_s"),
+    ],
+)
+def test_a_streams_arguments_are_checked_at_once(
+    classifier: AudioClassifier, minute: bytes, method: str, arguments: dict[str, Any], parameter: str
 ) -> None:
     with pytest.raises(InvalidParameterError) as caught:
-        classifier.timeline(minute, **arguments)
+        getattr(classifier, method)(minute, **arguments)
     assert caught.value.parameter == parameter
 
 
@@ -252,15 +261,3 @@ def test_windows_that_do_not_overlap_are_events_themselves(
         said = [p.probability for window in windows for p in window.predictions if p.label == event.label]
         assert event.peak == pytest.approx(max(said))
         assert event.mean == pytest.approx(np.mean(said))
-
-
-@pytest.mark.parametrize(
-    ("arguments", "parameter"),
-    [({"hop_s": 3.84}, "hop_s"), ({"window_s": 10.6}, "window_s"), ({"hop_s": 0}, "hop_s")],
-)
-def test_events_arguments_are_checked_at_once(
-    classifier: AudioClassifier, minute: bytes, arguments: dict[str, Any], parameter: str
-) -> None:
-    with pytest.raises(InvalidParameterError) as caught:
-        classifier.events(minute, **arguments)
-    assert caught.value.parameter == parameter
