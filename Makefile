@@ -148,6 +148,14 @@ $(VENV)/.test: $(VENV)/.runtime requirements/test.txt
 	$(PIP) --require-hashes -r requirements/test.txt
 	touch $@
 
+$(VENV)/.plot: $(VENV)/.runtime requirements/plot.txt
+	$(PIP) --require-hashes -r requirements/plot.txt
+	touch $@
+
+$(VENV)/.web: $(VENV)/.test requirements/web.txt
+	$(PIP) --require-hashes -r requirements/web.txt
+	touch $@
+
 # All of its packages are in the lock file; pip, left to resolve, trips over their extras.
 $(SAM)/.sam: requirements/sam.txt
 	$(PYTHON) -m venv $(SAM)

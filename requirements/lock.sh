@@ -14,10 +14,12 @@ compile() {
 compile requirements/build.in --output-file requirements/build.txt
 compile requirements/sam.in --output-file requirements/sam.txt
 compile requirements/infra.in --output-file requirements/infra.txt
-compile pyproject.toml requirements/training.in --all-extras --group test --output-file "$all"
+compile pyproject.toml requirements/training.in --all-extras --group test --group web --output-file "$all"
 compile pyproject.toml --constraint "$all" --output-file requirements/runtime.txt
-compile pyproject.toml --constraint "$all" --extra lambda --extra reference --extra serve --group test \
+compile pyproject.toml --constraint "$all" --extra lambda --extra plot --extra reference --extra serve --group test \
   --output-file requirements/test.txt
+compile pyproject.toml --constraint "$all" --extra plot --output-file requirements/plot.txt
+compile pyproject.toml --constraint "$all" --group web --output-file requirements/web.txt
 compile pyproject.toml --constraint "$all" --extra serve --output-file requirements/serve.txt
 compile pyproject.toml --constraint "$all" --extra serve --extra lambda --output-file requirements/lambda.txt
 compile pyproject.toml --constraint "$all" --extra serve --extra lambda --group image \

@@ -12,7 +12,8 @@ from typing import TypeAlias
 import pytest
 import yaml
 
-from audio_classifier.cli import DRAIN_S, build_parser
+from audio_classifier.cli import build_parser
+from audio_classifier.commands.serve import DRAIN_S
 from audio_classifier.http_api import create_app
 from audio_classifier.service import Service
 from audio_classifier.settings import PREFIX, Settings
