@@ -32,7 +32,7 @@ TRAIN_OPTIONS ?=
 # To the shell, whatever is in them.
 export TEACHER RECORDINGS IMAGE BASE_IMAGE BUNDLE BUILD RUNTIME_PYTHON ARCHITECTURE
 
-.PHONY: help classify invoke events serve lint lint-infra test test-e2e test-convert test-training train train-quick check image test-image sam-local layers template-zip lock samples deviations bench-startup clean
+.PHONY: help classify invoke events serve lint lint-infra test test-e2e test-convert test-training train train-quick check image test-image sam-local layers template-zip lock samples pictures deviations bench-startup clean
 
 help:  ## list the commands
 	@sed -n 's/^\([a-z0-9-]*\):.*  ## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -110,6 +110,9 @@ train-quick: train  ## the same on a few clips, in minutes
 
 samples: $(VENV)/.test  ## synthesise assets/*.wav anew (needs espeak-ng)
 	$(BIN)/python assets/make_samples.py
+
+pictures: $(VENV)/.test  ## draw docs/pictures/*.png anew
+	$(BIN)/python assets/make_pictures.py
 
 deviations: $(VENV)/.convert  ## measure the table in docs/deviations.md (PARITY=the folder of golden data)
 	$(BIN)/python -m benchmarks.parity $(PARITY)

@@ -94,6 +94,11 @@ class AudioReader:
 
     def window(self, start_s: float, patches: int) -> NDArray[Any]:
         """The samples of up to ``patches`` patches from ``start_s`` on.  See `read_window`."""
+        start = self.first_sample(start_s)
+        return _fill_patch(self.read(start, span_samples(patches)), start)
+
+    def first_sample(self, start_s: float) -> int:
+        """Where a window from ``start_s`` on begins, in samples at 16 kHz.  See `read_window`."""
         if not (math.isfinite(start_s) and start_s >= 0):
             raise InvalidParameterError(
                 "start_s", f"{start_s} is not a time in a clip", hint="Give seconds from 0."
@@ -107,7 +112,7 @@ class AudioReader:
                     hint=f"Give a start time below {self.info.duration_s:.4g} s.",
                 )
             start = min(start, max(0, self.info.samples - PATCH_SAMPLES))
-        return _fill_patch(self.read(start, span_samples(patches)), start)
+        return start
 
     def blocks(self, patches: int) -> Iterator[NDArray[Any]]:
         """The whole sound, from its beginning, in blocks of whole patches that follow each other without a

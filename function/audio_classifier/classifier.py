@@ -21,7 +21,7 @@ from audio_classifier.cpus import available_cpus
 from audio_classifier.decoding import AudioInfo
 from audio_classifier.embedding import Embedder
 from audio_classifier.errors import BundleInvalidError, InvalidParameterError
-from audio_classifier.features import log_mel_patches
+from audio_classifier.features import Block, Watch, log_mel_patches
 from audio_classifier.guarded_file import AudioSource
 from audio_classifier.labels import LabelSet
 from audio_classifier.params import (
@@ -30,6 +30,7 @@ from audio_classifier.params import (
     EVENT_HOP_S,
     EVENT_WINDOW_S,
     PATCH_S,
+    SAMPLE_RATE_HZ,
     TOP_K,
 )
 from audio_classifier.postprocess import Postprocessor, dequantize
@@ -151,13 +152,21 @@ class AudioClassifier:
         selection = Selection(self.labels, top_k=top_k, threshold=threshold, labels=labels)
         return self.classify(source, selection, start_s=start_s).predictions
 
-    def classify(self, source: AudioSource, selection: Selection, *, start_s: float = 0.0) -> Classification:
-        """As `predict`, with what the file is and how long each stage took; raises the same errors."""
+    def classify(
+        self, source: AudioSource, selection: Selection, *, start_s: float = 0.0, watch: Watch | None = None
+    ) -> Classification:
+        """As `predict`, with what the file is and how long each stage took; raises the same errors.
+
+        ``watch`` is called with what is heard.
+        """
         times = [time.perf_counter()]
         with AudioReader(source, resampler=self._resampler) as reader:
             samples = reader.window(start_s, CLIP_PATCHES)
         times.append(time.perf_counter())
         patches = log_mel_patches(samples)
+        if watch is not None:
+            begin_s = reader.first_sample(start_s) / SAMPLE_RATE_HZ
+            watch(Block(begin_s, samples[: reader.info.samples], patches))
         times.append(time.perf_counter())
         codes = self._code(patches)
         times.append(time.perf_counter())
@@ -234,8 +243,14 @@ class AudioClassifier:
 
         return stream()
 
-    def listen(self, source: AudioSource, *, window_s: float, hop_s: float) -> Iterator[Heard]:
-        """What `timeline` and `events` are made of, as a stream; arguments and errors are theirs."""
+    def listen(
+        self, source: AudioSource, *, window_s: float, hop_s: float, watch: Watch | None = None
+    ) -> Iterator[Heard]:
+        """What `timeline` and `events` are made of, as a stream; arguments and errors are theirs.
+
+        ``watch`` is called with each block that is heard, before the windows that end in it: from the
+        beginning to the end of the last whole patch, without a gap.
+        """
         window, hop = _whole_patches("window_s", window_s), _whole_patches("hop_s", hop_s)
         if window > CLIP_PATCHES:
             raise InvalidParameterError(
@@ -245,7 +260,7 @@ class AudioClassifier:
 
         def stream() -> Iterator[Heard]:
             last: Heard | None = None
-            for start, end, probabilities in self._windows(source, window, hop):
+            for start, end, probabilities in self._windows(source, window, hop, watch):
                 if last is not None:
                     yield last
                 begin = start if last is None else start + edge
@@ -269,7 +284,7 @@ class AudioClassifier:
         return self._head(dequantize(codes[..., repeated, :]))
 
     def _windows(
-        self, source: AudioSource, window: int, hop: int
+        self, source: AudioSource, window: int, hop: int, watch: Watch | None
     ) -> Iterator[tuple[int, int, NDArray[np.float32]]]:
         """First patch, the one behind the last, ``(classes,)`` probabilities; the last one reaches the end.
 
@@ -279,7 +294,11 @@ class AudioClassifier:
         with AudioReader(source, resampler=self._resampler) as reader:
             held = np.empty((0, EMBEDDING_SIZE), np.uint8)
             for samples in reader.blocks(CLIP_PATCHES):
-                held = np.concatenate([held, self.codes(samples)])
+                patches = log_mel_patches(samples)
+                if watch is not None:
+                    begin_s = (first + len(held)) * PATCH_S
+                    watch(Block(begin_s, samples[: reader.info.samples], patches))
+                held = np.concatenate([held, self._code(patches)])
                 starts = range(start, first + len(held) - window, hop)
                 if starts:
                     within = np.array(starts)[:, np.newaxis] - first + np.arange(window)

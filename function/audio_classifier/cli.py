@@ -1,4 +1,4 @@
-"""The command line: classify, timeline, serve, labels, bundle."""
+"""The command line: classify, timeline, plot, serve, labels, bundle."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Final
 
-from audio_classifier.commands import bundle, classify, labels, serve, timeline
+from audio_classifier.commands import bundle, classify, labels, plot, serve, timeline
 from audio_classifier.commands.common import EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE
 from audio_classifier.errors import AudioClassifierError, InvalidParameterError
 from audio_classifier.terminal import complain
@@ -20,6 +20,8 @@ OPTIONS: Final = {
     "hop_s": "--hop",
     "label": "--filter",
     "min_duration_s": "--min-duration",
+    "output": "--output",
+    "plot": "--plot",
     "release": "--release",
     "start_s": "--start-time",
     "threshold": "--threshold",
@@ -57,6 +59,6 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="audio-classifier", description="What is heard in a recording?")
     parser.add_argument("--version", action="version", version=version("serverless-audio-classifier"))
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for command in (classify, timeline, serve, labels, bundle):
+    for command in (classify, timeline, plot, serve, labels, bundle):
         command.add(commands)
     return parser

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,27 @@ from audio_classifier.params import (
     PATCH_SAMPLES,
     SAMPLE_RATE_HZ,
 )
+
+
+class Block(NamedTuple):
+    """A piece of a sound as the model hears it, for whoever looks on.
+
+    Attributes
+    ----------
+    start_s
+        Where in the sound it begins.
+    samples
+        ``(n,)``, mono, 16 kHz, without what was repeated to fill a patch.
+    patches
+        ``(patches, 96, 64)`` float32, the log-mels.
+    """
+
+    start_s: float
+    samples: NDArray[Any]
+    patches: NDArray[np.float32]
+
+
+Watch: TypeAlias = Callable[[Block], None]
 
 
 def hertz_to_mel(frequency_hz: NDArray[np.float64] | float) -> NDArray[np.float64]:

@@ -46,11 +46,12 @@ def test_the_readme_begins_with_the_two_commands() -> None:
 
 
 @pytest.mark.parametrize("command", [command for command in COMMANDS if not command.startswith("make ")])
-def test_each_command_of_the_readme_works(command: str) -> None:
+def test_each_command_of_the_readme_works(command: str, tmp_path: Path) -> None:
+    (tmp_path / "assets").symlink_to(ROOT / "assets")
     binaries = Path(sys.executable).parent
     assert command.startswith(".venv/bin/audio-classifier ")
     command = command.replace(".venv/bin/", f"{binaries}{os.sep}", 1)
-    result = subprocess.run(command, shell=True, cwd=ROOT, capture_output=True, text=True, check=False)
+    result = subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     assert result.stdout
 
@@ -120,7 +121,7 @@ def test_the_picture_of_the_output_is_what_it_prints() -> None:
         assert shown_bar in drawn_of
 
 
-@pytest.mark.parametrize("command", ["classify", "timeline"])
+@pytest.mark.parametrize("command", ["classify", "timeline", "plot"])
 def test_the_table_of_options_is_complete(command: str) -> None:
     options = {
         action.option_strings[-1]: action
@@ -130,8 +131,9 @@ def test_the_table_of_options_is_complete(command: str) -> None:
     (table,) = re.findall(rf"^\| option of `{command}` \|.*\n((?:\|.*\n)+)", README, re.MULTILINE)
     documented = {re.findall(r"--[a-z-]+", row)[0]: row for row in table.splitlines() if "`--" in row}
     assert documented.keys() == options.keys() - {"--help"}
-    for choice in options["--format"].choices or ():
-        assert choice in documented["--format"]
+    for name, option in options.items():
+        for choice in option.choices or ():
+            assert choice in documented[name]
 
 
 def test_the_table_of_variables_is_complete() -> None:

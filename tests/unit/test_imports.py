@@ -39,7 +39,18 @@ LAYERS = (
     {"http_uploads", "http_lines", "snapshot"},
     {"http_api", "gateway"},
     {"lambda_handler"},
-    {"convert", "report", "tracks", "terminal", "commands", "cli", "__main__", "__init__"},
+    {
+        "convert",
+        "report",
+        "tracks",
+        "terminal",
+        "overview",
+        "plot",
+        "commands",
+        "cli",
+        "__main__",
+        "__init__",
+    },
     {"boot"},
 )
 OUTER_WORLD = {"boto3", "botocore", "urllib3", "fastapi", "tensorflow", "h5py"}

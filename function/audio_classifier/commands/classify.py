@@ -13,14 +13,16 @@ from audio_classifier.commands.common import (
     EXIT_SOME_FAILED,
     add_bundle,
     add_filter,
+    file_or_standard_input,
     open_classifier,
-    standard_input,
 )
+from audio_classifier.commands.plot import ClipPicture
 from audio_classifier.errors import AudioError, InvalidParameterError
 from audio_classifier.terminal import complain, progress_over
 
 if TYPE_CHECKING:
     from audio_classifier.classifier import AudioClassifier
+    from audio_classifier.features import Watch
     from audio_classifier.report import Outcome
     from audio_classifier.selection import Selection
 
@@ -52,6 +54,9 @@ def add(commands: Any) -> None:
     classify.add_argument(
         "--format", choices=("table", "json", "jsonl", "csv"), default="table", help="(default: table)"
     )
+    classify.add_argument(
+        "--plot", metavar="PICTURE", help="draw the one FILE, too: a .png, .svg or .pdf file (extra: plot)"
+    )
     add_filter(classify)
     add_bundle(classify)
 
@@ -66,6 +71,7 @@ def _classify(args: argparse.Namespace) -> int:
         )
     files = list(_expand(args.files))
     single = len(files) == 1 and not os.path.isdir(args.files[0])
+    picture = ClipPicture(args.plot, files, args.top_k) if args.plot else None
     classifier = open_classifier(args.bundle)
     selection = Selection(classifier.labels, top_k=args.top_k, threshold=args.threshold, labels=args.filter)
     failed = 0
@@ -75,25 +81,32 @@ def _classify(args: argparse.Namespace) -> int:
         with progress_over(len(files)) as working:
             for file in files:
                 with working():
-                    outcome = _classify_file(classifier, selection, file, args.start_time)
+                    outcome = _classify_file(
+                        classifier, selection, file, args.start_time, picture.watch if picture else None
+                    )
                 if outcome.error:
                     failed += 1
                     complain(f"{file}: {outcome.error}", outcome.hint)
+                elif picture:
+                    picture.write(outcome.predictions)
                 yield outcome
 
     FORMATS[args.format](outcomes(), sys.stdout, single=single)
     return EXIT_SOME_FAILED if failed else EXIT_OK
 
 
-def _classify_file(classifier: AudioClassifier, selection: Selection, file: str, start_s: float) -> Outcome:
+def _classify_file(
+    classifier: AudioClassifier, selection: Selection, file: str, start_s: float, watch: Watch | None
+) -> Outcome:
     from audio_classifier.report import Outcome
 
     try:
         if os.path.isdir(file):
             os.listdir(file)  # says so itself if it may not be read
             return Outcome(file, error="there are no sound files in this folder")
-        source = standard_input() if file == "-" else file
-        return Outcome(file, tuple(classifier.classify(source, selection, start_s=start_s).predictions))
+        source = file_or_standard_input(file)
+        result = classifier.classify(source, selection, start_s=start_s, watch=watch)
+        return Outcome(file, tuple(result.predictions))
     except AudioError as error:
         return Outcome(file, error=str(error), hint=error.hint)
     except OSError as error:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING, BinaryIO, Final
 
-from audio_classifier.terminal import download_progress, native_stderr_hidden
+from audio_classifier.errors import AudioError
+from audio_classifier.params import EVENT_HOP_S, EVENT_WINDOW_S
+from audio_classifier.terminal import complain, download_progress, native_stderr_hidden
 
 if TYPE_CHECKING:  # what needs numpy or LiteRT is imported by the command that needs it
     from audio_classifier.bundle import Bundle
@@ -29,6 +32,24 @@ def add_filter(command: argparse.ArgumentParser) -> None:
     )
 
 
+def add_windows(command: argparse.ArgumentParser) -> None:
+    """The options that say what is heard at once."""
+    command.add_argument(
+        "--window",
+        type=float,
+        default=EVENT_WINDOW_S,
+        metavar="SECONDS",
+        help="what is heard at once, to 9.6; rounded to multiples of 0.96 (default: %(default)s)",
+    )
+    command.add_argument(
+        "--hop",
+        type=float,
+        default=EVENT_HOP_S,
+        metavar="SECONDS",
+        help="from window to window (default: %(default)s)",
+    )
+
+
 def add_bundle(command: argparse.ArgumentParser, name: str = "--bundle") -> None:
     """The model, as an option or, by another name, as an argument."""
     command.add_argument(
@@ -39,6 +60,26 @@ def add_bundle(command: argparse.ArgumentParser, name: str = "--bundle") -> None
 def standard_input() -> BinaryIO | bytes:
     """Standard input, read to its end if it is a pipe."""
     return sys.stdin.buffer if sys.stdin.buffer.seekable() else sys.stdin.buffer.read()
+
+
+def file_or_standard_input(name: str) -> str | BinaryIO | bytes:
+    """What a sound's name stands for: a file, or standard input for ``-``."""
+    return standard_input() if name == "-" else name
+
+
+def listened_to(name: str, listen: Callable[[], None]) -> int:
+    """Listen to a recording; the exit status: 0, or 1 if it cannot be used, after a word on why."""
+    try:
+        listen()
+    except AudioError as error:
+        complain(f"{name}: {error}", error.hint)
+        return EXIT_SOME_FAILED
+    except OSError as error:
+        if error.filename is None:  # not of the file, but of the output
+            raise
+        complain(f"{name}: {error.strerror}")
+        return EXIT_SOME_FAILED
+    return EXIT_OK
 
 
 def open_bundle(place: str | None, settings: Settings) -> Bundle:

@@ -7,16 +7,14 @@ import sys
 from typing import Any
 
 from audio_classifier.commands.common import (
-    EXIT_OK,
-    EXIT_SOME_FAILED,
     add_bundle,
     add_filter,
+    add_windows,
+    file_or_standard_input,
+    listened_to,
     open_classifier,
-    standard_input,
 )
-from audio_classifier.errors import AudioError
-from audio_classifier.params import EVENT_HOP_S, EVENT_THRESHOLD, EVENT_WINDOW_S
-from audio_classifier.terminal import complain
+from audio_classifier.params import EVENT_THRESHOLD
 
 
 def add(commands: Any) -> None:
@@ -41,20 +39,7 @@ def add(commands: Any) -> None:
         metavar="SECONDS",
         help="leave shorter events out (default: 0)",
     )
-    timeline.add_argument(
-        "--window",
-        type=float,
-        default=EVENT_WINDOW_S,
-        metavar="SECONDS",
-        help="what is heard at once, to 9.6; rounded to multiples of 0.96 (default: %(default)s)",
-    )
-    timeline.add_argument(
-        "--hop",
-        type=float,
-        default=EVENT_HOP_S,
-        metavar="SECONDS",
-        help="from window to window (default: %(default)s)",
-    )
+    add_windows(timeline)
     timeline.add_argument(
         "--format",
         choices=("table", "json", "jsonl", "csv", "audacity", "vtt", "rttm"),
@@ -71,18 +56,8 @@ def _timeline(args: argparse.Namespace) -> int:
 
     hysteresis = Hysteresis(args.threshold, args.release, args.min_duration)
     classifier = open_classifier(args.bundle)
-    source = standard_input() if args.file == "-" else args.file
+    source = file_or_standard_input(args.file)
     events = classifier.events(
         source, window_s=args.window, hop_s=args.hop, hysteresis=hysteresis, labels=args.filter
     )
-    try:
-        TRACKS[args.format](events, sys.stdout, args.file)
-    except AudioError as error:
-        complain(f"{args.file}: {error}", error.hint)
-        return EXIT_SOME_FAILED
-    except OSError as error:
-        if error.filename is None:  # not of the file, but of the output
-            raise
-        complain(f"{args.file}: {error.strerror}")
-        return EXIT_SOME_FAILED
-    return EXIT_OK
+    return listened_to(args.file, lambda: TRACKS[args.format](events, sys.stdout, args.file))
