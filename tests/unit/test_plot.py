@@ -166,6 +166,7 @@ def test_classify_draws_that_there_is_nothing(
         (["plot", "{wav}", "-o", "a.png", "--window", "20"], "--window: 20 s"),
         (["plot", "{wav}", "-o", "a.png", "--hop", "5"], "--hop: "),
         (["plot", "{wav}", "-o", "folder.png"], "directory"),
+        (["classify", "{wav}", "--plot", ""], "--plot: '' is no kind of picture"),
         (["classify", "{wav}", "--plot", "a.bmp"], "--plot: 'a.bmp' is no kind of picture"),
         (["classify", "{wav}", "{wav}", "--plot", "a.png"], "--plot: one picture cannot show 2 files"),
     ],

@@ -71,7 +71,7 @@ def _classify(args: argparse.Namespace) -> int:
         )
     files = list(_expand(args.files))
     single = len(files) == 1 and not os.path.isdir(args.files[0])
-    picture = ClipPicture(args.plot, files, args.top_k) if args.plot else None
+    picture = None if args.plot is None else ClipPicture(args.plot, files, args.top_k)
     classifier = open_classifier(args.bundle)
     selection = Selection(classifier.labels, top_k=args.top_k, threshold=args.threshold, labels=args.filter)
     failed = 0
