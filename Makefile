@@ -32,7 +32,7 @@ TRAIN_OPTIONS ?=
 # To the shell, whatever is in them.
 export TEACHER RECORDINGS IMAGE BASE_IMAGE BUNDLE BUILD RUNTIME_PYTHON ARCHITECTURE
 
-.PHONY: help classify invoke events serve lint lint-infra test test-e2e test-convert test-training train train-quick check image test-image sam-local layers template-zip lock samples pictures deviations bench-startup clean
+.PHONY: help classify invoke events serve lint lint-infra test test-e2e test-convert test-training train train-quick check image test-image sam-local layers template-zip lock samples pictures deviations bench-startup bench-many clean
 
 help:  ## list the commands
 	@sed -n 's/^\([a-z0-9-]*\):.*  ## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -116,6 +116,9 @@ pictures: $(VENV)/.test  ## draw docs/pictures/*.png anew
 
 deviations: $(VENV)/.convert  ## measure the table in docs/deviations.md (PARITY=the folder of golden data)
 	$(BIN)/python -m benchmarks.parity $(PARITY)
+
+bench-many: $(VENV)/.runtime  ## hundreds of files, side by side and one at a time
+	$(BIN)/python -m benchmarks.many_files
 
 bench-startup: $(VENV)/.convert  ## process start to printed result, beside `import tensorflow`
 	$(BIN)/python -m benchmarks.startup

@@ -59,7 +59,7 @@ def _service_descriptions() -> Any:
     return create_loader(os.environ.get("AWS_DATA_PATH"))
 
 
-def http_status(error: Exception) -> int | None:
+def http_status(error: BaseException | None) -> int | None:
     """The HTTP status in botocore's ``ClientError``; None for an error that came without an answer."""
     status = getattr(error, "response", {}).get("ResponseMetadata", {}).get("HTTPStatusCode")
     return status if isinstance(status, int) else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -20,7 +20,7 @@ from audio_classifier.bundle_store import COMPACT, open_bundle
 from audio_classifier.cpus import available_cpus
 from audio_classifier.decoding import AudioInfo
 from audio_classifier.embedding import Embedder
-from audio_classifier.errors import BundleInvalidError, InvalidParameterError
+from audio_classifier.errors import AudioClassifierError, BundleInvalidError, InvalidParameterError
 from audio_classifier.features import Block, Watch, log_mel_patches
 from audio_classifier.guarded_file import AudioSource
 from audio_classifier.labels import LabelSet
@@ -33,6 +33,7 @@ from audio_classifier.params import (
     SAMPLE_RATE_HZ,
     TOP_K,
 )
+from audio_classifier.pipeline import batches_ahead
 from audio_classifier.postprocess import Postprocessor, dequantize
 from audio_classifier.selection import Prediction, Selection
 from audio_classifier.timeline import (
@@ -64,6 +65,25 @@ class Classification:
     predictions: list[Prediction]
     audio: AudioInfo
     heard_s: float
+    seconds: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Ten seconds of a clip, decoded, as the model will hear them.
+
+    Attributes
+    ----------
+    patches
+        ``(1..10, 96, 64)`` float32, log-mel.
+    audio
+        What the file's header says of itself.
+    seconds
+        Time spent in each stage: ``read``, ``features``.
+    """
+
+    patches: NDArray[np.float32]
+    audio: AudioInfo
     seconds: dict[str, float]
 
 
@@ -159,22 +179,57 @@ class AudioClassifier:
 
         ``watch`` is called with what is heard.
         """
-        times = [time.perf_counter()]
+        return self.classify_prepared([self.prepare(source, start_s=start_s, watch=watch)], selection)[0]
+
+    def classify_many(
+        self, sources: Iterable[AudioSource], selection: Selection, *, start_s: float = 0.0
+    ) -> Iterator[Classification | AudioClassifierError | OSError]:
+        """As `classify`, of any number of sounds: the next are decoded while the model hears the last.
+
+        An error takes the place of a sound that cannot be used.  All are in the order of the sources, which
+        are taken as they are needed, and the numbers are those of `classify`.
+        """
+
+        def prepare(source: AudioSource) -> Prepared | AudioClassifierError | OSError:
+            try:
+                return self.prepare(source, start_s=start_s)
+            except (AudioClassifierError, OSError) as error:
+                return error
+
+        for batch in batches_ahead(prepare, sources, threads=available_cpus()):
+            prepared = [one for one in batch if isinstance(one, Prepared)]
+            heard = iter(self.classify_prepared(prepared, selection))
+            yield from (next(heard) if isinstance(one, Prepared) else one for one in batch)
+
+    def prepare(self, source: AudioSource, *, start_s: float = 0.0, watch: Watch | None = None) -> Prepared:
+        """The part of `classify` that needs no model, for any number of threads; raises the same errors."""
+        begin = time.perf_counter()
         with AudioReader(source, resampler=self._resampler) as reader:
             samples = reader.window(start_s, CLIP_PATCHES)
-        times.append(time.perf_counter())
+        read = time.perf_counter()
         patches = log_mel_patches(samples)
         if watch is not None:
             begin_s = reader.first_sample(start_s) / SAMPLE_RATE_HZ
             watch(Block(begin_s, samples[: reader.info.samples], patches))
-        times.append(time.perf_counter())
-        codes = self._code(patches)
-        times.append(time.perf_counter())
-        predictions = selection.rank(self._classify(codes))
-        times.append(time.perf_counter())
-        seconds = dict(zip(("read", "features", "embedding", "head"), np.diff(times).tolist(), strict=True))
-        heard_s = min(len(patches) * PATCH_S, reader.info.duration_s or math.inf)
-        return Classification(predictions, reader.info, heard_s, seconds)
+        seconds = {"read": read - begin, "features": time.perf_counter() - read}
+        return Prepared(patches, reader.info, seconds)
+
+    def classify_prepared(self, clips: Sequence[Prepared], selection: Selection) -> list[Classification]:
+        """The part that does, for several clips in one invocation of the network."""
+        if not clips:
+            return []
+        begin = time.perf_counter()
+        embeddings = self._embedder.embed(np.concatenate([clip.patches for clip in clips]))
+        embedding_s = (time.perf_counter() - begin) / len(clips)
+        ends = np.cumsum([len(clip.patches) for clip in clips])
+        classified = []
+        for clip, own in zip(clips, np.split(embeddings, ends[:-1]), strict=True):
+            begin = time.perf_counter()
+            predictions = selection.rank(self._classify(self._postprocessor.quantize(own)))
+            seconds = clip.seconds | {"embedding": embedding_s, "head": time.perf_counter() - begin}
+            heard_s = min(len(clip.patches) * PATCH_S, clip.audio.duration_s or math.inf)
+            classified.append(Classification(predictions, clip.audio, heard_s, seconds))
+        return classified
 
     def probabilities(self, source: AudioSource, *, start_s: float = 0.0) -> NDArray[np.float32]:
         """Probability of every class in the ten seconds from ``start_s`` on: ``(classes,)`` float32."""
@@ -273,10 +328,7 @@ class AudioClassifier:
 
     def codes(self, samples: NDArray[np.floating]) -> NDArray[np.uint8]:
         """The 8-bit codes ``(patches, 128)`` of 16 kHz mono samples ``(n >= 15,600,)``."""
-        return self._code(log_mel_patches(samples))
-
-    def _code(self, patches: NDArray[np.float32]) -> NDArray[np.uint8]:
-        return self._postprocessor.quantize(self._embedder.embed(patches))
+        return self._postprocessor.quantize(self._embedder.embed(log_mel_patches(samples)))
 
     def _classify(self, codes: NDArray[np.uint8]) -> NDArray[np.float32]:
         """``(..., 1..10, 128)`` codes, repeated to ten (IBM ``core/model.py``) -> ``(..., classes)``."""

@@ -118,7 +118,7 @@ class MonoDecoder:
                 break
             self._position += len(block)
             with np.errstate(invalid="ignore", over="ignore"):  # infinities are found below
-                blocks.append(block @ self._mix)
+                blocks.append(block[:, 0] if self.info.channels == 1 else block @ self._mix)
         mono = np.concatenate(blocks) if blocks else self._kept
         self._check(mono, start)
         self._kept = mono

@@ -29,6 +29,8 @@
     │   ├── RemoteNotFoundError         there is no such file, or none that may be read
     │   ├── RemoteTooLongError          it is longer than it may be
     │   └── ObjectChangedError          it was replaced while it was read
+    ├── OutputError                     results cannot be stored
+    │   └── PlaceTakenError             something else stands where a result belongs
     ├── ConversionError                 published artifacts cannot become a bundle
     │   ├── ArtifactNotFoundError       no source has the file
     │   ├── ArtifactUnverifiedError     a file's SHA-512 is not the published one
@@ -254,6 +256,20 @@ class ObjectChangedError(TransferError):
     """It was replaced while it was read."""
 
     code = "object_changed"
+
+
+class OutputError(AudioClassifierError):
+    """Results cannot be stored."""
+
+    code = "output"
+    default_hint = "Make room, or name another --output; what is stored is not done again."
+
+
+class PlaceTakenError(OutputError):
+    """Something else stands where a result belongs."""
+
+    code = "place_taken"
+    default_hint = "Name another --output for it."
 
 
 class ConversionError(AudioClassifierError):

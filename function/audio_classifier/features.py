@@ -88,6 +88,9 @@ def log_mel_patches(samples: NDArray[Any]) -> NDArray[np.float32]:
     if patches == 0:
         return np.empty((0, PATCH_FRAMES, MEL_BANDS), np.float32)
     frames = np.lib.stride_tricks.sliding_window_view(samples, FRAME_SAMPLES)[::HOP_SAMPLES]
-    magnitudes = np.abs(np.fft.rfft(frames[: patches * PATCH_FRAMES] * _WINDOW, FFT_SIZE))
-    log_mel = np.log(magnitudes @ _MEL + LOG_OFFSET)
-    return log_mel.reshape(patches, PATCH_FRAMES, MEL_BANDS).astype(np.float32)
+    log_mel = np.empty((patches, PATCH_FRAMES, MEL_BANDS), np.float32)
+    # Patch by patch, what is computed in between stays in the CPU's cache.
+    for patch, begin in zip(log_mel, range(0, patches * PATCH_FRAMES, PATCH_FRAMES), strict=True):
+        magnitudes = np.abs(np.fft.rfft(frames[begin : begin + PATCH_FRAMES] * _WINDOW, FFT_SIZE))
+        patch[:] = np.log(magnitudes @ _MEL + LOG_OFFSET)
+    return log_mel

@@ -83,6 +83,8 @@ class S3File(io.RawIOBase):
 
     Attributes
     ----------
+    ref
+        Which object it is.
     size, etag, version_id, last_modified, metadata
         What S3 says of the object.
 
@@ -98,7 +100,7 @@ class S3File(io.RawIOBase):
 
     def __init__(self, client: Any, ref: ObjectRef) -> None:
         self._client = client
-        self._ref = ref
+        self.ref = ref
         head = self._call(client.head_object, **ref.arguments())
         self.size: int = head["ContentLength"]
         self.etag: str = head["ETag"]
@@ -146,13 +148,13 @@ class S3File(io.RawIOBase):
         start, stop = number * BLOCK_BYTES, min((number + count) * BLOCK_BYTES, self.size)
         answer = self._call(
             self._client.get_object,
-            **self._ref.arguments(),
+            **self.ref.arguments(),
             Range=f"bytes={start}-{stop - 1}",
             IfMatch=self.etag,
         )
         data = self._call(answer["Body"].read)
         if len(data) != stop - start:
-            raise TransferError(f"{self._ref}: {len(data)} bytes came, where {stop - start} were asked for")
+            raise TransferError(f"{self.ref}: {len(data)} bytes came, where {stop - start} were asked for")
         for index in range(0, len(data), BLOCK_BYTES):
             self._blocks[number + index // BLOCK_BYTES] = data[index : index + BLOCK_BYTES]
         while len(self._blocks) > KEPT_BLOCKS:
@@ -166,10 +168,10 @@ class S3File(io.RawIOBase):
         except ClientError as error:
             status = http_status(error)
             # Of a version, S3 says 400 for one that never was, and 405 for a delete marker.
-            if status == 404 or (status in (400, 405) and self._ref.version_id):
-                raise RemoteNotFoundError(f"{self._ref}: there is no such object") from error
+            if status == 404 or (status in (400, 405) and self.ref.version_id):
+                raise RemoteNotFoundError(f"{self.ref}: there is no such object") from error
             if status == 412:
-                raise ObjectChangedError(f"{self._ref} was replaced while it was read") from error
-            raise TransferError(f"{self._ref}: {error}") from error
+                raise ObjectChangedError(f"{self.ref} was replaced while it was read") from error
+            raise TransferError(f"{self.ref}: {error}") from error
         except (BotoCoreError, OSError) as error:
-            raise TransferError(f"{self._ref}: {error}") from error
+            raise TransferError(f"{self.ref}: {error}") from error

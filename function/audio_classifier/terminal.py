@@ -5,11 +5,14 @@ from __future__ import annotations
 import io
 import logging
 import os
+import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from typing import TYPE_CHECKING
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from typing import TYPE_CHECKING, Final
+
+from audio_classifier.errors import AudioClassifierError
 
 if TYPE_CHECKING:  # rich is imported when there is something to show
     import rich.console
@@ -17,6 +20,8 @@ if TYPE_CHECKING:  # rich is imported when there is something to show
     from rich.progress import TaskID
 
     from audio_classifier.transfer import Progress
+
+EXIT_TERMINATED: Final = 128 + signal.SIGTERM
 
 
 @contextmanager
@@ -56,27 +61,87 @@ def log_shown() -> Iterator[None]:
         logger.removeHandler(handler)
 
 
-@contextmanager
-def progress_over(count: int) -> Iterator[Callable[[], AbstractContextManager[None]]]:
-    """Give a context for the work on each of ``count`` files, in which a bar is shown if somebody watches.
+class FilesProgress:
+    """A bar over files, on standard error, if somebody watches.
 
-    Between two of them there is no bar, so that answers may be printed.
+    Parameters
+    ----------
+    count
+        How many there are: asked for in a thread of its own, for to count may take long.
+    steady
+        Whether the bar may stand all the time; else it is there only in `working`, and what is printed to
+        standard output in between shares no line with it.
     """
-    if count < 2 or not sys.stderr.isatty():
-        yield nullcontext
-        return
-    from rich.progress import Progress
 
-    bar = Progress(console=_stderr_console(), transient=True, redirect_stdout=False, redirect_stderr=False)
-    task = bar.add_task("classifying", total=count)
+    def __init__(self, count: Callable[[], int], *, steady: bool) -> None:
+        self._count, self._steady = count, steady
+        self._bar: rich.progress.Progress | None = None
+        self._failed = 0
 
     @contextmanager
-    def working() -> Iterator[None]:
-        with bar:
+    def shown(self) -> Iterator[None]:
+        """Show it, if it is to stand all the time."""
+        if not sys.stderr.isatty():
             yield
-        bar.advance(task)
+            return
+        self._bar = _files_bar(redirect_stderr=self._steady)
+        self._task = self._bar.add_task("classifying", total=None, failed="")
+        threading.Thread(target=self._find_total, args=(self._bar,), daemon=True).start()
+        with self._bar if self._steady else nullcontext():
+            yield
 
-    yield working
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """Show it as long as this is entered."""
+        with self._bar if self._bar and not self._steady else nullcontext():
+            yield
+
+    def advance(self, *, failed: bool) -> None:
+        """One file more is done."""
+        self._failed += failed
+        if self._bar:
+            told = f"{self._failed} failed" if self._failed else ""
+            self._bar.update(self._task, advance=1, failed=told)
+
+    def _find_total(self, bar: rich.progress.Progress) -> None:
+        # Of errors whoever needs the files tells, not who needs only their number.
+        with suppress(AudioClassifierError, OSError):
+            bar.update(self._task, total=self._count())
+
+
+def _files_bar(*, redirect_stderr: bool) -> rich.progress.Progress:
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.text import Text
+
+    class Rate(TextColumn):
+        def render(self, task: rich.progress.Task) -> Text:
+            return Text(f"{task.speed:.1f}/s" if task.speed else "")
+
+    columns = (
+        *(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Rate("")),
+        *(TimeRemainingColumn(), TextColumn("{task.fields[failed]}", style="red")),
+    )
+    return Progress(
+        *columns,
+        console=_stderr_console(),
+        transient=True,
+        redirect_stdout=False,
+        redirect_stderr=redirect_stderr,
+    )
+
+
+@contextmanager
+def terminated_cleanly() -> Iterator[None]:
+    """Let SIGTERM end the process as Ctrl-C does, by an exception: what is under way is cleaned up."""
+
+    def leave(*_: object) -> None:
+        raise SystemExit(EXIT_TERMINATED)
+
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager
@@ -114,6 +179,11 @@ def _stderr_console() -> rich.console.Console:
 
 def complain(message: str, hint: str = "") -> None:
     """Say what went wrong and, below it, the way out."""
-    print(f"audio-classifier: {message}", file=sys.stderr)
+    say(f"audio-classifier: {message}")
     if hint:
-        print(f"  {hint}", file=sys.stderr)
+        say(f"  {hint}")
+
+
+def say(message: str) -> None:
+    """Tell people, not programs."""
+    print(message, file=sys.stderr)

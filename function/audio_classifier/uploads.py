@@ -10,14 +10,13 @@ import json
 import logging
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property, partial
 from typing import Any, Final, Literal, TypeAlias
 
 from audio_classifier.aws import http_status, s3_client
 from audio_classifier.errors import (
-    AudioClassifierError,
     AudioError,
     InvalidParameterError,
     ObjectTooLargeError,
@@ -27,10 +26,9 @@ from audio_classifier.errors import (
 from audio_classifier.s3_source import ObjectRef, S3File, check_readable
 from audio_classifier.selection import Selection
 from audio_classifier.service import Service
+from audio_classifier.stored_result import LOST_RACE, WRITTEN_BY, answer_of, failure_of, model_of, source_of
 
-WRITTEN_BY: Final = "audio-classifier"  # user metadata of every result: such objects are never classified
 BUCKET: Final = "{bucket}"  # in the prefix of results: the object's
-LOST_RACE: Final = (409, 412)  # what S3 answers if another call wrote the same result meanwhile
 WRITE_ATTEMPTS: Final = 3
 S3_ENCRYPTION: Final = {"ServerSideEncryption": "AES256"}
 
@@ -97,15 +95,10 @@ class Uploads:
         source: dict[str, Any] = {"bucket": ref.bucket, "key": ref.key, "version_id": ref.version_id}
 
         def result(answer: dict[str, Any]) -> dict[str, Any]:
-            model = {
-                "bundle": bundle.manifest.name,
-                "version": bundle.manifest.version,
-                "digest": bundle.digest,
-            }
             return {
                 **answer,
                 "source": source,
-                "model": model,
+                "model": model_of(bundle),
                 "work_seconds": round(time.perf_counter() - begin, 4),
                 "time": datetime.now(UTC).isoformat(timespec="seconds"),
             }
@@ -113,15 +106,10 @@ class Uploads:
         try:
             file = S3File(self.client, ref)
         except RemoteNotFoundError as error:  # is said, unless a result stands there
-            return self._store(place, result(_failure(error)), None, lambda _: True)
+            return self._store(place, result(failure_of(error)), None, lambda _: True)
         if WRITTEN_BY in file.metadata:
             return Stored("skipped")
-        source |= {
-            "version_id": file.version_id,
-            "etag": file.etag,
-            "size": file.size,
-            "last_modified": file.last_modified.isoformat(),
-        }
+        source = source_of(file)
         is_final = partial(_is_final, source=source, digest=bundle.digest)
         standing, tag = self._standing_result(place)
         if standing is not None and is_final(standing):
@@ -129,7 +117,7 @@ class Uploads:
         try:
             answer = self._classify(file)
         except (AudioError, RemoteNotFoundError) as error:
-            answer = _failure(error)
+            answer = failure_of(error)
         return self._store(place, result(answer), tag, is_final)
 
     def process_all(self, refs: Iterable[ObjectRef]) -> list[str]:
@@ -196,18 +184,7 @@ class Uploads:
     def _classify(self, file: S3File) -> dict[str, Any]:
         self._check_size(file)
         result = self._service.classify(file, Selection(self._service.load().labels))
-        audio = result.audio
-        return {
-            "status": "ok",
-            "predictions": [asdict(prediction) for prediction in result.predictions],
-            "audio": {
-                "format": audio.format,
-                "subtype": audio.subtype,
-                "sample_rate_hz": audio.sample_rate_hz,
-                "channels": audio.channels,
-                "seconds": audio.duration_s,
-            },
-        }
+        return answer_of(result)
 
     def _standing_result(self, place: Place) -> tuple[dict[str, Any] | None, str | None]:
         """The result that is there already, and its ETag; None where there is none that can be read."""
@@ -267,10 +244,6 @@ class Uploads:
 
 def _error_in(result: dict[str, Any]) -> str:
     return str(result.get("error", {}).get("message", ""))
-
-
-def _failure(error: AudioClassifierError) -> dict[str, Any]:
-    return {"status": "error", "error": {"code": error.code, "message": str(error), "hint": error.hint}}
 
 
 def _is_final(standing: dict[str, Any], source: dict[str, Any], digest: str) -> bool:

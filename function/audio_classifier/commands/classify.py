@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterator
+from contextlib import closing, nullcontext
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from audio_classifier.commands.common import (
@@ -13,24 +15,18 @@ from audio_classifier.commands.common import (
     EXIT_SOME_FAILED,
     add_bundle,
     add_filter,
-    file_or_standard_input,
     open_classifier,
 )
 from audio_classifier.commands.plot import ClipPicture
-from audio_classifier.errors import AudioError, InvalidParameterError
-from audio_classifier.terminal import complain, progress_over
+from audio_classifier.errors import AudioClassifierError, InvalidParameterError
+from audio_classifier.terminal import FilesProgress, complain, say, terminated_cleanly
 
 if TYPE_CHECKING:
-    from audio_classifier.classifier import AudioClassifier
-    from audio_classifier.features import Watch
+    from audio_classifier.bulk import Heard
     from audio_classifier.report import Outcome
-    from audio_classifier.selection import Selection
+    from audio_classifier.sources import Sound
 
-# What a folder is searched for; a file that is named itself is tried whatever it is called.
-AUDIO_SUFFIXES: Final = (
-    *(".aif", ".aifc", ".aiff", ".au", ".caf", ".flac", ".mp3", ".oga", ".ogg", ".opus"),
-    *(".rf64", ".snd", ".w64", ".wav", ".wave"),
-)
+S3_THREADS: Final = 8  # more than CPUs: they wait for the network
 
 
 def add(commands: Any) -> None:
@@ -38,7 +34,10 @@ def add(commands: Any) -> None:
     classify = commands.add_parser("classify", help="the most likely classes of sound files")
     classify.set_defaults(run=_classify)
     classify.add_argument(
-        "files", nargs="+", metavar="FILE", help="a sound file, a folder, or - for standard input"
+        "files",
+        nargs="+",
+        metavar="FILE",
+        help="a sound file, a folder, s3://bucket/key, s3://bucket/prefix/, or - for standard input",
     )
     classify.add_argument("--top-k", type=int, default=5, metavar="N", help="how many classes (default: 5)")
     classify.add_argument(
@@ -51,8 +50,11 @@ def add(commands: Any) -> None:
         metavar="SECONDS",
         help="where the ten seconds begin (default: 0)",
     )
+    classify.add_argument("--format", choices=("table", "json", "jsonl", "csv"), help="(default: table)")
     classify.add_argument(
-        "--format", choices=("table", "json", "jsonl", "csv"), default="table", help="(default: table)"
+        "--output",
+        metavar="PLACE",
+        help="store results in a folder, a file *.jsonl or s3://bucket/prefix/, and go on where they end",
     )
     classify.add_argument(
         "--plot", metavar="PICTURE", help="draw the one FILE, too: a .png, .svg or .pdf file (extra: plot)"
@@ -63,72 +65,122 @@ def add(commands: Any) -> None:
 
 def _classify(args: argparse.Namespace) -> int:
     from audio_classifier.report import FORMATS
-    from audio_classifier.selection import Selection
 
     if args.start_time < 0:
         raise InvalidParameterError(
             "start_s", f"{args.start_time:g} is before the beginning", hint="Give 0 or more."
         )
-    files = list(_expand(args.files))
-    single = len(files) == 1 and not os.path.isdir(args.files[0])
-    picture = None if args.plot is None else ClipPicture(args.plot, files, args.top_k)
-    classifier = open_classifier(args.bundle)
-    selection = Selection(classifier.labels, top_k=args.top_k, threshold=args.threshold, labels=args.filter)
-    failed = 0
-
-    def outcomes() -> Iterator[Outcome]:
-        nonlocal failed
-        with progress_over(len(files)) as working:
-            for file in files:
-                with working():
-                    outcome = _classify_file(
-                        classifier, selection, file, args.start_time, picture.watch if picture else None
-                    )
-                if outcome.error:
-                    failed += 1
-                    complain(f"{file}: {outcome.error}", outcome.hint)
-                elif picture:
-                    picture.write(outcome.predictions)
-                yield outcome
-
-    FORMATS[args.format](outcomes(), sys.stdout, single=single)
-    return EXIT_SOME_FAILED if failed else EXIT_OK
-
-
-def _classify_file(
-    classifier: AudioClassifier, selection: Selection, file: str, start_s: float, watch: Watch | None
-) -> Outcome:
-    from audio_classifier.report import Outcome
-
-    try:
-        if os.path.isdir(file):
-            os.listdir(file)  # says so itself if it may not be read
-            return Outcome(file, error="there are no sound files in this folder")
-        source = file_or_standard_input(file)
-        result = classifier.classify(source, selection, start_s=start_s, watch=watch)
-        return Outcome(file, tuple(result.predictions))
-    except AudioError as error:
-        return Outcome(file, error=str(error), hint=error.hint)
-    except OSError as error:
-        return Outcome(file, error=error.strerror or str(error))
-
-
-def _expand(names: Sequence[str]) -> Iterator[str]:
-    """The files named, and the sound files below the folders named, each folder's in order."""
-    for name in names:
-        if name == "-" or not os.path.isdir(name):
-            yield name
+    if args.output and args.format:
+        raise InvalidParameterError(
+            "format", "stored results are always JSON", hint="Leave it out, or leave --output out."
+        )
+    with terminated_cleanly():
+        work = _Work(args)
+        if args.output:
+            work.store_all()
         else:
-            yield from _sound_files(name)
+            FORMATS[args.format or "table"](work.outcomes(), sys.stdout, single=work.single)
+    return EXIT_SOME_FAILED if work.failed else EXIT_OK
 
 
-def _sound_files(folder: str) -> list[str]:
-    """Sound files at any depth; a folder that may not be read, or holds none at all, stands for itself."""
-    unreadable: list[str] = []
-    files = [
-        os.path.join(root, name)
-        for root, _, names in os.walk(folder, onerror=lambda error: unreadable.append(error.filename))
-        for name in names
-        if name.lower().endswith(AUDIO_SUFFIXES) and not name.startswith(".")
-    ]
-    return sorted(files + unreadable) or [folder]
+class _Work:
+    """One run, and what is counted of it."""
+
+    def __init__(self, args: argparse.Namespace) -> None:
+        from audio_classifier.result_store import open_store
+        from audio_classifier.selection import Selection
+        from audio_classifier.sources import is_single
+
+        self._names, self._output = args.files, args.output
+        self.single = len(args.files) == 1 and is_single(args.files[0])
+        self.failed = self._classified = self._there = 0
+        self._in_s3 = any(name.startswith("s3://") for name in (*args.files, args.output or ""))
+        self._picture = None if args.plot is None else ClipPicture(args.plot, args.files, args.top_k)
+        self._store = open_store(args.output) if args.output else None
+        self._classifier = open_classifier(args.bundle)
+        self._selection = Selection(
+            self._classifier.labels, top_k=args.top_k, threshold=args.threshold, labels=args.filter
+        )
+        self._parameters = {
+            "start_time": args.start_time,
+            "top_k": args.top_k,
+            "threshold": args.threshold,
+            "filter": args.filter and [label.label_id for label in self._selection.classes],
+        }
+
+    def store_all(self) -> None:
+        """Store the results of all."""
+        for _ in self._heard():
+            pass
+
+    def outcomes(self) -> Iterator[Outcome]:
+        """What became of each, to be printed."""
+        from audio_classifier.report import Outcome
+
+        for heard in self._heard():
+            if heard.error:
+                yield Outcome(heard.sound.name, error=_said(heard.error), hint=_hint(heard.error))
+            elif heard.classification:
+                yield Outcome(heard.sound.name, tuple(heard.classification.predictions))
+
+    def _heard(self) -> Iterator[Heard]:
+        """What became of each; counts, complains and shows progress."""
+        from audio_classifier.bulk import classify_sounds
+        from audio_classifier.cpus import available_cpus
+
+        waiting = classify_sounds(
+            self._classifier,
+            self._sounds(),
+            self._selection,
+            self._parameters,
+            threads=S3_THREADS if self._in_s3 else available_cpus(),
+            store=self._store,
+            watch=self._picture.watch if self._picture else None,
+        )
+        begin = time.perf_counter()
+        steady = bool(self._store) or not sys.stdout.isatty()
+        progress = FilesProgress(lambda: sum(1 for _ in self._sounds()), steady=steady)
+        try:
+            with nullcontext() if self.single else progress.shown(), closing(waiting):
+                while True:
+                    with progress.working():
+                        heard = next(waiting, None)
+                    if heard is None:
+                        break
+                    self._count(heard)
+                    if self._picture and heard.classification:
+                        self._picture.write(heard.classification.predictions)
+                    progress.advance(failed=heard.error is not None)
+                    yield heard
+        finally:
+            if self._store:
+                self._store.close()
+                self._summarize(time.perf_counter() - begin)
+
+    def _sounds(self) -> Iterator[Sound]:
+        from audio_classifier.aws import s3_client
+        from audio_classifier.sources import find_sounds
+
+        return find_sounds(self._names, cache(s3_client))
+
+    def _count(self, heard: Heard) -> None:
+        if heard.error:
+            self.failed += 1
+            complain(f"{heard.sound.name}: {_said(heard.error)}", _hint(heard.error))
+        elif heard.there:
+            self._there += 1
+        else:
+            self._classified += 1
+
+    def _summarize(self, seconds: float) -> None:
+        counts = f"{self._classified} classified, {self._there} there already, {self.failed} failed"
+        rate = (self._classified + self._there + self.failed) / seconds
+        say(f"{counts}, in {seconds:.1f} s ({rate:.1f} files/s); results: {self._output}")
+
+
+def _said(error: AudioClassifierError | OSError) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
+
+
+def _hint(error: AudioClassifierError | OSError) -> str:
+    return "" if isinstance(error, OSError) else error.hint

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, BinaryIO, Final
 
@@ -57,13 +56,10 @@ def add_bundle(command: argparse.ArgumentParser, name: str = "--bundle") -> None
     )
 
 
-def standard_input() -> BinaryIO | bytes:
-    """Standard input, read to its end if it is a pipe."""
-    return sys.stdin.buffer if sys.stdin.buffer.seekable() else sys.stdin.buffer.read()
-
-
 def file_or_standard_input(name: str) -> str | BinaryIO | bytes:
     """What a sound's name stands for: a file, or standard input for ``-``."""
+    from audio_classifier.sources import standard_input
+
     return standard_input() if name == "-" else name
 
 

@@ -1,0 +1,270 @@
+"""Where results of many files are kept: a folder, a file of JSON lines, a prefix in S3.
+
+Each can tell whether the result of a sound is there already, and writes results whole or not at all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any, Final, Protocol, TypeAlias
+
+from audio_classifier.aws import http_status, s3_client
+from audio_classifier.errors import InvalidParameterError, PlaceTakenError, RemoteNotFoundError, TransferError
+from audio_classifier.stored_result import LOST_RACE, WRITTEN_BY
+
+Result: TypeAlias = dict[str, Any]
+MAX_NAME_BYTES: Final = 200  # of each part of a path; most file systems take 255
+
+
+class ResultStore(Protocol):
+    """Any thread may ask `has`; one thread writes."""
+
+    def has(self, place: str, result: Result) -> bool:
+        """Whether a result of the same content, model and parameters is there.
+
+        Raises
+        ------
+        PlaceTakenError
+            If another sound's result stands where this one's belongs.
+        """
+
+    def write(self, place: str, result: Result) -> bool:
+        """Store a result for good; False if one was there by now, as of a sound that is named twice.
+
+        Raises
+        ------
+        PlaceTakenError
+            As `has`.
+        OSError, TransferError
+            If it cannot be written.
+        """
+
+    def close(self) -> None:
+        """Nothing more is written."""
+
+
+def open_store(where: str) -> ResultStore:
+    """A store at ``s3://bucket/prefix/``, in a file ``*.jsonl``, or in a folder, which is made if need be.
+
+    Raises
+    ------
+    InvalidParameterError, OSError, TransferError
+        If nothing can be stored there.
+    """
+    if where.startswith("s3://"):
+        return BucketStore(where)
+    return LinesStore(Path(where)) if where.endswith(".jsonl") else FolderStore(Path(where))
+
+
+class FolderStore:
+    """A JSON file for each result, written beside its place and renamed."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
+        self._partial = folder / f".partial-{os.getpid()}"
+        self._partial.write_bytes(b"")  # says now whether anything can be written
+        self._partial.unlink()
+
+    def has(self, place: str, result: Result) -> bool:
+        try:
+            standing = json.loads(self._path(place).read_bytes())
+        except FileNotFoundError:
+            return False
+        except (NotADirectoryError, IsADirectoryError) as error:
+            raise PlaceTakenError(f"its result cannot stand at {self._path(place)}: {error}") from error
+        except (ValueError, RecursionError):  # none of ours
+            standing = None
+        return _is_of(standing, result, str(self._path(place)))
+
+    def write(self, place: str, result: Result) -> bool:
+        if self.has(place, result):
+            return False
+        path = self._path(place)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError) as error:
+            raise PlaceTakenError(f"its result cannot stand at {path}: {error}") from error
+        try:
+            self._partial.write_text(json.dumps(result, indent=2) + "\n", encoding="ascii")
+            self._partial.replace(path)
+        finally:
+            self._partial.unlink(missing_ok=True)
+        return True
+
+    def close(self) -> None:
+        pass
+
+    def _path(self, place: str) -> Path:
+        return self._folder / f"{_plain(place)}.json"
+
+
+class LinesStore:
+    """A line for each result, appended in one piece.  Of what is there only fingerprints are kept.
+
+    A last line that was cut off when its writer was killed is removed.
+
+    Raises
+    ------
+    InvalidParameterError
+        If the file holds something else: it is left as it is.
+    """
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = path.open("a+b", buffering=0)
+        self._there: set[bytes] = set()
+        whole = 0
+        with path.open("rb") as lines:
+            for number, line in enumerate(lines, 1):
+                try:
+                    fingerprint = _fingerprint(json.loads(line))
+                except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
+                    if not line.endswith(b"\n") and line.startswith(b'{"status"'[: len(line)]):
+                        break  # half a line, of a run that was killed
+                    self._file.close()
+                    raise InvalidParameterError(
+                        "output",
+                        f"line {number} of {path} is no result",
+                        hint="Name a new file, or one that was written by --output.",
+                    ) from error
+                if not line.endswith(b"\n"):
+                    break  # all but its end: it is written again
+                self._there.add(fingerprint)
+                whole += len(line)
+        self._file.truncate(whole)
+
+    def has(self, place: str, result: Result) -> bool:  # noqa: ARG002  # all are in one place
+        return _fingerprint(result) in self._there
+
+    def write(self, place: str, result: Result) -> bool:
+        if self.has(place, result):
+            return False
+        line = json.dumps(result).encode() + b"\n"
+        end = os.fstat(self._file.fileno()).st_size
+        written = 0
+        try:
+            while written < len(line):
+                written += self._file.write(line[written:])
+        except BaseException:  # the disk is full
+            self._file.truncate(end)
+            raise
+        self._there.add(_fingerprint(result))
+        return True
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class BucketStore:
+    """An object for each result.
+
+    Raises
+    ------
+    InvalidParameterError, MissingExtraError, RemoteNotFoundError, TransferError
+        If it is no ``s3://bucket/prefix/``, or there is no such bucket.
+    """
+
+    def __init__(self, uri: str) -> None:
+        self._bucket, _, self._prefix = uri.removeprefix("s3://").partition("/")
+        if not self._bucket or not (self._prefix.endswith("/") or not self._prefix):
+            raise InvalidParameterError(
+                "output", f"{uri!r} is not s3://bucket/prefix/", hint="End in a slash."
+            )
+        self._client = s3_client()
+        self._call(self._client.head_bucket)
+
+    def has(self, place: str, result: Result) -> bool:
+        key = self._key(place)
+        try:
+            content = self._call(self._client.get_object, Key=key)["Body"].read()
+        except RemoteNotFoundError:
+            return False
+        try:
+            standing = json.loads(content)
+        except (ValueError, RecursionError):  # none of ours
+            standing = None
+        return _is_of(standing, result, f"s3://{self._bucket}/{key}")
+
+    def write(self, place: str, result: Result) -> bool:
+        # Mostly nothing stands there: then one call is enough.
+        return self._put(place, result, IfNoneMatch="*") or (
+            not self.has(place, result) and self._put(place, result)
+        )
+
+    def close(self) -> None:
+        self._client.close()
+
+    def _put(self, place: str, result: Result, **condition: str) -> bool:
+        try:
+            self._call(
+                self._client.put_object,
+                Key=self._key(place),
+                Body=json.dumps(result, indent=2).encode(),
+                ContentType="application/json",
+                Metadata={WRITTEN_BY: result["model"]["version"]},
+                **condition,
+            )
+        except TransferError as error:
+            if condition and http_status(error.__cause__) in LOST_RACE:
+                return False
+            raise
+        return True
+
+    def _key(self, place: str) -> str:
+        return f"{self._prefix}{_plain(place)}.json"
+
+    def _call(self, call: Any, **arguments: Any) -> Any:
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        where = f"s3://{self._bucket}/{arguments.get('Key', '')}"
+        try:
+            return call(Bucket=self._bucket, **arguments)
+        except (BotoCoreError, ClientError) as error:
+            if http_status(error) == 404:
+                raise RemoteNotFoundError(f"{where}: there is no such bucket or object") from error
+            raise TransferError(f"{where}: {error}") from error
+
+
+def _plain(place: str) -> str:
+    """A path that leads nowhere else, whatever the name: each part by itself, none too long or special."""
+    return "/".join(map(_plain_part, place.encode("utf-8", "backslashreplace").decode().split("/")))
+
+
+def _plain_part(part: str) -> str:
+    if part.strip(".") == "":
+        return f"%{part.replace('.', '%2E')}"
+    plain = part.replace("\0", "%00")
+    if len(plain.encode()) <= MAX_NAME_BYTES:
+        return plain
+    start = plain.encode()[: MAX_NAME_BYTES // 2].decode(errors="ignore")
+    return f"{start}~{hashlib.sha256(plain.encode()).hexdigest()[:32]}"
+
+
+def _identity(result: Result) -> dict[str, Any]:
+    """What a result is of: the same answer would come of it again."""
+    source = {name: value for name, value in result["source"].items() if name != "last_modified"}
+    return {
+        "source": source,
+        "digest": result["model"]["digest"],
+        "parameters": result["parameters"],
+    }
+
+
+def _fingerprint(result: Result) -> bytes:
+    return hashlib.sha256(json.dumps(_identity(result), sort_keys=True).encode()).digest()[:16]
+
+
+def _is_of(standing: Any, result: Result, where: str) -> bool:
+    """Whether what stands there is the same result, rather than an older one of the same sound."""
+    try:
+        other = [standing["source"].get(name) for name in ("file", "bucket", "key")]
+        same = _identity(standing) == _identity(result)
+    except (AttributeError, KeyError, TypeError) as error:
+        raise PlaceTakenError(f"its result belongs at {where}, where something else stands") from error
+    if other != [result["source"].get(name) for name in ("file", "bucket", "key")]:
+        raise PlaceTakenError(f"its result belongs at {where}, where that of another file stands")
+    return same
