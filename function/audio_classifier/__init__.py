@@ -1,6 +1,5 @@
 """Classifies sounds: audio in, the most likely of AudioSet's 527 classes out."""
 
-# ruff: noqa: E402
 from __future__ import annotations
 
 import os

@@ -115,6 +115,8 @@ class LinesStore:
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists() and not path.is_file():
+            raise InvalidParameterError("output", f"{path} is no file")
         self._file = path.open("a+b", buffering=0)
         self._there: set[bytes] = set()
         whole = 0

@@ -83,7 +83,7 @@ class FileSound:
         try:
             file.seek(0)
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-            return {"file": self.place, "size": file.tell(), "sha256": sha256}
+            return {"file": self.place, "size": file.seek(0, os.SEEK_END), "sha256": sha256}
         finally:
             if file is not source:
                 file.close()

@@ -95,7 +95,7 @@ class _Work:
         self.single = len(args.files) == 1 and is_single(args.files[0])
         self.failed = self._classified = self._there = 0
         self._in_s3 = any(name.startswith("s3://") for name in (*args.files, args.output or ""))
-        self._picture = None if args.plot is None else ClipPicture(args.plot, args.files, args.top_k)
+        self._picture = None if args.plot is None else self._one_picture(args.plot, args.top_k)
         self._store = open_store(args.output) if args.output else None
         self._classifier = open_classifier(args.bundle)
         self._selection = Selection(
@@ -107,6 +107,9 @@ class _Work:
             "threshold": args.threshold,
             "filter": args.filter and [label.label_id for label in self._selection.classes],
         }
+
+    def _one_picture(self, path: str, top_k: int) -> ClipPicture:
+        return ClipPicture(path, [sound.name for sound in self._sounds()], top_k)
 
     def store_all(self) -> None:
         """Store the results of all."""

@@ -51,7 +51,6 @@ def add(commands: Any) -> None:
 
 
 def _timeline(args: argparse.Namespace) -> int:
-    from audio_classifier.sources import standard_input
     from audio_classifier.timeline import Hysteresis
     from audio_classifier.tracks import TRACKS
 
