@@ -328,7 +328,10 @@ class AudioClassifier:
 
     def codes(self, samples: NDArray[np.floating]) -> NDArray[np.uint8]:
         """The 8-bit codes ``(patches, 128)`` of 16 kHz mono samples ``(n >= 15,600,)``."""
-        return self._postprocessor.quantize(self._embedder.embed(log_mel_patches(samples)))
+        return self._code(log_mel_patches(samples))
+
+    def _code(self, patches: NDArray[np.float32]) -> NDArray[np.uint8]:
+        return self._postprocessor.quantize(self._embedder.embed(patches))
 
     def _classify(self, codes: NDArray[np.uint8]) -> NDArray[np.float32]:
         """``(..., 1..10, 128)`` codes, repeated to ten (IBM ``core/model.py``) -> ``(..., classes)``."""
