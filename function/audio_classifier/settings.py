@@ -45,7 +45,9 @@ class Settings:
     max_queue
         How many more requests may wait for their turn, 16.
     max_timeline_s
-        The longest recording that a timeline is made of over HTTP, in seconds, 3,600.
+        The longest recording that a timeline is made of, over HTTP or for a result, in seconds, 3,600.
+    timeline_over_s
+        Results of objects longer than so many seconds have a timeline, too; None for none.
     max_object_bytes
         The largest object that is classified, 5 GiB.
     uploads_bucket
@@ -73,6 +75,7 @@ class Settings:
     max_concurrency: int
     max_queue: int
     max_timeline_s: int
+    timeline_over_s: int | None
     max_object_bytes: int
     uploads_bucket: str | None
     uploads_prefix: str
@@ -102,6 +105,7 @@ class Settings:
             max_concurrency=_positive(environ, PREFIX + "MAX_CONCURRENCY") or threads,
             max_queue=_positive(environ, PREFIX + "MAX_QUEUE") or DEFAULT_MAX_QUEUE,
             max_timeline_s=_positive(environ, PREFIX + "MAX_TIMELINE_S") or DEFAULT_MAX_TIMELINE_S,
+            timeline_over_s=_positive(environ, PREFIX + "TIMELINE_OVER_S"),
             max_object_bytes=_positive(environ, PREFIX + "MAX_OBJECT_BYTES") or DEFAULT_MAX_OBJECT_BYTES,
             uploads_bucket=environ.get(PREFIX + "UPLOADS_BUCKET") or None,
             uploads_prefix=environ.get(PREFIX + "UPLOADS_PREFIX") or DEFAULT_UPLOADS_PREFIX,

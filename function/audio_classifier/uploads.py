@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property, partial
+from operator import itemgetter
 from typing import Any, Final, Literal, TypeAlias
 
 from audio_classifier.aws import http_status, s3_client
@@ -23,6 +24,9 @@ from audio_classifier.errors import (
     RemoteNotFoundError,
     TransferError,
 )
+from audio_classifier.http_schema import PredictParameters
+from audio_classifier.params import EVENT_HOP_S, EVENT_THRESHOLD, EVENT_WINDOW_S
+from audio_classifier.prediction import timeline
 from audio_classifier.s3_source import ObjectRef, S3File, check_readable
 from audio_classifier.selection import Selection
 from audio_classifier.service import Service
@@ -30,6 +34,9 @@ from audio_classifier.stored_result import LOST_RACE, WRITTEN_BY, answer_of, fai
 
 BUCKET: Final = "{bucket}"  # in the prefix of results: the object's
 WRITE_ATTEMPTS: Final = 3
+TIMELINE: Final = PredictParameters.model_validate(
+    {"timeline": True, "window": EVENT_WINDOW_S, "hop": EVENT_HOP_S, "threshold": EVENT_THRESHOLD}
+)
 S3_ENCRYPTION: Final = {"ServerSideEncryption": "AES256"}
 
 Place: TypeAlias = tuple[str, str]
@@ -184,7 +191,22 @@ class Uploads:
     def _classify(self, file: S3File) -> dict[str, Any]:
         self._check_size(file)
         result = self._service.classify(file, Selection(self._service.load().labels))
-        return answer_of(result)
+        answer, seconds = answer_of(result), result.audio.duration_s
+        over_s = self.settings.timeline_over_s
+        if over_s is not None and (seconds is None or seconds > over_s):
+            answer["timeline"] = self._timeline(file)
+        return answer
+
+    def _timeline(self, file: S3File) -> dict[str, Any]:
+        """Windows and events; where the recording breaks off, or is too long, up to there and why."""
+        answer: dict[str, Any] = {"status": "ok", "windows": [], "events": []}
+        try:
+            for kind, heard in timeline(self._service, file, TIMELINE):
+                answer[f"{kind}s"].append(heard)
+        except AudioError as error:
+            answer |= failure_of(error)
+        answer["events"].sort(key=itemgetter("start"))
+        return answer
 
     def _standing_result(self, place: Place) -> tuple[dict[str, Any] | None, str | None]:
         """The result that is there already, and its ETag; None where there is none that can be read."""

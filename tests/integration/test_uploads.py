@@ -12,7 +12,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import soundfile
+import soxr
 
 from audio_classifier.errors import TransferError
 from audio_classifier.s3_source import ObjectRef
@@ -79,6 +82,52 @@ def test_a_sound_gets_its_result(buckets: Any, uploads: Uploads, rain: bytes, ke
     assert head["ContentType"] == "application/json"
     assert head["ServerSideEncryption"] == "AES256"
     assert head["Metadata"] == {"audio-classifier": answer["model"]["version"]}
+
+
+def test_the_result_of_a_long_recording_has_a_timeline(
+    buckets: Any, service: Service, assets: Path, tmp_path: Path
+) -> None:
+    scene = tmp_path / "scene.wav"
+    parts = [soundfile.read(assets / name) for name in ("rain.wav", "siren.wav")]
+    rate_hz = parts[0][1]
+    sounds = [soxr.resample(sound, rate, rate_hz) for sound, rate in parts]
+    soundfile.write(scene, np.concatenate(sounds), rate_hz)
+    buckets.put_object(Bucket="uploads", Key="scene.wav", Body=scene.read_bytes())
+    buckets.put_object(Bucket="uploads", Key="rain.wav", Body=(assets / "rain.wav").read_bytes())
+    uploads = Uploads(with_settings(service, timeline_over_s=10))
+    for key in ("scene.wav", "rain.wav"):
+        assert uploads.process(ObjectRef("uploads", key)).state == "stored"
+
+    assert "timeline" not in result(buckets, "heard/rain.wav.json")
+    answer = result(buckets, "heard/scene.wav.json")
+    assert len(answer["predictions"]) == 5
+    timeline = answer["timeline"]
+    assert timeline["status"] == "ok"
+    seconds = sum(len(sound) for sound in sounds) / rate_hz
+    assert timeline["windows"][-1]["end"] == pytest.approx(seconds, abs=1)
+    assert all(p["probability"] >= 0.3 for window in timeline["windows"] for p in window["predictions"])
+    (siren,) = (event for event in timeline["events"] if event["label"] == "Siren")
+    assert siren["start"] == pytest.approx(10, abs=1.5)
+    starts = [event["start"] for event in timeline["events"]]
+    assert starts == sorted(starts)
+
+
+def test_a_timeline_that_cannot_go_on_says_so(buckets: Any, service: Service) -> None:
+    uploads = Uploads(with_settings(service, timeline_over_s=10, max_timeline_s=20))
+    buckets.put_object(Bucket="uploads", Key="long.wav", Body=encode(busy(30, 16_000), 16_000))
+    uploads.process(ObjectRef("uploads", "long.wav"))
+    answer = result(buckets, "heard/long.wav.json")
+    assert answer["status"] == "ok"
+    assert answer["timeline"]["status"] == "error"
+    assert answer["timeline"]["error"]["code"] == "recording_too_long"
+    assert 15 < answer["timeline"]["windows"][-1]["end"] <= 20
+
+
+def with_settings(service: Service, **changed: Any) -> Service:
+    """Another service with the same model."""
+    other = Service(replace(service.settings, **changed))
+    other.load()
+    return other
 
 
 def test_a_duplicate_changes_nothing(buckets: Any, uploads: Uploads, rain: bytes) -> None:
