@@ -32,7 +32,7 @@ TRAIN_OPTIONS ?=
 # To the shell, whatever is in them.
 export TEACHER RECORDINGS IMAGE BASE_IMAGE BUNDLE BUILD RUNTIME_PYTHON ARCHITECTURE
 
-.PHONY: help classify invoke events serve lint lint-infra test test-e2e test-convert test-training train train-quick check image test-image sam-local layers template-zip lock samples pictures deviations bench-startup bench-many clean
+.PHONY: help classify invoke events serve lint lint-infra test test-e2e test-convert test-web test-training train train-quick check image test-image sam-local layers template-zip lock samples pictures demo-picture deviations bench-startup bench-many clean
 
 help:  ## list the commands
 	@sed -n 's/^\([a-z0-9-]*\):.*  ## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -44,13 +44,16 @@ serve: $(VENV)/.serve  ## answer over HTTP on port 5000
 	$(BIN)/audio-classifier serve
 
 test: $(VENV)/.test  ## the tests that need no TensorFlow
-	$(BIN)/python -m pytest -m "not convert and not e2e and not image and not infra and not sam and not training"
+	$(BIN)/python -m pytest -m "not convert and not e2e and not image and not infra and not sam and not training and not web"
 
 test-e2e: $(VENV)/.test $(SAM)/.sam  ## the Lambda function under the real runtime client and emulator
 	PATH="$(CURDIR)/$(SAM)/bin:$$PATH" $(BIN)/python -m pytest -m e2e
 
 test-convert: $(VENV)/.convert  ## the tests that do: importing the published weights, parity with the original
 	$(BIN)/python -m pytest -m convert
+
+test-web: $(VENV)/.web  ## the two pages in a real browser (needs chromium)
+	$(BIN)/python -m pytest -m web
 
 test-training: $(TRAINING)/.training  ## those that need PyTorch, too: teacher, student, head and their training
 	$(TRAINING)/bin/python -m pytest -m training tests/training
@@ -113,6 +116,9 @@ samples: $(VENV)/.test  ## synthesise assets/*.wav anew (needs espeak-ng)
 
 pictures: $(VENV)/.test  ## draw docs/pictures/*.png anew
 	$(BIN)/python assets/make_pictures.py
+
+demo-picture: $(VENV)/.web  ## take docs/pictures/demo.png anew (needs chromium)
+	$(BIN)/python -m tests.web.screenshot docs/pictures/demo.png
 
 deviations: $(VENV)/.convert  ## measure the table in docs/deviations.md (PARITY=the folder of golden data)
 	$(BIN)/python -m benchmarks.parity $(PARITY)

@@ -161,6 +161,22 @@ def alarm(rng: np.random.Generator, rate_hz: int) -> Signal:
     return tone * sounding + 0.001 * noise(rng, len(t), rate_hz, band(100, 4000))
 
 
+def town(rng: np.random.Generator, rate_hz: int) -> Signal:
+    """A church bell, then a siren that comes and goes, then thunder in the rain."""
+    signal = np.zeros(18 * rate_hz)
+    for at_s, length_s, loudness, make in (
+        (0, 7, 0.5, church_bell),
+        (5, 8, 0.4, siren),
+        (11, 7, 1.0, thunder),
+        (10.5, 7.5, 0.1, rain),
+    ):
+        part = make(rng, rate_hz)[: round(length_s * rate_hz)]
+        t = times(length_s, rate_hz)[: len(part)]
+        fade = np.clip(np.minimum(t / 0.8, (length_s - t) / 1.5), 0, 1)
+        add(signal, loudness * part / np.abs(part).max() * fade, at_s, rate_hz)
+    return signal
+
+
 def speech(rate_hz: int) -> Signal | None:
     """`WORDS`, spoken by espeak-ng; None where it is not installed."""
     if shutil.which("espeak-ng") is None:
@@ -183,6 +199,7 @@ SOUNDS: Final[dict[str, tuple[Callable[[np.random.Generator, int], Signal], int]
     "rain.wav": (rain, 22_050),
     "siren.wav": (siren, 16_000),
     "thunder.wav": (thunder, 44_100),
+    "town.wav": (town, 16_000),
 }
 SPEECH_RATE_HZ: Final = 22_050
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from audio_classifier.http_api import create_app
 from audio_classifier.service import Service
@@ -20,7 +21,14 @@ from audio_classifier.settings import Settings
 def serving(**changes: Any) -> Iterator[tuple[str, Service]]:
     """Serve with changed settings; the server's address and what it serves."""
     service = Service(replace(Settings.from_environment({}), **changes))
-    server = uvicorn.Server(uvicorn.Config(create_app(service), port=0, log_level="warning", ws="none"))
+    with running(create_app(service)) as address:
+        yield address, service
+
+
+@contextmanager
+def running(app: ASGIApp) -> Iterator[str]:
+    """Serve an application; its address."""
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning", ws="none"))
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
@@ -28,7 +36,7 @@ def serving(**changes: Any) -> Iterator[tuple[str, Service]]:
             time.sleep(0.01)
             assert thread.is_alive()
         port = server.servers[0].sockets[0].getsockname()[1]
-        yield f"http://127.0.0.1:{port}", service
+        yield f"http://127.0.0.1:{port}"
     finally:
         server.should_exit = True
         thread.join()

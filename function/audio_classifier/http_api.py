@@ -11,8 +11,7 @@ from importlib.resources import files
 from typing import Any, Final
 
 from fastapi import FastAPI, Request, Response
-from fastapi.openapi.docs import get_swagger_ui_html
-from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
@@ -33,6 +32,7 @@ from audio_classifier.guarded_file import AudioSource
 from audio_classifier.http_body import BodyLimit, Upload, explain_mangled, json_fields, media_type, upload
 from audio_classifier.http_lines import answer_in_lines, lines_wanted
 from audio_classifier.http_metrics import CountRequests, Metrics
+from audio_classifier.http_pages import page_routes
 from audio_classifier.http_schema import (
     DESCRIPTION,
     METADATA,
@@ -127,18 +127,7 @@ def create_app(service: Service, uploads: Uploads | None = None) -> FastAPI:
     app.add_exception_handler(HTTPException, _answer_http_error)  # type: ignore[arg-type]
     app.add_exception_handler(ClientDisconnect, _answer_nobody)
     app.mount("/static", StaticFiles(directory=str(files("fastapi_offline") / "static")), name="static")
-
-    @app.get("/", include_in_schema=False)
-    async def swagger_page(request: Request) -> HTMLResponse:
-        # Relative where no root path is known: a proxy may have cut it off and say nothing of it.
-        base = f"{root}/" if (root := request.scope.get("root_path")) else ""
-        return get_swagger_ui_html(
-            openapi_url=f"{base}openapi.json",
-            title=TITLE,
-            swagger_js_url=f"{base}static/swagger-ui-bundle.js",
-            swagger_css_url=f"{base}static/swagger-ui.css",
-            swagger_favicon_url=f"{base}static/favicon.png",
-        )
+    app.include_router(page_routes())
 
     @app.get("/swagger.json", include_in_schema=False)
     async def swagger_document(request: Request) -> JSONResponse:

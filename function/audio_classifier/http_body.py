@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Final, cast
 
+import anyio
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -159,7 +160,9 @@ async def upload(request: Request) -> AsyncIterator[Upload]:
                 raise NoAudioError(f"Invalid file type/extension: {part.content_type}")
             yield Upload(part.file, {name: value for name, value in form.items() if isinstance(value, str)})
         finally:
-            await form.close()
+            # What closes a file waits for a thread, which nothing does that is being cancelled.
+            with anyio.CancelScope(shield=True):
+                await form.close()
         return
     if not AUDIO_TYPES.fullmatch(declared):
         raise UnsupportedMediaError(f"a body of type {declared} is not understood")

@@ -112,10 +112,14 @@ def test_the_page_and_what_it_calls_stay_below(
     page = door(event_for("/"), None)
     assert page["statusCode"] == 200
     addresses = re.findall(r"(?:href|src|url)[=:] ?[\"']([^\"']+)", page["body"])
-    assert len(addresses) == 4
+    assert len(addresses) == 7
     for address in addresses:
         assert address.startswith(f"{root_path}/")
         assert door(event_for(address.removeprefix(root_path)), None)["statusCode"] == 200
+
+    demo = door(event_for("/demo"), None)["body"]
+    for address in re.findall(r"(?:href|src)=\"([^\"]+)", demo):  # from /prod/demo on
+        assert door(event_for(f"/{address.removeprefix('./')}"), None)["statusCode"] == 200
 
     document = json.loads(door(event_for("/openapi.json"), None)["body"])
     assert document["servers"] == [{"url": root_path}]
@@ -132,6 +136,6 @@ def test_the_page_and_what_it_calls_stay_below(
 
 
 def test_nothing_changes_at_the_root_of_an_address(door: Any) -> None:
-    assert "url: 'openapi.json'" in door(http("/"), None)["body"]
+    assert 'data-url="openapi.json"' in door(http("/"), None)["body"]
     assert "servers" not in json.loads(door(http("/openapi.json"), None)["body"])
     assert json.loads(door(http("/swagger.json"), None)["body"])["basePath"] == "/"

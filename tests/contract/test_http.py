@@ -18,12 +18,16 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import anyio
 import pytest
 import requests
 from openapi_spec_validator import OpenAPIV2SpecValidator, OpenAPIV31SpecValidator
 from prometheus_client.parser import text_string_to_metric_families
+from starlette.requests import Request
+from starlette.types import Message
 
 from audio_classifier import AudioClassifier, Hysteresis
+from audio_classifier.http_body import upload
 from audio_classifier.http_schema import PredictParameters
 from tests.ports import answers, free_port, wait_until
 from tests.serving import serving
@@ -367,12 +371,13 @@ def test_metrics_count_what_was_done() -> None:
 def test_the_page_needs_no_other_server(url: str) -> None:
     page = requests.get(url, timeout=5)
     assert page.status_code == 200
-    assert "SwaggerUIBundle" in page.text
     assert "http://" not in page.text
     assert "https://" not in page.text
     for name in ("swagger-ui-bundle.js", "swagger-ui.css", "favicon.png"):
         assert f"static/{name}" in page.text
         assert len(requests.get(f"{url}/static/{name}", timeout=5).content) > 1000
+    assert "demo/swagger.js" in page.text
+    assert "SwaggerUIBundle(" in requests.get(f"{url}/demo/swagger.js", timeout=5).text
 
 
 def test_both_documents_are_valid_and_agree(url: str) -> None:
@@ -417,3 +422,23 @@ def test_it_stops_when_told_and_finishes_what_it_has_begun(assets: Path) -> None
     finally:
         process.kill()
         process.wait()
+
+
+def test_a_file_is_closed_though_its_request_was_cancelled() -> None:
+    sound = b"\x00" * (2 << 20)  # too long for memory
+    head = b'--x\r\nContent-Disposition: form-data; name="audio"; filename="a.wav"\r\n\r\n'
+    body = head + sound + b"\r\n--x--\r\n"
+    headers = [(b"content-type", b"multipart/form-data; boundary=x")]
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def closed() -> bool:
+        with anyio.CancelScope() as scope:
+            async with upload(Request({"type": "http", "headers": headers}, receive)) as sound:
+                scope.cancel()
+                await anyio.lowlevel.checkpoint()
+        return sound.file.closed
+
+    with ThreadPoolExecutor(1) as apart:  # from the event loop that Mangum leaves in the main thread
+        assert apart.submit(anyio.run, closed).result()

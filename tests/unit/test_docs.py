@@ -89,7 +89,7 @@ def test_every_route_is_in_the_readme() -> None:
     with serving(uploads_bucket="uploads", read_buckets=("uploads",)) as (url, _):
         routes = requests.get(f"{url}/openapi.json", timeout=5).json()["paths"]
     documented = re.findall(r"`(?:GET|POST) (/[a-z._/{}]*)`", README)
-    assert {*routes, "/", "/openapi.json", "/swagger.json"} == {*documented}
+    assert {*routes, "/", "/demo", "/openapi.json", "/swagger.json"} == {*documented}
 
 
 def test_each_make_target_of_the_readme_exists() -> None:

@@ -35,7 +35,7 @@ LAYERS = (
     {"bundle_store"},
     {"classifier"},
     {"settings"},
-    {"service", "http_body", "http_schema", "http_metrics", "gate", "s3_source", "events"},
+    {"service", "http_body", "http_schema", "http_metrics", "http_pages", "gate", "s3_source", "events"},
     {"stored_result"},
     {"prediction", "uploads", "sources", "result_store"},
     {"bulk"},

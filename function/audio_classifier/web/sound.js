@@ -1,0 +1,33 @@
+// Sound files and recordings -> mono samples at the rate that the classifier hears, too.
+
+export const RATE_HZ = 16000;
+const MAX_DECODED_BYTES = 128 * 2 ** 20;
+
+/** The samples of a file, `null` if the browser knows nothing of its format. */
+export async function decode(file) {
+  if (file.size > MAX_DECODED_BYTES) return null;
+  try {
+    const buffer = await new OfflineAudioContext(1, 1, RATE_HZ).decodeAudioData(await file.arrayBuffer());
+    return buffer.length ? mixed(buffer) : null;
+  } catch {
+    return null;
+  }
+}
+
+function mixed(buffer) {
+  const channels = Array.from({ length: buffer.numberOfChannels }, (_, index) => buffer.getChannelData(index));
+  if (channels.length === 1) return channels[0];
+  return channels[0].map((_, i) => channels.reduce((sum, channel) => sum + channel[i], 0) / channels.length);
+}
+
+/** The same sound at `RATE_HZ`. */
+export async function resample(samples, rateHz) {
+  if (rateHz === RATE_HZ) return samples;
+  const context = new OfflineAudioContext(1, Math.ceil((samples.length * RATE_HZ) / rateHz), RATE_HZ);
+  const buffer = context.createBuffer(1, samples.length, rateHz);
+  buffer.copyToChannel(samples, 0);
+  const source = new AudioBufferSourceNode(context, { buffer });
+  source.connect(context.destination);
+  source.start();
+  return (await context.startRendering()).getChannelData(0);
+}

@@ -1,0 +1,267 @@
+"""The demo page: each way to bring a sound, and what is shown of it."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from playwright.sync_api import Browser, Page, Route, expect
+
+from tests.sounds import busy, encode
+from tests.web.conftest import Open
+
+pytestmark = pytest.mark.web
+
+LONG_S = 18  # town.wav
+HOSTILE = [
+    "<img src=x onerror=document.title='owned'>.wav",
+    'it\'s "quoted"; $(touch owned) `touch owned` \\ & a,b;type=x.wav',
+    "-n a\nline.wav",
+]
+
+
+def api(url: str, sound: bytes, **parameters: Any) -> Any:
+    answer = requests.post(f"{url}/model/predict", params=parameters, files={"audio": sound}, timeout=60)
+    return answer.json()
+
+
+def choose(page: Page, name: str, content: bytes, media_type: str = "audio/wav") -> None:
+    page.set_input_files("#file", {"name": name, "mimeType": media_type, "buffer": content})
+
+
+def classes(page: Page) -> list[str]:
+    expect(page.locator("#classes li").first).to_be_visible()
+    return page.locator("#classes li > span:first-child").all_inner_texts()
+
+
+def downloaded(page: Page, link: str) -> bytes:
+    with page.expect_download() as download:
+        page.click(link)
+    return Path(download.value.path()).read_bytes()
+
+
+def shown_pixels(page: Page, canvas: str) -> int:
+    """How many colours a picture has."""
+    count: int = page.evaluate(
+        """(selector) => {
+            const canvas = document.querySelector(selector);
+            const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+            return new Set(new Uint32Array(data.buffer)).size;
+        }""",
+        canvas,
+    )
+    return count
+
+
+def current_time(page: Page) -> float:
+    return float(page.locator("#player").evaluate("(player) => player.currentTime"))
+
+
+def test_a_file_that_is_chosen(visit: Open, url: str, assets: Path) -> None:
+    page = visit(f"{url}/demo").page
+    sound = (assets / "siren.wav").read_bytes()
+    choose(page, "siren.wav", sound)
+    wanted = api(url, sound)["predictions"]
+    assert classes(page) == [prediction["label"] for prediction in wanted]
+    shown = page.locator("#classes .number").all_inner_texts()
+    assert shown == [f"{round(prediction['probability'] * 100)} %" for prediction in wanted]
+    expect(page.locator("#name")).to_have_text("siren.wav")
+    expect(page.locator("#facts")).to_have_text("0:08 · 256 kB")
+    expect(page.locator("#status")).to_contain_text("Heard: Alarm")
+    assert shown_pixels(page, "#waveform") > 1
+    expect(page.locator("#heatmap")).to_be_hidden()
+    assert json.loads(downloaded(page, "#json")) == api(url, sound)
+    assert downloaded(page, "#sound") == sound
+
+
+def test_a_file_that_is_dropped(visit: Open, url: str, assets: Path) -> None:
+    page = visit(f"{url}/demo").page
+    data = page.evaluate_handle(
+        """(bytes) => {
+            const data = new DataTransfer();
+            data.items.add(new File([Uint8Array.from(bytes)], "dropped.wav", { type: "audio/wav" }));
+            return data;
+        }""",
+        list((assets / "dial-tone.wav").read_bytes()),
+    )
+    page.dispatch_event("#drop", "dragover", {"dataTransfer": data})
+    expect(page.locator("#drop")).to_have_class("over")
+    page.dispatch_event("#drop", "drop", {"dataTransfer": data})
+    assert "Dial tone" in classes(page)
+    expect(page.locator("#drop")).not_to_have_class("over")
+
+
+def test_words_that_are_dropped_are_no_file(visit: Open, url: str) -> None:
+    page = visit(f"{url}/demo").page
+    words = page.evaluate_handle(
+        "() => { const data = new DataTransfer(); data.setData('text', 'a'); return data; }"
+    )
+    page.dispatch_event("body", "drop", {"dataTransfer": words})
+    expect(page.locator("#error")).to_contain_text("That is no file.")
+
+
+@pytest.mark.parametrize(
+    ("sample", "label"),
+    [("speech.wav", "Speech"), ("church-bell.wav", "Church bell"), ("dial-tone.wav", "Dial tone")],
+)
+def test_a_sample(visit: Open, url: str, sample: str, label: str) -> None:
+    page = visit(f"{url}/demo").page
+    page.click(f'[data-sample="{sample}"]')
+    assert label in classes(page)
+
+
+def test_the_microphone(visit: Open, url: str, browser_in_the_rain: Browser) -> None:
+    page = visit(f"{url}/demo", browser_in_the_rain).page
+    page.click("#record")
+    expect(page.locator("#elapsed")).to_have_text("0:03")
+    assert float(page.get_attribute("#level", "aria-valuenow") or -60) > -40
+    expect(page.locator("#stop")).to_be_focused()
+    page.click("#stop")
+    assert "Rain" in classes(page)
+    expect(page.locator("#choose")).to_be_visible()
+    recording = downloaded(page, "#sound")
+    assert (recording[:4], recording[8:12]) == (b"RIFF", b"WAVE")
+    assert len(recording) >= 44 + 3 * 16_000 * 2
+
+
+def test_a_recording_that_is_given_up(visit: Open, url: str, browser_in_the_rain: Browser) -> None:
+    page = visit(f"{url}/demo", browser_in_the_rain).page
+    page.click("#record")
+    page.locator("#recording").wait_for()
+    page.keyboard.press("Escape")
+    expect(page.locator("#choose")).to_be_visible()
+    expect(page.locator("#record")).to_be_focused()
+    expect(page.locator("#result")).to_be_hidden()
+    expect(page.locator("#error")).to_be_hidden()
+
+
+def test_a_long_recording_as_a_heat_map(visit: Open, url: str, assets: Path) -> None:
+    page = visit(f"{url}/demo").page
+    page.click('[data-sample="town.wav"]')
+    expect(page.locator("#jsonl")).to_be_visible()
+    rows = page.locator("#rows li").all_inner_texts()
+    assert rows[0] in ("Bell", "Church bell")  # by when they are heard
+    assert {"Siren", "Thunder", "Rain"} < {*rows}
+    assert shown_pixels(page, "#heatmap") > 20
+    assert shown_pixels(page, "#spectrogram") > 100
+    expect(page.locator("#classes-note")).to_have_text("In the first 10 seconds. ")
+
+    sound = (assets / "town.wav").read_bytes()
+    wanted = api(url, sound, timeline="true", window=2.88, hop=0.96, top_k=12)
+    lines = [json.loads(line) for line in downloaded(page, "#jsonl").splitlines()]
+    assert [line["window"] for line in lines if "window" in line] == wanted["windows"]
+    assert lines[-1] == {"status": "ok"}
+
+    page.click("summary")
+    events = page.locator("#events tbody tr")
+    assert events.count() == len(wanted["events"])
+    assert events.locator("th").all_inner_texts() == [event["label"] for event in wanted["events"]]
+    page.get_by_role("button", name="Listen to Thunder at").first.click()
+    assert current_time(page) > 10
+
+
+def test_a_click_and_the_keyboard_seek(visit: Open, url: str) -> None:
+    page = visit(f"{url}/demo").page
+    page.click('[data-sample="town.wav"]')
+    expect(page.locator("#jsonl")).to_be_visible()
+    seek = page.locator("#seek")
+    box = seek.bounding_box()
+    assert box is not None
+    seek.click(position={"x": box["width"] * 0.75, "y": box["height"] - 20})
+    assert current_time(page) == pytest.approx(LONG_S * 0.75, abs=0.1)
+    expect(seek).to_have_attribute("aria-valuetext", re.compile(r"^0:13\.[45] – Thunderstorm \d+ %, "))
+    expect(page.locator("#readout")).to_contain_text("Thunderstorm")
+    left = page.locator("#playhead").evaluate("(head) => head.offsetLeft / head.parentElement.clientWidth")
+    assert left == pytest.approx(0.75, abs=0.01)
+
+    seek.focus()
+    page.keyboard.press("ArrowLeft")
+    assert current_time(page) == pytest.approx(LONG_S * 0.75 - 0.96, abs=0.1)
+    page.keyboard.press("End")
+    assert current_time(page) == pytest.approx(LONG_S, abs=0.1)
+    page.keyboard.press("Home")
+    assert current_time(page) == 0
+    page.keyboard.press("Enter")
+    expect(page.locator("#player")).to_have_js_property("paused", False)
+    expect(seek).not_to_have_attribute("aria-valuenow", "0.0")
+    page.keyboard.press("Enter")
+    expect(page.locator("#player")).to_have_js_property("paused", True)
+
+
+@pytest.mark.parametrize("name", ["siren.wav", *HOSTILE])
+def test_the_command_does_the_same_and_a_name_is_only_a_name(
+    visit: Open, url: str, assets: Path, tmp_path: Path, name: str
+) -> None:
+    page = visit(f"{url}/demo").page
+    sound = (assets / "siren.wav").read_bytes()
+    choose(page, name, sound)
+    wanted = api(url, sound)
+    assert classes(page) == [prediction["label"] for prediction in wanted["predictions"]]
+    assert page.locator("#name").text_content() == name
+    assert page.locator("#result img").count() == 0
+    assert page.title() == "What is heard in a recording?"
+
+    (tmp_path / name).write_bytes(sound)
+    command = page.locator("#curl").text_content() or ""
+    run = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    assert json.loads(run.stdout) == wanted
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_the_commands_of_a_timeline(visit: Open, url: str, assets: Path) -> None:
+    page = visit(f"{url}/demo", permissions=["clipboard-read", "clipboard-write"]).page
+    page.click('[data-sample="town.wav"]')
+    expect(page.locator("#jsonl")).to_be_visible()
+    page.click("#copy")
+    expect(page.locator("#copy")).to_have_text("Copied")
+    commands = page.evaluate("navigator.clipboard.readText()")
+    assert commands == page.locator("#curl").text_content()
+    run = subprocess.run(["bash", "-c", commands], cwd=assets, capture_output=True, text=True, check=True)
+    answers = downloaded(page, "#json") + downloaded(page, "#jsonl")
+    assert run.stdout.encode() == answers
+    assert answers.count(b'{"window"') == 16
+
+
+def test_what_only_the_server_can_read_is_classified_all_the_same(visit: Open, url: str) -> None:
+    page = visit(f"{url}/demo").page
+    choose(page, "noise.aiff", encode(busy(12, 16_000), 16_000, "AIFF"), "audio/aiff")
+    assert len(classes(page)) == 5
+    expect(page.locator("#pictureless")).to_be_visible()
+    expect(page.locator("#pictures")).to_be_hidden()
+    expect(page.locator("#player")).to_be_hidden()
+    choose(page, "noise.wav", encode(busy(2, 16_000), 16_000))
+    expect(page.locator("#pictures")).to_be_visible()
+    expect(page.locator("#pictureless")).to_be_hidden()
+
+
+def test_a_newer_choice_makes_an_older_one_void(visit: Open, url: str) -> None:
+    page = visit(f"{url}/demo").page
+    held: list[Route] = []
+    page.route("**/model/predict*", lambda route: held.append(route), times=1)
+    page.click('[data-sample="speech.wav"]')
+    with page.expect_event("requestfailed") as cancelled:
+        expect(page.locator("#status")).to_have_text("Listening …")
+        while not held:
+            page.wait_for_timeout(10)
+        page.click('[data-sample="dial-tone.wav"]')
+    assert "predict" in cancelled.value.url
+    assert "Dial tone" in classes(page)
+    expect(page.locator("#name")).to_have_text("dial-tone.wav")
+    expect(page.locator("#error")).to_be_hidden()
+
+
+def test_while_a_timeline_comes_another_sound_may_be_chosen(visit: Open, url: str) -> None:
+    page = visit(f"{url}/demo").page
+    choose(page, "long.flac", encode(busy(300, 16_000), 16_000, "FLAC"), "audio/flac")
+    expect(page.locator("#rows li").first).not_to_be_empty()
+    assert page.locator("#jsonl").is_hidden()  # the first lines are shown before the last has come
+    page.click('[data-sample="speech.wav"]')
+    assert "Speech" in classes(page)
+    expect(page.locator("#heatmap")).to_be_hidden()
+    expect(page.locator("#timeline-note")).to_be_empty()

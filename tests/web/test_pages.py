@@ -1,0 +1,150 @@
+"""Both pages: for everybody, on every screen, wherever they are served."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+from starlette.applications import Starlette
+from starlette.routing import Mount
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from audio_classifier.http_api import create_app
+from audio_classifier.service import Service
+from audio_classifier.settings import Settings
+from tests.serving import running
+from tests.web.conftest import Open
+from tests.web.test_demo import choose, classes
+
+pytestmark = pytest.mark.web
+
+Scheme: TypeAlias = Literal["light", "dark"]
+BASE_PATH = "/prod"
+
+
+def assert_everybody_can_use_it(page: Page) -> None:
+    violations = Axe().run(page).response["violations"]
+    found = {
+        violation["id"]: [node["html"] for node in violation["nodes"]]
+        for violation in violations
+        if violation["impact"] in ("serious", "critical")
+    }
+    assert found == {}
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1200])
+def test_everybody_can_use_the_demo(visit: Open, url: str, scheme: Scheme, width: int) -> None:
+    opened = visit(f"{url}/demo", color_scheme=scheme, viewport={"width": width, "height": 800})
+    page = opened.page
+    assert_everybody_can_use_it(page)
+    page.click('[data-sample="town.wav"]')
+    expect(page.locator("#jsonl")).to_be_visible()
+    page.click("summary")
+    assert_everybody_can_use_it(page)
+    choose(page, f"{'a very long name ' * 12}.wav", b"no sound")
+    expect(page.locator("#error")).to_be_visible()
+    assert_everybody_can_use_it(page)
+    opened.expect_failure("Failed to load resource")
+
+
+def test_a_long_name_is_cut(visit: Open, url: str, assets: Path) -> None:
+    page = visit(f"{url}/demo", viewport={"width": 360, "height": 700}).page
+    choose(page, f"{'x' * 200}.wav", (assets / "siren.wav").read_bytes())
+    classes(page)
+    assert_everybody_can_use_it(page)
+    name = page.locator("#name")
+    assert name.evaluate("(name) => name.scrollWidth > name.clientWidth")
+    expect(name).to_have_attribute("title", f"{'x' * 200}.wav")
+
+
+def told(app: ASGIApp) -> ASGIApp:
+    """A gateway that says below which path it is."""
+    return Starlette(routes=[Mount(BASE_PATH, app)])
+
+
+def untold(app: ASGIApp) -> ASGIApp:
+    """A proxy that cuts the path off and says nothing of it."""
+
+    async def proxy(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            assert scope["path"].startswith(BASE_PATH)
+            scope = {**scope, "path": scope["path"].removeprefix(BASE_PATH)}
+        await app(scope, receive, send)
+
+    return proxy
+
+
+@pytest.mark.parametrize("below", [told, untold])
+def test_the_pages_work_below_a_base_path(visit: Open, below: Callable[[ASGIApp], ASGIApp]) -> None:
+    app = create_app(Service(Settings.from_environment({})))
+    with running(below(app)) as url:
+        page = visit(f"{url}{BASE_PATH}/demo").page
+        page.click('[data-sample="town.wav"]')
+        expect(page.locator("#jsonl")).to_be_visible()
+        assert "Siren" in classes(page)
+        expect(page.locator("#curl")).to_contain_text(f"{url}{BASE_PATH}/model/predict")
+        page.click("footer a")
+        expect(page.locator(".opblock").first).to_be_visible()
+        page.click("nav a")
+        expect(page).to_have_url(f"{url}{BASE_PATH}/demo")
+
+
+def test_swagger_tries_a_sound_out(visit: Open, url: str, assets: Path) -> None:
+    page = visit(url).page
+    predict = page.locator("#operations-model-predict")
+    predict.locator(".opblock-summary").click()
+    predict.get_by_role("button", name="Try it out").click()
+    predict.locator("input[type=file]").set_input_files(assets / "siren.wav")
+    predict.get_by_role("button", name="Execute").click()
+    expect(predict.locator(".live-responses-table .microlight").first).to_contain_text("Siren")
+
+
+def in_page(page: Page, code: str, argument: Any = None) -> Any:
+    return page.evaluate(code, argument)
+
+
+def test_samples_are_written_as_pcm(visit: Open, url: str) -> None:
+    import io
+
+    import soundfile
+
+    page = visit(f"{url}/demo").page
+    written = in_page(
+        page,
+        """async (samples) => {
+            const { encodeWav } = await import(new URL("demo/wav.js", location.href));
+            return [...new Uint8Array(await encodeWav(Float32Array.from(samples), 22050).arrayBuffer())];
+        }""",
+        [0, 0.5, -0.5, 1, -1, 2, -2],
+    )
+    samples, rate_hz = soundfile.read(io.BytesIO(bytes(written)), dtype="int16")
+    assert rate_hz == 22050
+    assert samples.tolist() == [0, 16384, -16384, 32767, -32768, 32767, -32768]
+
+
+@pytest.mark.parametrize("frequency_hz", [250, 1000, 4000])
+def test_a_tone_is_drawn_where_its_frequency_is(visit: Open, url: str, frequency_hz: int) -> None:
+    page = visit(f"{url}/demo").page
+    drawn, wanted = in_page(
+        page,
+        """async (frequencyHz) => {
+            const { drawSpectrogram, height } = await import(new URL("demo/spectrogram.js", location.href));
+            const canvas = document.createElement("canvas");
+            const tone = Float32Array.from({ length: 16000 }, (_, i) =>
+                Math.sin((2 * Math.PI * frequencyHz * i) / 16000));
+            await drawSpectrogram(canvas, tone, 16000, 20, new AbortController().signal);
+            const { data } = canvas.getContext("2d").getImageData(10, 0, 1, canvas.height);
+            // Of the ramp's colours green grows with the value.
+            const greens = Array.from({ length: canvas.height }, (_, row) => data[row * 4 + 1]);
+            const row = greens.indexOf(Math.max(...greens));
+            return [1 - (row + 0.5) / canvas.height, height(frequencyHz)];
+        }""",
+        frequency_hz,
+    )
+    assert drawn == pytest.approx(wanted, abs=0.02)
