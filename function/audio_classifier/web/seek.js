@@ -11,6 +11,7 @@ export class Seeker {
   #surface;
   #player;
   #describe;
+  #onMove;
   #durationS = 0;
 
   /** `describe(seconds)` says what is there, `onMove(text)` is told so. */
@@ -18,7 +19,7 @@ export class Seeker {
     this.#surface = surface;
     this.#player = player;
     this.#describe = describe;
-    this.onMove = onMove;
+    this.#onMove = onMove;
     surface.addEventListener("keydown", (event) => this.#key(event));
     surface.addEventListener("pointerdown", (event) => {
       if (event.button !== 0) return;
@@ -28,7 +29,7 @@ export class Seeker {
     surface.addEventListener("pointermove", (event) => {
       if (surface.hasPointerCapture(event.pointerId)) this.#point(event);
     });
-    for (const name of ["timeupdate", "seeked", "loadedmetadata"]) player.addEventListener(name, () => this.show());
+    for (const name of ["timeupdate", "seeked", "pause", "loadedmetadata"]) player.addEventListener(name, () => this.show());
     player.addEventListener("play", () => this.#follow());
   }
 
@@ -48,9 +49,10 @@ export class Seeker {
     const seconds = Math.min(this.#durationS, this.#player.currentTime);
     const text = `${precise(seconds)}${this.#describe(seconds)}`;
     this.#surface.style.setProperty("--place", this.#durationS ? seconds / this.#durationS : 0);
+    this.#onMove(text);
+    if (!this.#player.paused) return; // who is read to would hear of nothing else
     this.#surface.setAttribute("aria-valuenow", seconds.toFixed(1));
     this.#surface.setAttribute("aria-valuetext", text);
-    this.onMove(text);
   }
 
   /** Smoothly while it plays; the player itself tells of it four times a second. */

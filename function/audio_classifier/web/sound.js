@@ -1,17 +1,28 @@
 // Sound files and recordings -> mono samples at the rate that the classifier hears, too.
 
 export const RATE_HZ = 16000;
-const MAX_DECODED_BYTES = 128 * 2 ** 20;
+const MAX_DECODED_S = 2 * 3600; // which takes half a gigabyte
 
-/** The samples of a file, `null` if the browser knows nothing of its format. */
+/** The samples of a file, `null` if the browser knows nothing of its format or it is too long. */
 export async function decode(file) {
-  if (file.size > MAX_DECODED_BYTES) return null;
   try {
+    if ((await durationOf(file)) > MAX_DECODED_S) return null;
     const buffer = await new OfflineAudioContext(1, 1, RATE_HZ).decodeAudioData(await file.arrayBuffer());
     return buffer.length ? mixed(buffer) : null;
   } catch {
     return null;
   }
+}
+
+/** In seconds, as the file says; known before it is decoded. */
+function durationOf(file) {
+  const address = URL.createObjectURL(file);
+  return new Promise((resolve, reject) => {
+    const audio = new Audio();
+    audio.onloadedmetadata = () => resolve(audio.duration);
+    audio.onerror = reject;
+    audio.src = address;
+  }).finally(() => URL.revokeObjectURL(address));
 }
 
 function mixed(buffer) {

@@ -1,0 +1,188 @@
+// What is shown of a sound: classes, pictures, a timeline, and how to get the same without this page.
+
+import { classify, command, timeline } from "./api.js";
+import { Heatmap } from "./heatmap.js";
+import { $, element, say, show } from "./page.js";
+import { paint } from "./ramp.js";
+import { Seeker, clock } from "./seek.js";
+import { RATE_HZ, decode } from "./sound.js";
+import { drawSpectrogram, height } from "./spectrogram.js";
+import { drawWaveform, peaks } from "./waveform.js";
+
+const CLIP_S = 10; // of a longer recording the first class list hears no more
+const COLUMNS = 1200;
+const TICKS_S = [1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600];
+const FREQUENCIES_HZ = [250, 1000, 4000];
+
+const percent = (probability) => `${Math.round(probability * 100)} %`;
+
+const inWords = (predictions) =>
+  predictions.map(({ label, probability }) => `${label} ${percent(probability)}`).join(", ");
+
+const player = $("player");
+const heatmap = new Heatmap($("heatmap"), $("rows"));
+const seeker = new Seeker($("seek"), player, described, (text) => ($("readout").textContent = text));
+
+let addresses = []; // of blobs, to be given back
+let waveform = [];
+
+/** Show nothing any more. */
+export function clear() {
+  player.pause();
+  player.removeAttribute("src");
+  player.load();
+  addresses.splice(0).forEach((address) => URL.revokeObjectURL(address));
+  heatmap.begin(0);
+  waveform = [];
+  for (const id of ["result", "rows", "heatmap", "legend", "events", "jsonl", "sound"]) show(id, false);
+  $("events").open = false;
+  $("timeline-note").textContent = "";
+}
+
+/** Let the server listen to a file and show what it hears; void once `signal` is aborted. */
+export async function present(file, signal) {
+  const onBusy = (seconds) => say(`The server is busy. Trying again in ${seconds} s …`);
+  say("Listening …");
+  const decoding = decode(file);
+  const answer = await classify(file, { signal, onBusy });
+  const samples = await decoding;
+  signal.throwIfAborted();
+
+  const durationS = samples ? samples.length / RATE_HZ : 0;
+  const long = durationS > CLIP_S;
+  $("name").textContent = $("name").title = file.name;
+  $("facts").textContent = [samples && clock(durationS), bytes(file.size)].filter(Boolean).join(" · ");
+  $("curl").textContent = command(file.name, false);
+  offer("json", new Blob([answer], { type: "application/json" }), `${file.name}.json`);
+  if (file.type === "audio/wav") offer("sound", file, file.name);
+  const { predictions } = JSON.parse(answer);
+  showClasses(predictions, long);
+  show("pictureless", !samples);
+  show("player", samples);
+  show("pictures", samples);
+  show("result", true);
+  document.body.classList.add("filled");
+  say(predictions.length ? `Heard: ${inWords(predictions)}.` : "No class was heard.");
+  $("status").classList.add("unseen"); // who sees, sees the classes
+  if (!samples) return;
+
+  player.src = lend(file);
+  $("pictures-title").textContent = long ? "When it is heard" : "What it looks like";
+  seeker.begin(durationS);
+  drawAxis(durationS);
+  waveform = peaks(samples, COLUMNS);
+  drawWaveform($("waveform"), waveform);
+  const drawing = drawSpectrogram($("spectrogram"), samples, RATE_HZ, COLUMNS, signal);
+  await Promise.all([drawing, long && showTimeline(file, durationS, { signal, onBusy })]);
+}
+
+async function showTimeline(file, durationS, { signal, onBusy }) {
+  const events = [];
+  const lines = [];
+  let due = false;
+  const draw = () => {
+    due = false;
+    if (signal.aborted) return;
+    heatmap.draw();
+    seeker.show();
+  };
+  heatmap.begin(durationS);
+  for (const id of ["rows", "heatmap", "legend"]) show(id, true);
+  $("curl").textContent += `\n${command(file.name, true)}`;
+  $("timeline-note").textContent = "Listening to all of it …";
+  try {
+    for await (const [text, line] of timeline(file, { signal, onBusy })) {
+      lines.push(text);
+      if (line.window) heatmap.add(line.window);
+      if (line.event) events.push(line.event);
+      if (!due) requestAnimationFrame(draw);
+      due = true;
+    }
+    signal.throwIfAborted();
+    $("timeline-note").textContent = "Click into the pictures to listen there; with the keyboard, arrows move and Enter plays.";
+    offer("jsonl", new Blob([`${lines.join("\n")}\n`], { type: "application/x-ndjson" }), `${file.name}.jsonl`);
+  } catch (error) {
+    if (signal.aborted) throw error;
+    $("timeline-note").textContent = `The timeline is not complete. ${error.message} ${error.hint ?? ""}`;
+  }
+  draw();
+  showEvents(events.sort((a, b) => a.start - b.start));
+}
+
+function showClasses(predictions, long) {
+  $("classes").replaceChildren(
+    ...predictions.map(({ label, probability }) => {
+      const row = element("li");
+      const bar = element("div", "", "bar");
+      bar.append(element("div"));
+      bar.firstElementChild.style.width = `${probability * 100}%`;
+      row.append(element("span", label), element("span", percent(probability), "number"), bar);
+      return row;
+    }),
+  );
+  const scope = long ? `In the first ${CLIP_S} seconds. ` : "";
+  $("classes-note").textContent = predictions.length ? scope : `${scope}No class was heard.`;
+}
+
+function showEvents(events) {
+  $("events").querySelector("tbody").replaceChildren(
+    ...events.map(({ label, start, end, peak }) => {
+      const row = element("tr");
+      const from = element("button", clock(start), "link");
+      from.type = "button";
+      from.setAttribute("aria-label", `Listen to ${label} at ${clock(start)}`);
+      from.addEventListener("click", () => {
+        seeker.to(start);
+        player.play();
+      });
+      row.append(element("th", label), element("td"), element("td", clock(end)), element("td", percent(peak)));
+      row.firstElementChild.scope = "row";
+      row.children[1].append(from);
+      return row;
+    }),
+  );
+  show("events", events.length);
+}
+
+function drawAxis(durationS) {
+  const step = TICKS_S.find((candidate) => durationS / candidate <= 6) ?? 3600;
+  const ticks = Array.from({ length: Math.floor(durationS / step) + 1 }, (_, index) => {
+    const tick = element("span", clock(index * step));
+    tick.style.left = `${((index * step) / durationS) * 100}%`;
+    return tick;
+  });
+  $("axis").replaceChildren(...ticks);
+}
+
+function described(seconds) {
+  const heard = heatmap.at(seconds).slice(0, 3).map(([label, probability]) => ({ label, probability }));
+  return heard.length ? ` – ${inWords(heard)}` : "";
+}
+
+function lend(blob) {
+  const address = URL.createObjectURL(blob);
+  addresses.push(address);
+  return address;
+}
+
+function offer(id, blob, name) {
+  $(id).href = lend(blob);
+  $(id).download = name;
+  show(id, true);
+}
+
+function bytes(count) {
+  if (count < 1e6) return `${Math.max(1, Math.round(count / 1e3))} kB`;
+  return `${(count / 1e6).toFixed(1)} MB`;
+}
+
+for (const frequencyHz of FREQUENCIES_HZ) {
+  const tick = element("span", frequencyHz < 1000 ? `${frequencyHz} Hz` : `${frequencyHz / 1000} kHz`);
+  tick.style.bottom = `${height(frequencyHz) * 100}%`;
+  $("frequencies").append(tick);
+}
+
+paint($("legend").querySelector("canvas"), 128, 1, (column) => column / 127);
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+  if (waveform.length) drawWaveform($("waveform"), waveform);
+});
