@@ -29,7 +29,7 @@ ARGUMENTS = (
 )
 MICROPHONE = (
     "--use-fake-ui-for-media-stream",
-    f"--use-file-for-fake-audio-capture={ROOT / 'assets' / 'rain.wav'}",
+    f"--use-file-for-fake-audio-capture={ROOT / 'assets' / 'siren.wav'}",
 )
 TELL = "addEventListener('securitypolicyviolation', (event) => console.error(event.violatedDirective))"
 
@@ -89,8 +89,8 @@ def browser(playwright: Playwright) -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def browser_in_the_rain(playwright: Playwright) -> Iterator[Browser]:
-    """One whose microphone hears ``rain.wav``."""
+def browser_beside_a_siren(playwright: Playwright) -> Iterator[Browser]:
+    """One whose microphone hears ``siren.wav``."""
     started = launch(playwright, *MICROPHONE)
     yield started
     started.close()

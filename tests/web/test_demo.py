@@ -115,22 +115,22 @@ def test_a_sample(visit: Open, url: str, sample: str, label: str) -> None:
     assert label in classes(page)
 
 
-def test_the_microphone(visit: Open, url: str, browser_in_the_rain: Browser) -> None:
-    page = visit(f"{url}/demo", browser_in_the_rain).page
+def test_the_microphone(visit: Open, url: str, browser_beside_a_siren: Browser) -> None:
+    page = visit(f"{url}/demo", browser_beside_a_siren).page
     page.click("#record")
     expect(page.locator("#elapsed")).to_have_text("0:03")
     assert float(page.get_attribute("#level", "aria-valuenow") or -60) > -40
     expect(page.locator("#stop")).to_be_focused()
     page.click("#stop")
-    assert "Rain" in classes(page)
+    assert "Siren" in classes(page)
     expect(page.locator("#choose")).to_be_visible()
     recording = downloaded(page, "#sound")
     assert (recording[:4], recording[8:12]) == (b"RIFF", b"WAVE")
     assert len(recording) >= 44 + 3 * 16_000 * 2
 
 
-def test_a_recording_that_is_given_up(visit: Open, url: str, browser_in_the_rain: Browser) -> None:
-    page = visit(f"{url}/demo", browser_in_the_rain).page
+def test_a_recording_that_is_given_up(visit: Open, url: str, browser_beside_a_siren: Browser) -> None:
+    page = visit(f"{url}/demo", browser_beside_a_siren).page
     page.click("#record")
     page.locator("#recording").wait_for()
     page.keyboard.press("Escape")
