@@ -13,7 +13,7 @@ import requests
 from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.sounds import busy, encode
-from tests.web.conftest import Open
+from tests.web.browser import Open
 
 pytestmark = pytest.mark.web
 

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.serving import serving
-from tests.web.conftest import REMOTE, Open
+from tests.web.browser import REMOTE, Open
 from tests.web.test_demo import choose, classes
 
 pytestmark = pytest.mark.web

@@ -17,7 +17,7 @@ from audio_classifier.http_api import create_app
 from audio_classifier.service import Service
 from audio_classifier.settings import Settings
 from tests.serving import running
-from tests.web.conftest import Open
+from tests.web.browser import Open
 from tests.web.test_demo import choose, classes
 
 pytestmark = pytest.mark.web
