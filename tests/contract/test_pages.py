@@ -71,6 +71,10 @@ def test_nothing_else_is_served(url: str, name: str) -> None:
     assert answer.json()["status"] == "error"
 
 
+def test_the_picture_of_the_demo_stays_small() -> None:
+    assert (ROOT / "docs" / "pictures" / "demo.png").stat().st_size < 250_000
+
+
 def test_every_sample_is_offered_and_comes_with_the_package(assets: Path) -> None:
     page = (WEB / "demo.html").read_text(encoding="utf-8")
     assert sorted(re.findall(r'data-sample="([^"]+)"', page)) == sorted(SAMPLES)

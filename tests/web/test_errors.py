@@ -20,7 +20,7 @@ NOT_LOADED = "Failed to load resource"
 def said(page: Page) -> list[str]:
     expect(page.locator("#error")).to_be_visible()
     expect(page.locator("#result")).to_be_hidden()
-    return page.locator("#error > *").all_inner_texts()
+    return list(page.locator("#error > *").all_inner_texts())
 
 
 def test_a_text_is_no_sound(visit: Open, url: str) -> None:
