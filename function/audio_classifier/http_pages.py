@@ -39,6 +39,9 @@ HEADERS: Final = MappingProxyType(
 def page_routes() -> APIRouter:
     """``/`` with Swagger UI, ``/demo``, and ``/demo/{name}`` for their files."""
     router = APIRouter(include_in_schema=False)
+    # What has another name is nowhere looked for, so none leads out of the folder.
+    paths = {path.name: path for path in WEB.iterdir() if path.suffix in TYPES}
+    paths |= {name: asset_path(name) for name in SAMPLES}
 
     @router.get("/")
     def swagger_page(request: Request) -> Response:
@@ -53,11 +56,10 @@ def page_routes() -> APIRouter:
         return _answer(request, (WEB / "demo.html").read_bytes(), "text/html", DEMO_POLICY)
 
     @router.get("/demo/{name}")
-    def file(request: Request, name: str) -> Response:
-        path = asset_path(name) if name in SAMPLES else WEB / name
-        # What has another name is nowhere looked for, so none leads out of the folder.
-        if path.suffix not in TYPES or name not in {*SAMPLES, *(file.name for file in WEB.iterdir())}:
+    def page_file(request: Request, name: str) -> Response:
+        if name not in paths:
             raise HTTPException(404)
+        path = paths[name]
         return _answer(request, path.read_bytes(), TYPES[path.suffix], DEMO_POLICY)
 
     return router

@@ -23,7 +23,7 @@ const player = $("player");
 const heatmap = new Heatmap($("heatmap"), $("rows"));
 const seeker = new Seeker($("seek"), player, described, (text) => ($("readout").textContent = text));
 
-let addresses = []; // of blobs, to be given back
+const addresses = []; // of blobs, to be given back
 let waveform = [];
 
 /** Show nothing any more. */
