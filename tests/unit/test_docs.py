@@ -26,11 +26,25 @@ from audio_classifier.uploads import Uploads
 from tests.serving import serving
 
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
-COMMANDS = [
-    line for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL) for line in block.splitlines() if line
-]
+README, ARCHITECTURE, COMMAND_LINE, HTTP, SETTINGS = (
+    (ROOT / name).read_text(encoding="utf-8")
+    for name in (
+        "README.md",
+        "docs/architecture.md",
+        "docs/command-line.md",
+        "docs/http.md",
+        "docs/settings.md",
+    )
+)
+
+
+def lines_of(kind: str, *texts: str) -> list[str]:
+    """The lines of all blocks of a kind."""
+    blocks = re.findall(rf"```{kind}\n(.*?)```", "".join(texts), re.DOTALL)
+    return [line for block in blocks for line in block.splitlines() if line]
+
+
+COMMANDS = lines_of("sh", README, COMMAND_LINE)
 
 
 def subcommand(parser: argparse.ArgumentParser, name: str) -> argparse.ArgumentParser:
@@ -45,8 +59,10 @@ def test_the_readme_begins_with_the_two_commands() -> None:
     assert COMMANDS[:2] == ["make classify WAV=assets/thunder.wav", "make test"]
 
 
-@pytest.mark.parametrize("command", [command for command in COMMANDS if not command.startswith("make ")])
-def test_each_command_of_the_readme_works(command: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "command", sorted({command for command in COMMANDS if not command.startswith("make ")})
+)
+def test_each_command_works(command: str, tmp_path: Path) -> None:
     (tmp_path / "assets").symlink_to(ROOT / "assets")
     binaries = Path(sys.executable).parent
     assert command.startswith(".venv/bin/audio-classifier ")
@@ -56,11 +72,10 @@ def test_each_command_of_the_readme_works(command: str, tmp_path: Path) -> None:
     assert result.stdout
 
 
-def test_each_request_of_the_readme_works() -> None:
-    (block,) = re.findall(r"```curl\n(.*?)```", README, re.DOTALL)
+def test_each_request_works() -> None:
     with serving() as (url, service):
         service.load()
-        for command in block.splitlines():
+        for command in lines_of("curl", README, HTTP):
             command = command.replace("http://localhost:5000", url)
             result = subprocess.run(
                 command, shell=True, cwd=ROOT, capture_output=True, text=True, check=False
@@ -71,8 +86,8 @@ def test_each_request_of_the_readme_works() -> None:
 
 
 @pytest.mark.skipif(shutil.which("jq") is None, reason="jq is not installed")
-def test_the_upload_of_the_readme_works(s3: Any, tmp_path: Path) -> None:
-    (example,) = re.findall(r"```bash\n(.*?)```", README, re.DOTALL)
+def test_the_upload_works(s3: Any, tmp_path: Path) -> None:
+    (example,) = re.findall(r"```bash\n(.*?)```", HTTP, re.DOTALL)
     s3.create_bucket(Bucket="uploads")
     (tmp_path / "assets").symlink_to(ROOT / "assets")
     with serving(uploads_bucket="uploads") as (url, service):
@@ -85,10 +100,10 @@ def test_the_upload_of_the_readme_works(s3: Any, tmp_path: Path) -> None:
         assert Uploads(service).process(ObjectRef("uploads", uploaded)).error == ""
 
 
-def test_every_route_is_in_the_readme() -> None:
+def test_every_route_is_documented() -> None:
     with serving(uploads_bucket="uploads", read_buckets=("uploads",)) as (url, _):
         routes = requests.get(f"{url}/openapi.json", timeout=5).json()["paths"]
-    documented = re.findall(r"`(?:GET|POST) (/[a-z._/{}]*)`", README)
+    documented = re.findall(r"`(?:GET|POST) (/[a-z._/{}]*)`", HTTP)
     assert {*routes, "/", "/demo", "/openapi.json", "/swagger.json"} == {*documented}
 
 
@@ -128,7 +143,7 @@ def test_the_table_of_options_is_complete(command: str) -> None:
         for action in subcommand(build_parser(), command)._actions
         if action.option_strings
     }
-    (table,) = re.findall(rf"^\| option of `{command}` \|.*\n((?:\|.*\n)+)", README, re.MULTILINE)
+    (table,) = re.findall(rf"^\| option of `{command}` \|.*\n((?:\|.*\n)+)", COMMAND_LINE, re.MULTILINE)
     documented = {re.findall(r"--[a-z-]+", row)[0]: row for row in table.splitlines() if "`--" in row}
     assert documented.keys() == options.keys() - {"--help"}
     for name, option in options.items():
@@ -137,7 +152,7 @@ def test_the_table_of_options_is_complete(command: str) -> None:
 
 
 def test_the_table_of_variables_is_complete() -> None:
-    documented = re.findall(rf"^\| `({PREFIX}\w+)` \|", README, re.MULTILINE)
+    documented = re.findall(rf"^\| `({PREFIX}\w+)` \|", SETTINGS, re.MULTILINE)
     assert sorted(documented) == sorted(PREFIX + field.name.upper() for field in fields(Settings))
 
 
@@ -180,3 +195,20 @@ def test_doctests_hold() -> None:
         os.chdir(before)
     assert results.attempted > 0
     assert results.failed == 0
+
+
+@pytest.mark.parametrize(
+    "path",
+    sorted(
+        path for path in ROOT.rglob("*.md") if not {"build", "dist"} & {*path.parts} and "/." not in str(path)
+    ),
+    ids=lambda path: str(path.relative_to(ROOT)),
+)
+def test_links_lead_somewhere(path: Path) -> None:
+    text = re.sub(r"```.*?```", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
+    for target, anchor in re.findall(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]*))?\)", text):
+        place = path.parent / target if target else path
+        assert place.exists(), target
+        if anchor:
+            titles = re.findall(r"^#+ (.*)", place.read_text(encoding="utf-8"), re.MULTILINE)
+            assert anchor in [re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles]
