@@ -27,7 +27,6 @@ from training.head import dense
 from training.label import NATURAL, SHARDS, label_natural
 from training.labelling import labelling
 from training.logs import log_progress, show_log
-from training.student import CHANNELS, QUICK_CHANNELS
 from training.teacher import Teacher, read_layers
 
 _log = logging.getLogger("training")
@@ -58,7 +57,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
             clips.clips,
             read_layers(options.teacher),
             minutes=minutes,
-            channels=QUICK_CHANNELS if options.quick else CHANNELS,
         )
     _log.info("validation, patches: %s", agreed)
     _log.info("4 of 6: its export")
@@ -77,12 +75,12 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--recordings", type=Path, help="a folder of sound files to learn from, too")
     parser.add_argument("--minutes", type=float, default=120, help="for the embedding (default: %(default)s)")
     parser.add_argument("--head-minutes", type=float, default=10, help="for the head (default: %(default)s)")
-    parser.add_argument("--version", default="0.2.0", help="of the bundle (default: %(default)s)")
+    parser.add_argument("--version", default="0.3.0", help="of the bundle (default: %(default)s)")
     parser.add_argument(
         "--earlier", default="compact", help="the bundle to compare with (default: %(default)s)"
     )
     parser.add_argument("--samples", type=Path, help="a folder of WAV files to be shown one by one")
-    parser.add_argument("--quick", action="store_true", help="a few clips, a tiny network, a few minutes")
+    parser.add_argument("--quick", action="store_true", help="a few clips, a few minutes")
     return parser
 
 

@@ -25,7 +25,7 @@ from training.clips import Clip
 NAME: Final = "compact"
 LICENCE: Final = "Apache-2.0; labels CC BY-SA 4.0"
 DESCRIPTION: Final = (
-    "A small model of our own: YAMNet with fewer channels, distilled by training/ of its repository. "
+    "A small model of our own: YAMNet in 8 bits with an attention head, made by training/ of its repository. "
     f"{len(teacher.UNKNOWN_CLASSES)} classes that its teacher does not know are never answered: "
     f"{'; '.join(teacher.UNKNOWN_CLASSES)}. The published model is better where it can be had."
 )
@@ -58,7 +58,7 @@ def write(
         version=version,
         description=DESCRIPTION,
         licence=LICENCE,
-        precision="float16",
+        precision="int8",
         provenance=(_teacher(teacher_path), *_sounds(clips)),
         metrics=dict(metrics),
     )
@@ -66,7 +66,7 @@ def write(
 
 def _teacher(path: Path) -> Source:
     return Source(
-        name="YAMNet, the teacher with whose weights it began and on whose scores it was trained",
+        name="YAMNet, whose weights these were before rounding, and on whose scores it was trained",
         origin=teacher.ORIGIN,
         sha512=hash_file(path, "sha512"),
         verified=True,

@@ -29,7 +29,7 @@ def rate(share: float, step: int, decay_share: float) -> float:
 
 
 def follow(mean: nn.Module, module: nn.Module, step: int, horizon_steps: int) -> None:
-    """Move a running mean of weights, BatchNorm's statistics included, towards the weights.
+    """Move a running mean of weights, and of limits of rounding, towards the weights.
 
     It looks back over the last tenth of all steps, and over ``horizon_steps`` at most.
     """

@@ -1,7 +1,7 @@
 """The student's training, for as many minutes as it is given, from shards that grow meanwhile.
 
-It begins with what is left of its teacher when channels are taken away (`pruning`): so it learns from a
-tenth of the samples that a network of random weights needs.  It may be stopped at any time, and goes on from
+It begins with its teacher's layers, rounded to 8 bits, and learns to make good what that lost; what is behind
+them has learned from the teacher's own embeddings before.  It may be stopped at any time, and goes on from
 its last checkpoint.  AdamW; the learning rate rises for a moment, stays, and falls over the last 40 % of the
 time; the first layers learn for a quarter of it; what is kept is a running mean of the weights.
 """
@@ -26,16 +26,14 @@ from audio_classifier.cpus import available_cpus
 from training.agreement import Comparison, compare
 from training.balance import sigmoid
 from training.clips import Clip, ClipPool
+from training.equalization import equalize
 from training.label import CLIPS, NATURAL, SHARDS
 from training.logs import show_log
-from training.pruning import prune
 from training.sampling import Patches, Sampler, read
 from training.schedule import follow, rate
 from training.shards import ShardReader
 from training.splits import VALIDATION, splits
 from training.student import (
-    CHANNELS,
-    QUICK_CHANNELS,
     HintScale,
     Student,
     Trunk,
@@ -48,8 +46,8 @@ _log = logging.getLogger(__name__)
 
 CHECKPOINT: Final = "embedding.pt"
 
-LEARNING_RATE: Final = 5e-4  # of what was the teacher's; more would undo it
-NEW_LEARNING_RATE: Final = 2e-3  # of what is behind it, which begins with random weights
+LEARNING_RATE: Final = 2e-5  # of what was the teacher's; more would undo it
+NEW_LEARNING_RATE: Final = 2e-4  # of what is behind it
 WEIGHT_DECAY: Final = 1e-2
 BATCH_PATCHES: Final = 64
 DECAY_SHARE: Final = 0.4
@@ -59,8 +57,12 @@ EARLY_BLOCKS: Final = 5
 EARLY_SHARE: Final = 0.25  # of the time, in which they learn, too
 GRADIENT_NORM: Final = 5.0
 
-HINT_PATCHES: Final = 6000  # by which hints are scaled
-PRUNING_PATCHES: Final = 1000  # by which channels are chosen
+# What is behind the layers learns before, for as much longer, from embeddings alone.
+HINT_SHARE: Final = 0.1
+HINT_PATCHES: Final = 20_000
+HINT_BATCH_PATCHES: Final = 256
+HINT_LEARNING_RATE: Final = 2e-3
+RANGE_PATCHES: Final = 1000  # by which ranges and limits are found
 VALIDATION_PATCHES: Final = 2000
 LOOK_S: Final = 120.0  # between two looks at what was labelled meanwhile
 CHECKPOINT_S: Final = 300.0
@@ -82,8 +84,7 @@ class State:
         """A student that has learned nothing yet but what its trunk knows."""
         torch.manual_seed(seed)
         student = Student(trunk)
-        inherited = [*student.trunk.parameters()]
-        new = [*student.parameters()][len(inherited) :]
+        inherited, new = student.inherited_and_new()
         optimizer = torch.optim.AdamW(
             [
                 {"params": inherited, "full_rate": LEARNING_RATE},
@@ -129,7 +130,6 @@ def train(
     layers: Sequence[Layer],
     *,
     minutes: float,
-    channels: Sequence[int] = CHANNELS,
     seed: int = 0,
 ) -> Comparison:
     """Train for ``minutes`` in all, those before the last checkpoint included.
@@ -142,8 +142,6 @@ def train(
         The pool's.
     layers
         The teacher's, with which a new student begins.
-    channels
-        Of a new student's layers; a checkpoint has its own.
 
     Returns
     -------
@@ -158,7 +156,12 @@ def train(
     if checkpoint.exists():
         state = State.load(checkpoint)
     else:
-        state = begin(layers, channels, sampler.batch(np.random.default_rng(seed), HINT_PATCHES), seed)
+        state = begin(
+            layers,
+            sampler.batch(np.random.default_rng(seed), HINT_PATCHES),
+            HINT_SHARE * 60 * minutes,
+            seed,
+        )
     rng = np.random.default_rng((seed, state.step))
     clock = _Clock(state.elapsed_s)
     divergence = torch.tensor(0.0)
@@ -188,12 +191,35 @@ def train(
     return validate(state.mean, validation)
 
 
-def begin(layers: Sequence[Layer], channels: Sequence[int], patches: Patches, seed: int) -> State:
-    """What is to be trained: the teacher's layers with fewer channels, by what tells in some patches."""
-    log_mels = with_teacher_offset(torch.from_numpy(patches.mel[:PRUNING_PATCHES]))
-    state = State.new(prune(layers, channels, log_mels), seed)
+def begin(layers: Sequence[Layer], patches: Patches, seconds: float, seed: int) -> State:
+    """What is to be trained: the teacher's layers in 8 bits, and what is behind them.
+
+    That learns for some seconds before, from the teacher's own embeddings, which the layers will nearly give.
+    """
+    state = State.new(Trunk.of_teacher(layers), seed)
     state.hint_scale.fit(torch.from_numpy(patches.hint))
+    _learn_behind(state, patches, seconds)
+    log_mels = with_teacher_offset(torch.from_numpy(patches.mel[:RANGE_PATCHES]))
+    equalize(state.student, log_mels)
+    state.student.trunk.begin_rounding(log_mels)
+    state.mean.load_state_dict(state.student.state_dict())
     return state
+
+
+def _learn_behind(state: State, patches: Patches, seconds: float) -> None:
+    hints, logits = torch.from_numpy(patches.hint), torch.from_numpy(patches.logits)
+    scaled = state.hint_scale(hints)
+    _, behind = state.student.inherited_and_new()
+    optimizer = torch.optim.AdamW(behind, weight_decay=WEIGHT_DECAY)
+    clock, step = _Clock(0.0), 0
+    while (share := clock.now_s() / seconds) < 1:
+        optimizer.param_groups[0]["lr"] = HINT_LEARNING_RATE * rate(share, step, decay_share=1.0)
+        rows = torch.randint(len(hints), (HINT_BATCH_PATCHES,))
+        total, _ = loss(state.student.judge(hints[rows]), logits[rows], scaled[rows])
+        optimizer.zero_grad()
+        total.backward()
+        optimizer.step()
+        step += 1
 
 
 def learn(state: State, batch: Patches) -> torch.Tensor:
@@ -249,12 +275,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--work", type=Path, required=True, help="the work directory, with labelled shards")
     parser.add_argument("--teacher", type=Path, required=True, help="yamnet.tflite")
     parser.add_argument("--minutes", type=float, required=True, help="of training in all")
-    parser.add_argument("--quick", action="store_true", help="a tiny network")
     options = parser.parse_args(arguments)
     show_log()
     clips, layers = ClipPool.open(options.work / CLIPS).clips, read_layers(options.teacher)
-    channels = QUICK_CHANNELS if options.quick else CHANNELS
-    agreed = train(options.work, clips, layers, minutes=options.minutes, channels=channels)
+    agreed = train(options.work, clips, layers, minutes=options.minutes)
     _log.info("validation: %s", agreed)
 
 

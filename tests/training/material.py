@@ -5,24 +5,33 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from audio_classifier.params import SAMPLE_RATE_HZ
 from training.clips import ClipPool, ClipWriter
+from training.student import Trunk
 from training.teacher import HINT_SIZE, TEACHER_CLASSES, Layer
 
 TONE, NOISE = 100, 200
 
 
 class FakeTeacher:
-    """Hears class `TONE` where few mel bands have the power, and class `NOISE` where all have."""
+    """Hears class `TONE` where few mel bands have the power, and class `NOISE` where all have.
+
+    Its embedding is what `make_layers` give.
+    """
+
+    def __init__(self) -> None:
+        self._trunk = Trunk.of_teacher(make_layers())
 
     def __call__(self, log_mels: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         logits = np.full((len(log_mels), TEACHER_CLASSES), -8.0, np.float32)
         spread = log_mels.mean(axis=1).std(axis=1)
         logits[:, TONE], logits[:, NOISE] = 8 * (spread - 1), -8 * (spread - 1)
-        hint = np.abs(np.random.default_rng(0).normal(size=(log_mels.shape[2], HINT_SIZE)))
-        return logits, np.asarray(np.exp(log_mels).mean(axis=1) @ hint, np.float32)
+        with torch.inference_mode():
+            hints = self._trunk(torch.from_numpy(log_mels)).mean((2, 3)).numpy()
+        return logits, hints
 
 
 def make_pool(folder: Path, clips: int = 60) -> ClipPool:
@@ -38,19 +47,20 @@ def make_pool(folder: Path, clips: int = 60) -> ClipPool:
     return ClipPool.open(folder)
 
 
-def make_layers(channels: int = 64) -> list[Layer]:
-    """Layers as the teacher's, of random weights, each with as many channels."""
+def make_layers(channels: int = 32) -> list[Layer]:
+    """Layers as the teacher's, of random weights, each with as many channels, the last with 1024.
+
+    Those that look around look at the middle most: so what is told apart stays so through all of them.
+    """
     rng = np.random.default_rng(0)
 
-    def layer(outputs: int, size: int, inputs: int, fan_in: int) -> Layer:
-        kernel = rng.normal(0, np.sqrt(2 / fan_in), (outputs, size, size, inputs))
-        return Layer(
-            kernel.astype(np.float32), rng.uniform(-0.1, 0.1, max(outputs, inputs)).astype(np.float32)
-        )
+    def layer(outputs: int, size: int, inputs: int, biases: int) -> Layer:
+        kernel = rng.normal(0, np.sqrt(2 / inputs) if size == 1 else 0.1, (outputs, size, size, inputs))
+        if size > 1:
+            kernel[:, 1, 1] += 1
+        return Layer(kernel.astype(np.float32), rng.uniform(-0.1, 0.1, biases).astype(np.float32))
 
-    blocks = [(layer(1, 3, channels, 9), layer(channels, 1, channels, channels)) for _ in range(13)]
-    classes = Layer(
-        rng.normal(size=(TEACHER_CLASSES, channels)).astype(np.float32), np.zeros(TEACHER_CLASSES, "f")
-    )
-    stem = Layer(layer(channels, 3, 1, 9).kernel, np.zeros(channels, np.float32))
-    return [stem, *(one for block in blocks for one in block), classes]
+    layers = [layer(channels, 3, 1, channels)]
+    for outputs in (*[channels] * 12, HINT_SIZE):
+        layers += [layer(1, 3, channels, channels), layer(outputs, 1, channels, outputs)]
+    return [*layers, layer(TEACHER_CLASSES, 1, HINT_SIZE, TEACHER_CLASSES)]

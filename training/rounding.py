@@ -1,0 +1,56 @@
+"""Numbers of 8 bits, as LiteRT computes with them, within PyTorch: what is trained is what will be used.
+
+After Jacob et al., "Quantization and training of neural networks for efficient integer-arithmetic-only
+inference" (arXiv:1712.05877).  The gradient passes wherever a value is within its limits.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import torch
+from torch import nn
+
+LEVELS: Final = 255
+WEIGHT_LEVELS: Final = 127  # on either side of zero
+# The share of a map's values below its limit: a few large ones would make the steps coarse for all others.
+WITHIN: Final = 0.9995
+SEEN_VALUES: Final = 2_000_000  # by which a limit is found
+
+
+class Rounding(nn.Module):
+    """Rounds maps to 256 levels from ``lower`` to a limit; passes them on as they are until that is found."""
+
+    def __init__(self, lower: float = 0.0) -> None:
+        super().__init__()
+        self.lower = lower
+        self.limit: torch.Tensor
+        self.register_buffer("limit", torch.tensor(lower))
+
+    @property
+    def is_on(self) -> bool:
+        """Whether it rounds."""
+        return bool(self.limit > self.lower)
+
+    def find_limit(self, maps: torch.Tensor) -> None:
+        """Round from now on, up to what hardly any value of some maps exceeds."""
+        values = maps.flatten()
+        values = values[:: max(1, len(values) // SEEN_VALUES)]
+        place = max(1, round(WITHIN * len(values)))
+        self.limit.copy_(values.kthvalue(place).values.clamp(min=self.lower + 1e-3))
+
+    def forward(self, maps: torch.Tensor) -> torch.Tensor:
+        """Of any shape; the same shape."""
+        if not self.is_on:
+            return maps
+        step = float(self.limit - self.lower) / LEVELS
+        zero = round(-self.lower / step)
+        return torch.fake_quantize_per_tensor_affine(maps, step, zero, 0, LEVELS)
+
+
+def round_kernel(kernel: torch.Tensor) -> torch.Tensor:
+    """Round ``(outputs, ...)`` to 255 levels, symmetric about zero, with a step for each output."""
+    with torch.no_grad():
+        steps = (kernel.flatten(1).abs().amax(1) / WEIGHT_LEVELS).clamp(min=1e-12)
+        zeros = torch.zeros(len(kernel), dtype=torch.int32)
+    return torch.fake_quantize_per_channel_affine(kernel, steps, zeros, 0, -WEIGHT_LEVELS, WEIGHT_LEVELS)
