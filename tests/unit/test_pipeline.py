@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator
 from itertools import chain
 
@@ -34,7 +35,7 @@ def test_only_so_many_are_begun() -> None:
     for _ in range(20):
         done += len(next(batches))
         assert taken <= done + 12
-    batches.close()  # type: ignore[attr-defined]
+    batches.close()
 
 
 def test_an_error_comes_in_its_turn_and_ends_it() -> None:
@@ -62,6 +63,26 @@ def test_giving_up_begins_nothing_more() -> None:
 
     batches = batches_ahead(work, range(100), threads=2, most=8)
     assert next(batches) == [0]
-    batches.close()  # type: ignore[attr-defined]
+    batches.close()
     go.set()
     assert len(begun) <= 4
+
+
+def test_what_comes_before_an_error_is_given_first() -> None:
+    def items() -> Iterator[int]:
+        yield from range(5)
+        raise LookupError
+
+    def work(item: int) -> int:
+        return 1 // (5 - item)
+
+    for given, error in ((items(), LookupError), (iter(range(100)), ZeroDivisionError)):
+        results: list[int] = []
+
+        def collect(batch: list[int], results: list[int] = results) -> None:
+            time.sleep(0.02)  # so that more than one is ready
+            results.extend(batch)
+
+        with pytest.raises(error):
+            deque(map(collect, batches_ahead(work, given, threads=2)), maxlen=0)
+        assert results == [0, 0, 0, 0, 1]
