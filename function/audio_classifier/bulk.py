@@ -81,14 +81,15 @@ def classify_sounds(
     def read(sound: Sound) -> Heard:
         heard = Heard(sound)
         try:
-            source = sound.open()
-            if store:
-                heard.result = {"source": sound.facts(source), **common}
-                heard.there = store.has(sound.place, heard.result)
-            if not heard.there:
-                heard.prepared = classifier.prepare(source, start_s=parameters["start_time"], watch=watch)
+            with sound.opened() as source:
+                if store:
+                    heard.result = {"source": sound.facts(source), **common}
+                    heard.there = store.has(sound.place, heard.result)
+                if not heard.there:
+                    start_s = parameters["start_time"]
+                    heard.prepared = classifier.prepare(source, start_s=start_s, watch=watch)
         except (AudioError, PlaceTakenError, TransferError, OSError) as error:
-            heard.error = error
+            heard.error, heard.prepared, heard.there = error, None, False
         return heard
 
     for batch in batches_ahead(read, sounds, threads=threads):

@@ -11,12 +11,18 @@ import io
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Final, Protocol, TypeAlias
 
 from audio_classifier.aws import http_status
-from audio_classifier.errors import InvalidParameterError, RemoteNotFoundError, TransferError
+from audio_classifier.errors import (
+    InvalidParameterError,
+    ObjectChangedError,
+    RemoteNotFoundError,
+    TransferError,
+)
 from audio_classifier.guarded_file import AudioSource
 from audio_classifier.s3_source import ObjectRef, S3File
 from audio_classifier.stored_result import source_of
@@ -43,8 +49,14 @@ class Sound(Protocol):
     def place(self) -> str:
         """A path of its own, with slashes, for its result."""
 
-    def open(self) -> AudioSource:
-        """To classify it."""
+    def opened(self) -> AbstractContextManager[AudioSource]:
+        """To classify it: all that is read of it meanwhile is of one state of it.
+
+        Raises
+        ------
+        OSError, TransferError
+            If it cannot be opened, or changed meanwhile.
+        """
 
     def facts(self, source: AudioSource) -> Facts:
         """Of what was opened.  May read all of it."""
@@ -65,28 +77,30 @@ class FileSound:
         inside = absolute.removeprefix(here.rstrip(os.sep) + os.sep)
         return Path(inside if inside != absolute else f"_root{os.path.splitdrive(absolute)[1]}").as_posix()
 
-    def open(self) -> AudioSource:
+    @contextmanager
+    def opened(self) -> Iterator[AudioSource]:
         if self.name == "-":
-            return standard_input()
+            yield standard_input()
+            return
         if os.path.isdir(self.name):
             os.listdir(self.name)  # says so itself if it may not be read
             raise FileNotFoundError(None, "there are no sound files in this folder")
-        return self.name
+        with open(self.name, "rb") as file:
+            if not file.seekable():
+                yield file.read()
+                return
+            state = _state(file)
+            try:
+                yield file
+            finally:
+                if _state(file) != state:
+                    raise ObjectChangedError("it was written to while it was read", hint="Try again later.")
 
     def facts(self, source: AudioSource) -> Facts:
-        if isinstance(source, bytes | bytearray | memoryview):
-            file: Any = io.BytesIO(source)
-        elif isinstance(source, str | os.PathLike):
-            file = open(source, "rb")  # noqa: SIM115  # closed below
-        else:
-            file = source
-        try:
-            file.seek(0)
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-            return {"file": self.place, "size": file.seek(0, os.SEEK_END), "sha256": sha256}
-        finally:
-            if file is not source:
-                file.close()
+        file: Any = io.BytesIO(source) if isinstance(source, bytes) else source
+        file.seek(0)
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        return {"file": self.place, "size": file.seek(0, os.SEEK_END), "sha256": sha256}
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +118,7 @@ class ObjectSound:
     def place(self) -> str:
         return f"{self.ref.bucket}/{self.ref.key}"
 
-    def open(self) -> AudioSource:
+    def opened(self) -> AbstractContextManager[AudioSource]:
         return S3File(self.client, self.ref)
 
     def facts(self, source: AudioSource) -> Facts:
@@ -119,7 +133,7 @@ class EmptyPrefix:
     name: str
     place: str = ""
 
-    def open(self) -> AudioSource:
+    def opened(self) -> AbstractContextManager[AudioSource]:
         raise RemoteNotFoundError("there are no sound files below this prefix")
 
     def facts(self, source: AudioSource) -> Facts:
@@ -165,6 +179,11 @@ def standard_input() -> BinaryIO | bytes:
     return sys.stdin.buffer if sys.stdin.buffer.seekable() else sys.stdin.buffer.read()
 
 
+def _state(file: BinaryIO) -> tuple[int, int]:
+    status = os.fstat(file.fileno())
+    return status.st_size, status.st_mtime_ns
+
+
 def _is_sound(name: str) -> bool:
     return name.lower().endswith(AUDIO_SUFFIXES)
 
@@ -197,12 +216,12 @@ def _below_folder(folder: str) -> Iterator[Sound]:
 
 def _searched(entry: os.DirEntry[str]) -> str:
     """The name of a sound file, or of a folder with a slash behind it, which is how they are sorted."""
-    try:
-        if entry.is_dir():
-            return "" if entry.is_symlink() else entry.name + os.sep
-    except OSError:  # a link in a circle; opening it will say so
-        pass
-    return entry.name if _is_sound(entry.name) and not entry.name.startswith(".") else ""
+    if entry.is_dir(follow_symlinks=False):
+        return entry.name + os.sep
+    if not _is_sound(entry.name) or entry.name.startswith("."):
+        return ""
+    # A pipe or a device may never end; a link to nowhere is tried, so that it is said.
+    return entry.name if os.path.isfile(entry.path) or not os.path.exists(entry.path) else ""
 
 
 def _below_prefix(uri: str, client: Any) -> Iterator[Sound]:

@@ -16,9 +16,13 @@ from typing import Any
 import pytest
 
 from audio_classifier import AudioClassifier, Selection
+from audio_classifier.bulk import classify_sounds
 from audio_classifier.classifier import Classification
 from audio_classifier.cli import main
-from audio_classifier.errors import AudioClassifierError
+from audio_classifier.errors import AudioClassifierError, ObjectChangedError
+from audio_classifier.guarded_file import AudioSource
+from audio_classifier.result_store import open_store
+from audio_classifier.sources import Facts, FileSound
 from tests.sounds import busy, encode
 
 COMMAND = (sys.executable, "-m", "audio_classifier", "classify")
@@ -234,3 +238,19 @@ def test_output_goes_on_in_order_with_many(folder: Path, capsys: Any) -> None:
     assert run("sounds", "--format", "jsonl") == 1
     names = [json.loads(line)["file"] for line in capsys.readouterr().out.splitlines()]
     assert names == sorted(os.path.join("sounds", path.relative_to(folder)) for path in folder.rglob("*.wav"))
+
+
+def test_a_file_written_to_meanwhile_is_tried_again(folder: Path, classifier: AudioClassifier) -> None:
+    class Growing(FileSound):
+        def facts(self, source: AudioSource) -> Facts:
+            facts = super().facts(source)
+            with open(self.name, "ab") as file:
+                file.write(b"more")
+            return facts
+
+    store = open_store("r.jsonl")
+    sounds, selection = [Growing("sounds/0.wav")], Selection(classifier.labels)
+    (heard,) = classify_sounds(classifier, sounds, selection, {"start_time": 0.0}, threads=1, store=store)
+    store.close()
+    assert isinstance(heard.error, ObjectChangedError)
+    assert Path("r.jsonl").read_bytes() == b""

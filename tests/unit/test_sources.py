@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import hashlib
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from audio_classifier.errors import InvalidParameterError
+from audio_classifier.errors import InvalidParameterError, ObjectChangedError
 from audio_classifier.sources import FileSound, find_sounds, is_single
 
 
@@ -65,10 +66,40 @@ def test_the_facts_of_a_file_are_its_content(tmp_path: Path) -> None:
     sound = FileSound(str(path))
     sha256 = hashlib.sha256(b"some").hexdigest()
     wanted = {"file": sound.place, "size": 4, "sha256": sha256}
-    with path.open("rb") as file:
-        file.read(2)
-        assert sound.facts(str(path)) == sound.facts(b"some") == sound.facts(file) == wanted
-        assert not file.closed
+    with sound.opened() as file:
+        assert sound.facts(file) == sound.facts(file) == sound.facts(b"some") == wanted
+
+
+def test_what_is_opened_stays_the_same(tmp_path: Path) -> None:
+    path, other = tmp_path / "a.wav", tmp_path / "b.wav"
+    path.write_bytes(b"some")
+    sound = FileSound(str(path))
+    with sound.opened() as file:
+        before = sound.facts(file)
+        other.write_bytes(b"other")
+        other.replace(path)
+        assert sound.facts(file) == before
+    with pytest.raises(ObjectChangedError), sound.opened() as file, path.open("ab") as more:
+        more.write(b"!")
+
+
+def test_a_pipe_is_read_once(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    sound = FileSound(str(pipe))
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(pipe.write_bytes, b"some")
+        with sound.opened() as source:
+            assert source == b"some"
+            assert sound.facts(source)["size"] == 4
+
+
+def test_no_pipe_or_device_is_found(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.wav")
+    (tmp_path / "endless.wav").symlink_to("/dev/zero")
+    (tmp_path / "circle.wav").symlink_to("circle.wav")
+    (tmp_path / "sound.wav").touch()
+    assert [Path(name).name for name in found(tmp_path)] == ["circle.wav", "sound.wav"]
 
 
 def test_a_deep_tree_is_no_trouble(tmp_path: Path) -> None:
