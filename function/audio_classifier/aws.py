@@ -61,5 +61,6 @@ def _service_descriptions() -> Any:
 
 def http_status(error: BaseException | None) -> int | None:
     """The HTTP status in botocore's ``ClientError``; None for an error that came without an answer."""
-    status = getattr(error, "response", {}).get("ResponseMetadata", {}).get("HTTPStatusCode")
+    response = getattr(error, "response", None) or {}  # None in errors of the connection
+    status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
     return status if isinstance(status, int) else None

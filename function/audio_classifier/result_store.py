@@ -8,8 +8,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeAlias
+from uuid import uuid4
+
+from filelock import FileLock, Timeout
 
 from audio_classifier.aws import http_status, s3_client
 from audio_classifier.errors import InvalidParameterError, PlaceTakenError, RemoteNotFoundError, TransferError
@@ -65,7 +69,7 @@ class FolderStore:
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
-        self._partial = folder / f".partial-{os.getpid()}"
+        self._partial = folder / f".partial-{uuid4()}"  # one process's own, whichever machine it is on
         self._partial.write_bytes(b"")  # says now whether anything can be written
         self._partial.unlink()
 
@@ -74,7 +78,7 @@ class FolderStore:
             standing = json.loads(self._path(place).read_bytes())
         except FileNotFoundError:
             return False
-        except (NotADirectoryError, IsADirectoryError) as error:
+        except OSError as error:
             raise PlaceTakenError(f"its result cannot stand at {self._path(place)}: {error}") from error
         except (ValueError, RecursionError):  # none of ours
             standing = None
@@ -105,39 +109,33 @@ class FolderStore:
 class LinesStore:
     """A line for each result, appended in one piece.  Of what is there only fingerprints are kept.
 
-    A last line that was cut off when its writer was killed is removed.
+    A last line that was cut off when its writer was killed is removed.  One process writes at a time: a lock
+    stands beside the file.
 
     Raises
     ------
     InvalidParameterError
-        If the file holds something else: it is left as it is.
+        If the file holds something else (it is left as it is), or another process writes to it.
     """
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists() and not path.is_file():
             raise InvalidParameterError("output", f"{path} is no file")
-        self._file = path.open("a+b", buffering=0)
-        self._there: set[bytes] = set()
-        whole = 0
-        with path.open("rb") as lines:
-            for number, line in enumerate(lines, 1):
-                try:
-                    fingerprint = _fingerprint(json.loads(line))
-                except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
-                    if not line.endswith(b"\n") and line.startswith(b'{"status"'[: len(line)]):
-                        break  # half a line, of a run that was killed
-                    self._file.close()
-                    raise InvalidParameterError(
-                        "output",
-                        f"line {number} of {path} is no result",
-                        hint="Name a new file, or one that was written by --output.",
-                    ) from error
-                if not line.endswith(b"\n"):
-                    break  # all but its end: it is written again
-                self._there.add(fingerprint)
-                whole += len(line)
-        self._file.truncate(whole)
+        path = path.resolve()
+        lock = FileLock(path.with_name(f".{path.name}.lock"), blocking=False)
+        try:
+            lock.acquire()
+        except Timeout as error:
+            raise InvalidParameterError(
+                "output", f"another process writes to {path}", hint="Wait for it, or name another file."
+            ) from error
+        with ExitStack() as undone:
+            undone.callback(lock.release)
+            self._file = undone.enter_context(path.open("a+b", buffering=0))
+            self._there, whole = _fingerprints(path)
+            self._file.truncate(whole)
+            self._closing = undone.pop_all()
 
     def has(self, place: str, result: Result) -> bool:  # noqa: ARG002  # all are in one place
         return _fingerprint(result) in self._there
@@ -158,7 +156,7 @@ class LinesStore:
         return True
 
     def close(self) -> None:
-        self._file.close()
+        self._closing.close()
 
 
 class BucketStore:
@@ -182,7 +180,7 @@ class BucketStore:
     def has(self, place: str, result: Result) -> bool:
         key = self._key(place)
         try:
-            content = self._call(self._client.get_object, Key=key)["Body"].read()
+            content = self._call(lambda **where: self._client.get_object(**where)["Body"].read(), Key=key)
         except RemoteNotFoundError:
             return False
         try:
@@ -258,6 +256,31 @@ def _identity(result: Result) -> dict[str, Any]:
 
 def _fingerprint(result: Result) -> bytes:
     return hashlib.sha256(json.dumps(_identity(result), sort_keys=True).encode()).digest()[:16]
+
+
+def _fingerprints(path: Path) -> tuple[set[bytes], int]:
+    """Of the results in a file of lines; and where the last whole line ends."""
+    there: set[bytes] = set()
+    whole = 0
+    with path.open("rb") as lines:
+        for number, line in enumerate(lines, 1):
+            ended = line.endswith(b"\n")
+            try:
+                fingerprint = _fingerprint(json.loads(line))
+            except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
+                cut_off = isinstance(error, ValueError) and line.startswith(b'{"status"'[: len(line)])
+                if cut_off and not ended:
+                    break  # of a run that was killed
+                raise InvalidParameterError(
+                    "output",
+                    f"line {number} of {path} is no result",
+                    hint="Name a new file, or one that was written by --output.",
+                ) from error
+            if not ended:
+                break  # all but its end: it is written again
+            there.add(fingerprint)
+            whole += len(line)
+    return there, whole
 
 
 def _is_of(standing: Any, result: Result, where: str) -> bool:

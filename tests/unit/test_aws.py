@@ -29,4 +29,7 @@ def test_an_endpoint_of_ones_own_keeps_its_name(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_an_error_without_an_answer_has_no_status() -> None:
-    assert http_status(ValueError("no answer")) is None
+    from botocore.exceptions import ReadTimeoutError
+
+    for error in (ValueError("no answer"), ReadTimeoutError(endpoint_url="https://s3"), None):
+        assert http_status(error) is None

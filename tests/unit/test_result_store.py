@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import json
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from audio_classifier.errors import InvalidParameterError, PlaceTakenError
+from audio_classifier.errors import InvalidParameterError, PlaceTakenError, TransferError
 from audio_classifier.result_store import FolderStore, LinesStore, open_store
+from tests.servers import BackgroundServer, QuietServer
 
 HOSTILE = [
     *("../../a.wav", "/etc/passwd", "a//b.wav", ".", "..", "", "a/./b", "new\nline.wav", "\udcff.wav"),
@@ -98,7 +100,9 @@ def test_half_a_line_is_repaired(tmp_path: Path) -> None:
         assert path.read_text() == whole + second
 
 
-@pytest.mark.parametrize("content", ["no result\n", "no result", '{"status": "ok"}\n', '{"file": 1'])
+@pytest.mark.parametrize(
+    "content", ["no result\n", "no result", '{"status": "ok"}\n', '{"status": "ok"}', '{"file": 1']
+)
 def test_a_file_of_something_else_is_left_alone(tmp_path: Path, content: str) -> None:
     path = tmp_path / "r.jsonl"
     path.write_text(content)
@@ -110,3 +114,71 @@ def test_a_file_of_something_else_is_left_alone(tmp_path: Path, content: str) ->
 def test_what_is_no_file_is_refused() -> None:
     with pytest.raises(InvalidParameterError, match="is no file"):
         LinesStore(Path("/dev/full"))
+
+
+def test_one_process_writes_lines_at_a_time(tmp_path: Path) -> None:
+    path, other_name = tmp_path / "r.jsonl", tmp_path / "s.jsonl"
+    other_name.symlink_to(path)
+    store = LinesStore(path)
+    store.write("", result("a"))
+    before = path.read_bytes()
+    for name in (path, other_name):
+        with pytest.raises(InvalidParameterError, match="another process writes to"):
+            LinesStore(name)
+    assert path.read_bytes() == before
+    store.close()
+    LinesStore(other_name).close()
+
+
+def test_a_refused_file_of_lines_can_be_opened_once_it_is_mended(tmp_path: Path) -> None:
+    path = tmp_path / "r.jsonl"
+    path.write_text("no result\n")
+    for _ in range(2):
+        with pytest.raises(InvalidParameterError, match="is no result"):
+            LinesStore(path)
+    path.write_text("")
+    LinesStore(path).close()
+
+
+def test_what_cannot_be_read_where_a_result_belongs_is_said(tmp_path: Path) -> None:
+    (tmp_path / "a.wav.json").symlink_to("a.wav.json")
+    with pytest.raises(PlaceTakenError, match=r"a\.wav\.json"):
+        FolderStore(tmp_path).has("a.wav", result())
+
+
+def test_writers_of_one_folder_do_not_share_a_file_half_written(tmp_path: Path) -> None:
+    first, second = FolderStore(tmp_path), FolderStore(tmp_path)  # as of containers, all of process 1
+    assert first._partial != second._partial
+
+
+class _CutOff(BaseHTTPRequestHandler):
+    """An S3 of which every object breaks off."""
+
+    def do_HEAD(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "100")
+        self.end_headers()
+        self.wfile.write(b"{")
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+def test_a_standing_result_that_breaks_off_is_a_failed_transfer(monkeypatch: pytest.MonkeyPatch) -> None:
+    with BackgroundServer(QuietServer(("127.0.0.1", 0), _CutOff)) as server:
+        for name, value in {
+            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{server.port}",
+            "AWS_ACCESS_KEY_ID": "testing",
+            "AWS_SECRET_ACCESS_KEY": "testing",
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "no_proxy": "127.0.0.1",
+        }.items():
+            monkeypatch.setenv(name, value)
+        store = open_store("s3://heard/")
+        with pytest.raises(TransferError, match=r"s3://heard/a\.wav\.json"):
+            store.has("a.wav", result())
+        store.close()
