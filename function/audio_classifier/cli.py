@@ -17,6 +17,7 @@ from audio_classifier.terminal import complain
 
 # What the core calls its parameters, and what they are called here.
 OPTIONS: Final = {
+    "audio": "FILE",
     "format": "--format",
     "hop_s": "--hop",
     "label": "--filter",

@@ -254,3 +254,40 @@ def test_a_file_written_to_meanwhile_is_tried_again(folder: Path, classifier: Au
     store.close()
     assert isinstance(heard.error, ObjectChangedError)
     assert Path("r.jsonl").read_bytes() == b""
+
+
+def test_two_runs_do_not_share_a_file_of_lines(folder: Path, capsys: Any) -> None:
+    store = open_store("r.jsonl")
+    assert run("sounds", "--output", "r.jsonl") == 2
+    assert "--output: another process writes to" in capsys.readouterr().err
+    store.close()
+    assert run("sounds", "--output", "r.jsonl") == 1
+
+
+def test_several_files_end_in_a_summary_and_one_does_not(folder: Path, capsys: Any) -> None:
+    assert run("sounds", "--format", "jsonl") == 1
+    assert "\n7 classified, 1 failed, in " in capsys.readouterr().err
+    assert run("sounds/0.wav") == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_what_comes_before_a_place_that_cannot_be_listed_is_heard(folder: Path, capsys: Any) -> None:
+    assert run("sounds/0.wav", "sounds/2.wav", "s3:///x", "--output", "r.jsonl") == 2
+    assert "FILE: 's3:///x' is not s3://bucket/key" in capsys.readouterr().err
+    assert len(stored(Path("r.jsonl"))) == 2
+
+
+def test_what_makes_no_sense_together_is_refused(folder: Path, capsys: Any) -> None:
+    assert run("-", "-") == 2
+    assert "FILE: standard input can be read once only" in capsys.readouterr().err
+    assert run("sounds/0.wav", "--plot", "a.png", "--output", "r.jsonl") == 2
+    assert "--plot: what is stored is not drawn" in capsys.readouterr().err
+    assert not Path("r.jsonl").exists()
+
+
+def test_a_pipe_can_be_stored(folder: Path) -> None:
+    command = f"{' '.join(COMMAND)} <(cat sounds/0.wav) --output r.jsonl"
+    subprocess.run(["bash", "-c", command], check=True)
+    (heard,) = stored(Path("r.jsonl")).values()
+    assert heard["source"]["size"] == (folder / "0.wav").stat().st_size
+    assert heard["status"] == "ok"

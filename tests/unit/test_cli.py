@@ -267,7 +267,9 @@ def test_odd_names_of_files_stop_nobody(folder: Path) -> None:
         for output in ("table", "json", "jsonl", "csv"):
             command = [os.fsencode(COMMAND), b"classify", b"--format", output.encode(), *odd]
             result = subprocess.run(command, capture_output=True, env=environment, check=False)
-            assert (result.returncode, result.stderr) == (0, b"")
+            assert result.returncode == 0
+            assert result.stderr.startswith(b"3 classified, 0 failed, in ")
+            assert result.stderr.count(b"\n") == 1
             if output == "json":
                 files = [os.fsencode(response["file"]) for response in json.loads(result.stdout)]
                 assert files == odd

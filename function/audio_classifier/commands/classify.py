@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing, nullcontext
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
@@ -74,12 +74,19 @@ def _classify(args: argparse.Namespace) -> int:
         raise InvalidParameterError(
             "format", "stored results are always JSON", hint="Leave it out, or leave --output out."
         )
+    if args.output and args.plot is not None:
+        raise InvalidParameterError(
+            "plot", "what is stored is not drawn", hint="Leave it out, or leave --output out."
+        )
+    if args.files.count("-") > 1:
+        raise InvalidParameterError("FILE", "standard input can be read once only", hint="Name - once.")
     with terminated_cleanly():
         work = _Work(args)
         if args.output:
             work.store_all()
         else:
-            FORMATS[args.format or "table"](work.outcomes(), sys.stdout, single=work.single)
+            with closing(work.outcomes()) as outcomes:
+                FORMATS[args.format or "table"](outcomes, sys.stdout, single=work.single)
     return EXIT_SOME_FAILED if work.failed else EXIT_OK
 
 
@@ -96,7 +103,6 @@ class _Work:
         self.failed = self._classified = self._there = 0
         self._in_s3 = any(name.startswith("s3://") for name in (*args.files, args.output or ""))
         self._picture = None if args.plot is None else self._one_picture(args.plot, args.top_k)
-        self._store = open_store(args.output) if args.output else None
         self._classifier = open_classifier(args.bundle)
         self._selection = Selection(
             self._classifier.labels, top_k=args.top_k, threshold=args.threshold, labels=args.filter
@@ -107,6 +113,7 @@ class _Work:
             "threshold": args.threshold,
             "filter": args.filter and [label.label_id for label in self._selection.classes],
         }
+        self._store = open_store(args.output) if args.output else None
 
     def _one_picture(self, path: str, top_k: int) -> ClipPicture:
         return ClipPicture(path, [sound.name for sound in self._sounds()], top_k)
@@ -116,7 +123,7 @@ class _Work:
         for _ in self._heard():
             pass
 
-    def outcomes(self) -> Iterator[Outcome]:
+    def outcomes(self) -> Generator[Outcome, None, None]:
         """What became of each, to be printed."""
         from audio_classifier.report import Outcome
 
@@ -158,6 +165,7 @@ class _Work:
         finally:
             if self._store:
                 self._store.close()
+            if self._store or not self.single:
                 self._summarize(time.perf_counter() - begin)
 
     def _sounds(self) -> Iterator[Sound]:
@@ -176,9 +184,11 @@ class _Work:
             self._classified += 1
 
     def _summarize(self, seconds: float) -> None:
-        counts = f"{self._classified} classified, {self._there} there already, {self.failed} failed"
+        there = f" {self._there} there already," if self._store else ""
+        where = f"; results: {self._output}" if self._store else ""
         rate = (self._classified + self._there + self.failed) / seconds
-        say(f"{counts}, in {seconds:.1f} s ({rate:.1f} files/s); results: {self._output}")
+        counts = f"{self._classified} classified,{there} {self.failed} failed"
+        say(f"{counts}, in {seconds:.1f} s ({rate:.1f} files/s){where}")
 
 
 def _said(error: AudioClassifierError | OSError) -> str:
