@@ -13,6 +13,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from audio_classifier import listening
 from audio_classifier.attention import AttentionHead
 from audio_classifier.audio import AudioReader, Resampler, read_window
 from audio_classifier.bundle import EMBEDDING, HEAD, LABELS, POSTPROCESS, Bundle
@@ -26,7 +27,6 @@ from audio_classifier.guarded_file import AudioSource
 from audio_classifier.labels import LabelSet
 from audio_classifier.params import (
     CLIP_PATCHES,
-    EMBEDDING_SIZE,
     EVENT_HOP_S,
     EVENT_WINDOW_S,
     PATCH_S,
@@ -306,25 +306,15 @@ class AudioClassifier:
         ``watch`` is called with each block that is heard, before the windows that end in it: from the
         beginning to the end of the last whole patch, without a gap.
         """
-        window, hop = _whole_patches("window_s", window_s), _whole_patches("hop_s", hop_s)
-        if window > CLIP_PATCHES:
-            raise InvalidParameterError(
-                "window_s", f"{window_s:g} s is more than the model hears at once, 9.6 s"
-            )
-        edge = max(0, window - hop) / 2  # of a window, that belongs to its neighbour
-
-        def stream() -> Iterator[Heard]:
-            last: Heard | None = None
-            for start, end, probabilities in self._windows(source, window, hop, watch):
-                if last is not None:
-                    yield last
-                begin = start if last is None else start + edge
-                times = _seconds(start), _seconds(end), _seconds(begin), _seconds(end - edge)
-                last = Heard(*times, probabilities)
-            if last is not None:
-                yield last._replace(to_s=last.end_s)
-
-        return stream()
+        return listening.listen(
+            source,
+            window_s=window_s,
+            hop_s=hop_s,
+            code=self._code,
+            classify=self._classify,
+            resampler=self._resampler,
+            watch=watch,
+        )
 
     def codes(self, samples: NDArray[np.floating]) -> NDArray[np.uint8]:
         """The 8-bit codes ``(patches, 128)`` of 16 kHz mono samples ``(n >= 15,600,)``."""
@@ -337,42 +327,3 @@ class AudioClassifier:
         """``(..., 1..10, 128)`` codes, repeated to ten (IBM ``core/model.py``) -> ``(..., classes)``."""
         repeated = np.arange(CLIP_PATCHES) % codes.shape[-2]
         return self._head(dequantize(codes[..., repeated, :]))
-
-    def _windows(
-        self, source: AudioSource, window: int, hop: int, watch: Watch | None
-    ) -> Iterator[tuple[int, int, NDArray[np.float32]]]:
-        """First patch, the one behind the last, ``(classes,)`` probabilities; the last one reaches the end.
-
-        Those that begin in the same ten patches are judged at once.
-        """
-        start = first = 0  # of the next window; of the codes that are held
-        with AudioReader(source, resampler=self._resampler) as reader:
-            held = np.empty((0, EMBEDDING_SIZE), np.uint8)
-            for samples in reader.blocks(CLIP_PATCHES):
-                patches = log_mel_patches(samples)
-                if watch is not None:
-                    begin_s = (first + len(held)) * PATCH_S
-                    watch(Block(begin_s, samples[: reader.info.samples], patches))
-                held = np.concatenate([held, self._code(patches)])
-                starts = range(start, first + len(held) - window, hop)
-                if starts:
-                    within = np.array(starts)[:, np.newaxis] - first + np.arange(window)
-                    for begin, probabilities in zip(starts, self._classify(held[within]), strict=True):
-                        yield begin, begin + window, probabilities
-                    start = starts[-1] + hop
-                done = min(max(0, start - first), len(held))
-                held, first = held[done:], first + done
-        if first + len(held) > start:
-            yield start, first + len(held), self._classify(held[start - first :])
-
-
-def _whole_patches(parameter: str, seconds: float) -> int:
-    if not seconds > 0 or seconds == float("inf"):
-        raise InvalidParameterError(
-            parameter, f"{seconds} is no length of time", hint="Give seconds above 0."
-        )
-    return max(1, round(seconds / PATCH_S))
-
-
-def _seconds(patches: float) -> float:
-    return round(patches * PATCH_S, 2)

@@ -28,6 +28,7 @@ LAYERS = (
         "attention",
         "selection",
         "timeline",
+        "listening",
         "pipeline",
         "bundle",
         "transfer",
