@@ -21,7 +21,7 @@ from audio_classifier.bundle_store import COMPACT, open_bundle
 from audio_classifier.cpus import available_cpus
 from audio_classifier.decoding import AudioInfo
 from audio_classifier.embedding import Embedder
-from audio_classifier.errors import AudioClassifierError, BundleInvalidError, InvalidParameterError
+from audio_classifier.errors import AudioClassifierError, BundleInvalidError
 from audio_classifier.features import Block, Watch, log_mel_patches
 from audio_classifier.guarded_file import AudioSource
 from audio_classifier.labels import LabelSet

@@ -6,6 +6,7 @@ import csv
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
+from textwrap import indent
 from typing import Any, Final, TextIO
 
 from audio_classifier.selection import Prediction
@@ -49,9 +50,15 @@ def write_table(outcomes: Iterable[Outcome], out: TextIO, *, single: bool) -> No
 
 def write_json(outcomes: Iterable[Outcome], out: TextIO, *, single: bool) -> None:
     """The original's response for one file; a list of them, each with its ``file``, for several."""
-    responses = [outcome.response() if single else _named_response(outcome) for outcome in outcomes]
-    json.dump(responses[0] if single else responses, out, indent=2)
-    print(file=out)
+    if single:
+        (outcome,) = outcomes
+        print(json.dumps(outcome.response(), indent=2), file=out)
+        return
+    before = "[\n"
+    for outcome in outcomes:  # each as soon as it is there: any number of them takes no more memory
+        out.write(before + indent(json.dumps(_named_response(outcome), indent=2), "  "))
+        before = ",\n"
+    out.write("\n]\n")
 
 
 def write_jsonl(outcomes: Iterable[Outcome], out: TextIO, *, single: bool) -> None:  # noqa: ARG001  # one shape

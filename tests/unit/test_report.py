@@ -48,6 +48,19 @@ def test_json_of_several_files_is_a_list_with_their_names() -> None:
     ]
 
 
+def test_json_of_many_files_is_written_as_they_come() -> None:
+    out, seen = io.StringIO(), []
+
+    def outcomes() -> Iterator[Outcome]:
+        for outcome in (GOOD, BAD, GOOD):
+            seen.append(out.getvalue().count('"file"'))
+            yield outcome
+
+    FORMATS["json"](outcomes(), out, single=False)
+    assert seen == [0, 1, 2]
+    assert out.getvalue() == json.dumps(json.loads(out.getvalue()), indent=2) + "\n"
+
+
 def test_jsonl_is_a_response_a_line() -> None:
     responses = [json.loads(line) for line in written("jsonl", GOOD, BAD).splitlines()]
     assert responses == json.loads(written("json", GOOD, BAD))
