@@ -124,7 +124,7 @@ deviations: $(VENV)/.convert  ## measure the table in docs/deviations.md (PARITY
 	$(BIN)/python -m benchmarks.parity $(PARITY)
 
 bench-many: $(VENV)/.runtime  ## hundreds of files, side by side and one at a time
-	$(BIN)/python -m benchmarks.many_files
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.many_files  # as the package sets it, unless numpy comes first
 
 bench-startup: $(VENV)/.convert  ## process start to printed result, beside `import tensorflow`
 	$(BIN)/python -m benchmarks.startup

@@ -86,6 +86,11 @@ class Prepared:
     audio: AudioInfo
     seconds: dict[str, float]
 
+    @property
+    def heard_s(self) -> float:
+        """Seconds of the clip that count."""
+        return min(len(self.patches) * PATCH_S, self.audio.duration_s or math.inf)
+
 
 class AudioClassifier:
     """A loaded model.  One instance may be shared by any number of threads.
@@ -187,7 +192,8 @@ class AudioClassifier:
         """As `classify`, of any number of sounds: the next are decoded while the model hears the last.
 
         An error takes the place of a sound that cannot be used.  All are in the order of the sources, which
-        are taken as they are needed, and the numbers are those of `classify`.
+        are taken as they are needed, and the numbers are those of `classify` but for rounding.  It is fastest
+        if the network has half of the CPUs; see ``threads``.
         """
 
         def prepare(source: AudioSource) -> Prepared | AudioClassifierError | OSError:
@@ -220,16 +226,17 @@ class AudioClassifier:
             return []
         begin = time.perf_counter()
         embeddings = self._embedder.embed(np.concatenate([clip.patches for clip in clips]))
-        embedding_s = (time.perf_counter() - begin) / len(clips)
+        embedded = time.perf_counter()
         ends = np.cumsum([len(clip.patches) for clip in clips])
-        classified = []
-        for clip, own in zip(clips, np.split(embeddings, ends[:-1]), strict=True):
-            begin = time.perf_counter()
-            predictions = selection.rank(self._classify(self._postprocessor.quantize(own)))
-            seconds = clip.seconds | {"embedding": embedding_s, "head": time.perf_counter() - begin}
-            heard_s = min(len(clip.patches) * PATCH_S, clip.audio.duration_s or math.inf)
-            classified.append(Classification(predictions, clip.audio, heard_s, seconds))
-        return classified
+        codes = map(self._postprocessor.quantize, np.split(embeddings, ends[:-1]))
+        probabilities = self._classify(np.stack([*map(_repeated, codes)]))
+        ranked = [*map(selection.rank, probabilities)]
+        times = {"embedding": embedded - begin, "head": time.perf_counter() - embedded}
+        own = {stage: seconds / len(clips) for stage, seconds in times.items()}
+        return [
+            Classification(predictions, clip.audio, clip.heard_s, clip.seconds | own)
+            for clip, predictions in zip(clips, ranked, strict=True)
+        ]
 
     def probabilities(self, source: AudioSource, *, start_s: float = 0.0) -> NDArray[np.float32]:
         """Probability of every class in the ten seconds from ``start_s`` on: ``(classes,)`` float32."""
@@ -324,6 +331,10 @@ class AudioClassifier:
         return self._postprocessor.quantize(self._embedder.embed(patches))
 
     def _classify(self, codes: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """``(..., 1..10, 128)`` codes, repeated to ten (IBM ``core/model.py``) -> ``(..., classes)``."""
-        repeated = np.arange(CLIP_PATCHES) % codes.shape[-2]
-        return self._head(dequantize(codes[..., repeated, :]))
+        """``(..., 1..10, 128)`` codes -> ``(..., classes)``."""
+        return self._head(dequantize(_repeated(codes)))
+
+
+def _repeated(codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """``(..., 1..10, 128)`` codes, repeated to ten (IBM ``core/model.py``)."""
+    return codes[..., np.arange(CLIP_PATCHES) % codes.shape[-2], :]

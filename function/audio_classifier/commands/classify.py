@@ -103,7 +103,7 @@ class _Work:
         self.failed = self._classified = self._there = 0
         self._in_s3 = any(name.startswith("s3://") for name in (*args.files, args.output or ""))
         self._picture = None if args.plot is None else self._one_picture(args.plot, args.top_k)
-        self._classifier = open_classifier(args.bundle)
+        self._classifier = open_classifier(args.bundle, many=not self.single)
         self._selection = Selection(
             self._classifier.labels, top_k=args.top_k, threshold=args.threshold, labels=args.filter
         )

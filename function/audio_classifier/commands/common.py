@@ -88,14 +88,17 @@ def open_bundle(place: str | None, settings: Settings) -> Bundle:
         )
 
 
-def open_classifier(place: str | None) -> AudioClassifier:
-    """A classifier with such a bundle, and as many threads as the environment says."""
+def open_classifier(place: str | None, *, many: bool = False) -> AudioClassifier:
+    """A classifier with such a bundle, and as many threads as the environment says.
+
+    For many sounds with half of them: the others are busy reading the next ones.
+    """
     from audio_classifier.classifier import AudioClassifier
 
     settings = read_settings()
     bundle = open_bundle(place, settings)
     with native_stderr_hidden():
-        return AudioClassifier(bundle, threads=settings.threads)
+        return AudioClassifier(bundle, threads=max(1, settings.threads // 2) if many else settings.threads)
 
 
 def read_settings() -> Settings:
