@@ -28,7 +28,8 @@ DEMO_POLICY: Final = POLICY + "worker-src 'self'; media-src 'self' blob:; img-sr
 SWAGGER_POLICY: Final = POLICY + "img-src 'self' data:"
 HEADERS: Final = MappingProxyType(
     {
-        "Cache-Control": "max-age=300",
+        # Kept, but asked for again by their tags: after an upgrade old files would not fit new ones.
+        "Cache-Control": "no-cache",
         "Permissions-Policy": "microphone=(self)",
         "Referrer-Policy": "no-referrer",
         "X-Content-Type-Options": "nosniff",

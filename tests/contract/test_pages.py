@@ -46,7 +46,7 @@ def test_each_file_is_what_it_says_and_is_fetched_once(url: str, name: str) -> N
     assert answer.headers["Content-Type"] == types[Path(name).suffix]
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
     assert answer.headers["Referrer-Policy"] == "no-referrer"
-    assert answer.headers["Cache-Control"] == "max-age=300"
+    assert answer.headers["Cache-Control"] == "no-cache"
 
     again = get(f"{url}/demo/{name}", **{"If-None-Match": answer.headers["ETag"]})
     assert (again.status_code, again.content) == (304, b"")
