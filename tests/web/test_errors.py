@@ -39,6 +39,24 @@ def test_an_empty_file_is_not_sent(visit: Open, url: str) -> None:
     assert said(page) == ["The file is empty.", "Choose another one."]
 
 
+def test_a_folder_that_is_dropped_is_no_file(visit: Open, url: str, tmp_path: Path) -> None:
+    page = visit(f"{url}/demo").page
+    box = page.locator("#drop").bounding_box()
+    assert box is not None
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "a.wav").touch()
+    data = {"items": [], "files": [str(tmp_path / "folder")], "dragOperationsMask": 1}
+    session = page.context.new_cdp_session(page)
+    for kind in ("dragEnter", "dragOver", "drop"):
+        session.send(
+            "Input.dispatchDragEvent", {"type": kind, "x": box["x"] + 9, "y": box["y"] + 9, "data": data}
+        )
+    assert said(page) in (
+        ["The file cannot be read.", "Choose another one; of a folder, one of its files."],
+        ["The file is empty.", "Choose another one."],
+    )
+
+
 def test_a_file_that_is_too_large(visit: Open, assets: Path) -> None:
     with serving(max_upload_bytes=100_000) as (url, _):
         opened = visit(f"{url}/demo")

@@ -101,8 +101,11 @@ async function choose(open) {
   say("");
   try {
     const file = await open(signal);
-    signal.throwIfAborted();
     if (!file.size) throw new Problem("The file is empty.", "Choose another one.");
+    await file.slice(0, 1).arrayBuffer().catch(() => {
+      throw new Problem("The file cannot be read.", "Choose another one; of a folder, one of its files.");
+    });
+    signal.throwIfAborted();
     await present(file, signal);
   } catch (error) {
     if (!signal.aborted) fail(error);
