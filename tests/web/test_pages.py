@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import pytest
+import soundfile
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 from starlette.applications import Starlette
@@ -43,6 +45,7 @@ def test_everybody_can_use_the_demo(visit: Open, url: str, scheme: Scheme, width
     opened = visit(f"{url}/demo", color_scheme=scheme, viewport={"width": width, "height": 800})
     page = opened.page
     assert_everybody_can_use_it(page)
+    assert page.get_by_role("status").count() == 1, "what was hidden is not announced by all screen readers"
     page.click('[data-sample="town.wav"]')
     expect(page.locator("#jsonl")).to_be_visible()
     page.click("summary")
@@ -105,18 +108,9 @@ def test_swagger_tries_a_sound_out(visit: Open, url: str, assets: Path) -> None:
     expect(predict.locator(".live-responses-table .microlight").first).to_contain_text("Siren")
 
 
-def in_page(page: Page, code: str, argument: Any = None) -> Any:
-    return page.evaluate(code, argument)
-
-
 def test_samples_are_written_as_pcm(visit: Open, url: str) -> None:
-    import io
-
-    import soundfile
-
     page = visit(f"{url}/demo").page
-    written = in_page(
-        page,
+    written = page.evaluate(
         """async (samples) => {
             const { encodeWav } = await import(new URL("demo/wav.js", location.href));
             return [...new Uint8Array(await encodeWav(Float32Array.from(samples), 22050).arrayBuffer())];
@@ -131,8 +125,7 @@ def test_samples_are_written_as_pcm(visit: Open, url: str) -> None:
 @pytest.mark.parametrize("frequency_hz", [250, 1000, 4000])
 def test_a_tone_is_drawn_where_its_frequency_is(visit: Open, url: str, frequency_hz: int) -> None:
     page = visit(f"{url}/demo").page
-    drawn, wanted = in_page(
-        page,
+    drawn, wanted = page.evaluate(
         """async (frequencyHz) => {
             const { drawSpectrogram, height } = await import(new URL("demo/spectrogram.js", location.href));
             const canvas = document.createElement("canvas");
