@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import requests
 from playwright.sync_api import Browser, Page, Route, expect
@@ -138,6 +139,31 @@ def test_a_recording_that_is_given_up(visit: Open, url: str, browser_beside_a_si
     expect(page.locator("#record")).to_be_focused()
     expect(page.locator("#result")).to_be_hidden()
     expect(page.locator("#error")).to_be_hidden()
+
+
+def test_a_microphone_that_is_slow_to_stop_does_not_bring_the_recorder_back(
+    visit: Open, url: str, browser_beside_a_siren: Browser
+) -> None:
+    page = visit(f"{url}/demo", browser_beside_a_siren).page
+    page.evaluate("AudioContext.prototype.close = MediaStreamTrack.prototype.stop = () => {}")
+    page.click("#record")
+    page.locator("#recording").wait_for()
+    page.click("#cancel")
+    page.wait_for_timeout(500)
+    expect(page.locator("#recording")).to_be_hidden()
+
+
+def test_two_channels_are_shown_as_their_mean(visit: Open, url: str) -> None:
+    page = visit(f"{url}/demo").page
+    both = busy(1, 16_000, channels=2)
+    shown = page.evaluate(
+        """async (bytes) => {
+            const { decode } = await import(new URL("demo/sound.js", location.href));
+            return [...await decode(new File([Uint8Array.from(bytes)], "a.wav", { type: "audio/wav" }))];
+        }""",
+        list(encode(both, 16_000)),
+    )
+    np.testing.assert_allclose(shown, both.mean(axis=1), atol=1e-3)
 
 
 def test_a_long_recording_as_a_heat_map(visit: Open, url: str, assets: Path) -> None:

@@ -36,7 +36,7 @@ export async function record({ limitS, stop, cancel, onProgress }) {
       stream.getAudioTracks()[0].onended = resolve;
       stop.addEventListener("abort", resolve);
       cancel.addEventListener("abort", () => reject(cancel.reason));
-    });
+    }).finally(() => (capture.port.onmessage = null)); // a block may still be on its way
     const samples = new Float32Array(count);
     blocks.reduce((offset, block) => (samples.set(block, offset), offset + block.length), 0);
     return { samples: samples.subarray(0, limit), rateHz: context.sampleRate };

@@ -1,7 +1,7 @@
 // Sound files and recordings -> mono samples at the rate that the classifier hears, too.
 
 export const RATE_HZ = 16000;
-const MAX_DECODED_S = 2 * 3600; // which takes half a gigabyte
+const MAX_DECODED_S = 2 * 3600; // which takes half a gigabyte for each channel
 
 /** The samples of a file, `null` if the browser knows nothing of its format or it is too long. */
 export async function decode(file) {
@@ -25,10 +25,16 @@ function durationOf(file) {
   }).finally(() => URL.revokeObjectURL(address));
 }
 
+/** The mean of the channels, in the place of the first: a copy of a long recording is large. */
 function mixed(buffer) {
-  const channels = Array.from({ length: buffer.numberOfChannels }, (_, index) => buffer.getChannelData(index));
-  if (channels.length === 1) return channels[0];
-  return channels[0].map((_, i) => channels.reduce((sum, channel) => sum + channel[i], 0) / channels.length);
+  const samples = buffer.getChannelData(0);
+  const count = buffer.numberOfChannels;
+  for (let index = 1; index < count; index++) {
+    const channel = buffer.getChannelData(index);
+    for (let i = 0; i < samples.length; i++) samples[i] += channel[i];
+  }
+  if (count > 1) for (let i = 0; i < samples.length; i++) samples[i] /= count;
+  return samples;
 }
 
 /** The same sound at `RATE_HZ`. */
