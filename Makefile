@@ -12,6 +12,7 @@ INFRA := .venv-infra
 TRAINING := .venv-training
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 WAV ?= assets/rain.wav
+PICTURE ?= $(basename $(notdir $(WAV))).png
 # The image: what builds it, where that works; its name; the base and the model in it; what else the build is told.
 ENGINE ?= $(shell for tool in docker podman buildah; do $$tool info &> /dev/null && echo $$tool && break; done)
 IMAGE ?= serverless-audio-classifier
@@ -32,13 +33,16 @@ TRAIN_OPTIONS ?=
 # To the shell, whatever is in them.
 export TEACHER RECORDINGS IMAGE BASE_IMAGE BUNDLE BUILD RUNTIME_PYTHON ARCHITECTURE
 
-.PHONY: help classify invoke events serve lint lint-infra test test-e2e test-convert test-web test-training train train-quick check image test-image sam-local layers template-zip lock samples pictures demo-picture deviations bench-startup bench-many clean
+.PHONY: help classify plot invoke events serve lint lint-infra test test-e2e test-convert test-web test-training train train-quick check image test-image sam-local layers template-zip lock samples pictures demo-picture deviations bench-startup bench-many clean
 
 help:  ## list the commands
 	@sed -n 's/^\([a-z0-9-]*\):.*  ## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
 classify: $(VENV)/.runtime  ## what is heard in WAV=...
 	$(BIN)/audio-classifier classify "$(WAV)"
+
+plot: $(VENV)/.plot  ## a picture of what is heard when in WAV=..., as PICTURE=...
+	$(BIN)/audio-classifier plot "$(WAV)" --output "$(PICTURE)"
 
 serve: $(VENV)/.serve  ## answer over HTTP on port 5000
 	$(BIN)/audio-classifier serve
