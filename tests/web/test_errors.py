@@ -112,6 +112,21 @@ def test_a_server_that_is_busy_is_asked_once_more(visit: Open, url: str) -> None
     opened.expect_failure(NOT_LOADED)
 
 
+def test_a_server_that_is_busy_before_the_timeline(visit: Open, url: str) -> None:
+    opened = visit(f"{url}/demo")
+    opened.page.route(
+        "**/model/predict*timeline*",
+        lambda route: route.fulfill(status=503, headers={"Retry-After": "1"}),
+        times=1,
+    )
+    opened.page.click('[data-sample="town.wav"]')
+    note = opened.page.locator("#timeline-note")
+    expect(note).to_have_text("The server is busy. Trying again in 1 s …")
+    expect(note).to_contain_text("Click into the pictures")
+    expect(opened.page.locator("#status")).to_contain_text("Heard: ")
+    opened.expect_failure(NOT_LOADED)
+
+
 def test_no_class_at_all(visit: Open, url: str) -> None:
     page = visit(f"{url}/demo").page
     page.route(PREDICT, lambda route: route.fulfill(json={"status": "ok", "predictions": []}))

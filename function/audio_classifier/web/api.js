@@ -41,14 +41,14 @@ export function command(name, timeline) {
 }
 
 /** The answer's text. */
-export async function classify(file, { signal, onBusy }) {
-  const response = await post(file, address(false), "application/json", { signal, onBusy });
+export async function classify(file, { signal, onWait }) {
+  const response = await post(file, address(false), "application/json", { signal, onWait });
   return read(() => response.text());
 }
 
 /** The lines of the timeline's answer as they come, each as `[text, parsed]`. */
-export async function* timeline(file, { signal, onBusy }) {
-  const response = await post(file, address(true), LINES, { signal, onBusy });
+export async function* timeline(file, { signal, onWait }) {
+  const response = await post(file, address(true), LINES, { signal, onWait });
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
   let status = "";
@@ -67,15 +67,17 @@ export async function* timeline(file, { signal, onBusy }) {
   if (status !== "ok") throw unreachable();
 }
 
-async function post(file, url, accept, { signal, onBusy }) {
+/** The response; `onWait(seconds)` is told how long a busy server is left alone, and 0 when it is asked. */
+async function post(file, url, accept, { signal, onWait }) {
   for (let again = true; ; again = false) {
     const body = new FormData();
     body.append("audio", file, file.name);
+    onWait(0);
     const response = await read(() => fetch(url, { method: "POST", body, headers: { Accept: accept }, signal }));
     if (response.ok) return response;
     if (response.status !== 503 || !again) throw await problem(response);
     const waitS = Math.min(MAX_WAIT_S, Number(response.headers.get("Retry-After")) || 1);
-    onBusy(waitS);
+    onWait(waitS);
     await pause(waitS, signal);
   }
 }

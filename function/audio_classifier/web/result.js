@@ -19,6 +19,8 @@ const percent = (probability) => `${Math.round(probability * 100)} %`;
 const inWords = (predictions) =>
   predictions.map(({ label, probability }) => `${label} ${percent(probability)}`).join(", ");
 
+const busy = (seconds) => `The server is busy. Trying again in ${seconds} s …`;
+
 const player = $("player");
 const heatmap = new Heatmap($("heatmap"), $("rows"));
 const seeker = new Seeker($("seek"), player, described, (text) => ($("readout").textContent = text));
@@ -41,10 +43,9 @@ export function clear() {
 
 /** Let the server listen to a file and show what it hears; void once `signal` is aborted. */
 export async function present(file, signal) {
-  const onBusy = (seconds) => say(`The server is busy. Trying again in ${seconds} s …`);
-  say("Listening …");
   const decoding = decode(file);
-  const answer = await classify(file, { signal, onBusy });
+  const onWait = (seconds) => say(seconds ? busy(seconds) : "Listening …");
+  const answer = await classify(file, { signal, onWait });
   const samples = await decoding;
   signal.throwIfAborted();
 
@@ -73,10 +74,10 @@ export async function present(file, signal) {
   waveform = peaks(samples, COLUMNS);
   drawWaveform($("waveform"), waveform);
   const drawing = drawSpectrogram($("spectrogram"), samples, RATE_HZ, COLUMNS, signal);
-  await Promise.all([drawing, long && showTimeline(file, durationS, { signal, onBusy })]);
+  await Promise.all([drawing, long && showTimeline(file, durationS, signal)]);
 }
 
-async function showTimeline(file, durationS, { signal, onBusy }) {
+async function showTimeline(file, durationS, signal) {
   const events = [];
   const lines = [];
   let due = false;
@@ -89,9 +90,9 @@ async function showTimeline(file, durationS, { signal, onBusy }) {
   heatmap.begin(durationS);
   for (const id of ["rows", "heatmap", "legend"]) show(id, true);
   $("curl").textContent += `\n${command(file.name, true)}`;
-  $("timeline-note").textContent = "Listening to all of it …";
+  const onWait = (seconds) => ($("timeline-note").textContent = seconds ? busy(seconds) : "Listening to all of it …");
   try {
-    for await (const [text, line] of timeline(file, { signal, onBusy })) {
+    for await (const [text, line] of timeline(file, { signal, onWait })) {
       lines.push(text);
       if (line.window) heatmap.add(line.window);
       if (line.event) events.push(line.event);
