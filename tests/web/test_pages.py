@@ -96,6 +96,8 @@ def test_the_pages_work_below_a_base_path(visit: Open, below: Callable[[ASGIApp]
         expect(page.locator(".opblock").first).to_be_visible()
         page.click("nav a")
         expect(page).to_have_url(f"{url}{BASE_PATH}/demo")
+        # Its files are asked for again, and after this nobody answers.
+        page.wait_for_load_state("networkidle")
 
 
 def test_swagger_tries_a_sound_out(visit: Open, url: str, assets: Path) -> None:
