@@ -23,7 +23,7 @@ POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
 )
-DEMO_POLICY: Final = POLICY + "worker-src 'self'; media-src 'self' blob:; img-src 'self' blob:"
+DEMO_POLICY: Final = POLICY + "img-src 'self'; media-src blob:"
 # Swagger UI's style sheet holds its icons.
 SWAGGER_POLICY: Final = POLICY + "img-src 'self' data:"
 HEADERS: Final = MappingProxyType(
