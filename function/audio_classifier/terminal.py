@@ -115,7 +115,8 @@ def _files_bar(*, redirect_stderr: bool) -> rich.progress.Progress:
 
     class Rate(TextColumn):
         def render(self, task: rich.progress.Task) -> Text:
-            return Text(f"{task.speed:.1f}/s" if task.speed else "")
+            # Of all the time: within one batch files are done in no time.
+            return Text(f"{task.completed / task.elapsed:.1f}/s" if task.elapsed else "")
 
     columns = (
         *(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Rate("")),
@@ -185,5 +186,6 @@ def complain(message: str, hint: str = "") -> None:
 
 
 def say(message: str) -> None:
-    """Tell people, not programs."""
-    print(message, file=sys.stderr)
+    """Tell people, not programs, in one line; what a file's name would do to their terminal it does not."""
+    shown = (letter if letter.isprintable() else ascii(letter)[1:-1] for letter in message)
+    print("".join(shown), file=sys.stderr)

@@ -26,6 +26,7 @@ from audio_classifier.sources import Facts, FileSound
 from tests.sounds import busy, encode
 
 COMMAND = (sys.executable, "-m", "audio_classifier", "classify")
+ROUNDING = 1e-5  # the last digits of sums depend on how many are made at once
 
 
 @pytest.fixture
@@ -55,6 +56,17 @@ def stored(place: Path) -> dict[str, Any]:
     return {result["source"]["file"]: result for result in results}
 
 
+def assert_alike(results: dict[str, Any], wanted: dict[str, Any]) -> None:
+    """All the same but for the last digits of probabilities."""
+    assert results.keys() == wanted.keys()
+    for place, result in results.items():
+        predictions, others = (one.pop("predictions", []) for one in (result, wanted[place]))
+        assert result == wanted[place]
+        assert [one["label_id"] for one in predictions] == [one["label_id"] for one in others]
+        for one, other in zip(predictions, others, strict=True):
+            assert one["probability"] == pytest.approx(other["probability"], abs=ROUNDING)
+
+
 def test_many_are_heard_as_one_at_a_time(classifier: AudioClassifier, assets: Path, folder: Path) -> None:
     files = [*sorted(assets.glob("*.wav")), *sorted(folder.rglob("*.wav")), Path("gone")] * 3
     selection = Selection(classifier.labels, top_k=None)
@@ -69,7 +81,7 @@ def test_many_are_heard_as_one_at_a_time(classifier: AudioClassifier, assets: Pa
             refused = ""
             assert isinstance(heard, Classification)
             assert {one.label_id: one.probability for one in heard.predictions} == pytest.approx(
-                {one.label_id: one.probability for one in wanted.predictions}, abs=1e-6
+                {one.label_id: one.probability for one in wanted.predictions}, abs=ROUNDING
             )
             assert (heard.audio, heard.heard_s) == (wanted.audio, wanted.heard_s)
         assert isinstance(heard, Classification) or str(heard) == refused
@@ -156,7 +168,7 @@ def test_killed_at_any_moment_it_goes_on(folder: Path, place: str) -> None:
             stored(Path(place))  # each is whole
     assert count() < 500
     assert run("sounds", "--output", place) in (0, 1)
-    assert stored(Path(place)) == stored(Path(f"whole-{place}"))
+    assert_alike(stored(Path(place)), stored(Path(f"whole-{place}")))
 
 
 def key_of(client: Any, bucket: str) -> set[str]:

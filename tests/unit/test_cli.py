@@ -392,3 +392,11 @@ def test_a_timeline_of_what_is_no_sound_fails(tmp_path: Path, capsys: pytest.Cap
     assert "a.wav: " in capsys.readouterr().err
     assert run("timeline", tmp_path / "gone.wav") == 1
     assert "gone.wav: " in capsys.readouterr().err
+
+
+def test_a_name_does_nothing_to_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    hostile = tmp_path / "a\x1b[2J\nb ü.wav"
+    hostile.write_bytes(b"no sound")
+    assert main(["classify", str(hostile)]) == 1
+    first, *_ = capsys.readouterr().err.splitlines()
+    assert "a\\x1b[2J\\nb ü.wav: " in first

@@ -1,7 +1,7 @@
 // Sound files and recordings -> mono samples at the rate that the classifier hears, too.
 
 export const RATE_HZ = 16000;
-const MAX_DECODED_S = 2 * 3600; // which takes half a gigabyte for each channel
+const MAX_DECODED_S = 3600; // which may take over a gigabyte while the browser decodes it
 
 /** The samples of a file, `null` if the browser knows nothing of its format or it is too long. */
 export async function decode(file) {
