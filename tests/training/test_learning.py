@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
+from numpy.typing import NDArray
 
 from audio_classifier import AudioClassifier
 from audio_classifier.attention import AttentionHead, Dense
@@ -29,7 +30,19 @@ from training.head import Head, dense  # noqa: E402
 from training.schedule import follow, rate  # noqa: E402
 from training.student import Student, Trunk  # noqa: E402
 
-TEACHER: Any = FakeTeacher()
+
+class LayeredTeacher(FakeTeacher):
+    """Its embedding is what `make_layers` give."""
+
+    def __init__(self) -> None:
+        self._trunk = Trunk.of_teacher(make_layers())
+
+    def embed(self, log_mels: NDArray[np.float32]) -> NDArray[np.float32]:
+        with torch.inference_mode():
+            return np.asarray(self._trunk(torch.from_numpy(log_mels)).mean((2, 3)))
+
+
+TEACHER: Any = LayeredTeacher()
 CHANNELS = (8, 8, 16, 16, 16, 16, 32, 32, 32, 32, 32, 32, 64, 64)
 MINUTES = 0.3
 

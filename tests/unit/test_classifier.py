@@ -220,7 +220,7 @@ def test_resampy_gives_nearly_the_same(assets: Path, classifier: AudioClassifier
     difference = reference.probabilities(assets / "thunder.wav") - classifier.probabilities(
         assets / "thunder.wav"
     )
-    assert 0 < np.abs(difference).max() < 0.05  # they differ in the topmost band
+    assert 0 < np.abs(difference).max() < 0.15  # they differ in the topmost band
 
 
 def test_a_bundle_can_be_given_open(compact: Path, assets: Path, classifier: AudioClassifier) -> None:
