@@ -130,7 +130,8 @@ def test_the_picture_of_the_output_is_what_it_prints() -> None:
     assert [label for *_, label in rows] == [label for *_, label in wanted]
     assert len(wanted) == len(shown[1].splitlines()) == 5
     for (percent, drawn, _), (shown_percent, shown_bar, _) in zip(rows, wanted, strict=True):
-        assert float(percent) == pytest.approx(float(shown_percent), abs=0.3)  # CPUs differ in the last bits
+        # CPUs differ in the last bits, and 8 bits have coarse steps.
+        assert float(percent) == pytest.approx(float(shown_percent), abs=1)
         assert len(drawn) == pytest.approx(len(shown_bar), abs=1)
         drawn_of = {bar(float(shown_percent) / 100 + rounded).strip() for rounded in (-0.0005, 0, 0.0005)}
         assert shown_bar in drawn_of
