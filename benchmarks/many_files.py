@@ -18,7 +18,7 @@ import soundfile
 import soxr
 
 from audio_classifier import AudioClassifier, Selection
-from audio_classifier.classifier import Classification
+from audio_classifier.clip import Classification
 from audio_classifier.cpus import available_cpus
 
 ASSETS: Final = Path(__file__).parents[1] / "assets"

@@ -10,7 +10,8 @@ from collections.abc import Generator, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from audio_classifier.classifier import AudioClassifier, Classification, Prepared
+from audio_classifier.classifier import AudioClassifier
+from audio_classifier.clip import Classification, Prepared
 from audio_classifier.errors import (
     AudioClassifierError,
     AudioError,
@@ -27,7 +28,7 @@ from audio_classifier.stored_result import answer_of, failure_of, model_of
 
 
 @dataclass(slots=True)
-class Heard:
+class Answered:
     """What became of one sound.
 
     Attributes
@@ -57,7 +58,7 @@ def classify_sounds(
     threads: int,
     store: ResultStore | None = None,
     watch: Watch | None = None,
-) -> Generator[Heard, None, None]:
+) -> Generator[Answered, None, None]:
     """Classify sounds, in their order, and store what is heard, if there is a store.
 
     Parameters
@@ -78,8 +79,8 @@ def classify_sounds(
     """
     common = {"model": model_of(classifier.bundle), "parameters": parameters}
 
-    def read(sound: Sound) -> Heard:
-        heard = Heard(sound)
+    def read(sound: Sound) -> Answered:
+        heard = Answered(sound)
         try:
             with sound.opened() as source:
                 if store:
@@ -103,7 +104,7 @@ def classify_sounds(
             yield heard
 
 
-def _store(store: ResultStore, heard: Heard) -> None:
+def _store(store: ResultStore, heard: Answered) -> None:
     """Store what can never be otherwise; an error that may pass is not."""
     if heard.classification:
         answer = answer_of(heard.classification)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
@@ -14,27 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audio_classifier import listening
-from audio_classifier.attention import AttentionHead
-from audio_classifier.audio import AudioReader, Resampler, read_window
-from audio_classifier.bundle import EMBEDDING, HEAD, LABELS, POSTPROCESS, Bundle
+from audio_classifier.audio import Resampler, read_window
+from audio_classifier.bundle import Bundle
 from audio_classifier.bundle_store import COMPACT, open_bundle
+from audio_classifier.clip import Classification, Prepared, prepare_clip
 from audio_classifier.cpus import available_cpus
-from audio_classifier.decoding import AudioInfo
-from audio_classifier.embedding import Embedder
-from audio_classifier.errors import AudioClassifierError, BundleInvalidError
-from audio_classifier.features import Block, Watch, log_mel_patches
+from audio_classifier.errors import AudioClassifierError
+from audio_classifier.features import Watch, log_mel_patches
 from audio_classifier.guarded_file import AudioSource
 from audio_classifier.labels import LabelSet
-from audio_classifier.params import (
-    CLIP_PATCHES,
-    EVENT_HOP_S,
-    EVENT_WINDOW_S,
-    PATCH_S,
-    SAMPLE_RATE_HZ,
-    TOP_K,
-)
+from audio_classifier.network import Network, repeated
+from audio_classifier.params import CLIP_PATCHES, EVENT_HOP_S, EVENT_WINDOW_S, PATCH_S, TOP_K
 from audio_classifier.pipeline import batches_ahead
-from audio_classifier.postprocess import Postprocessor, dequantize
 from audio_classifier.selection import Prediction, Selection
 from audio_classifier.timeline import (
     Event,
@@ -44,52 +33,6 @@ from audio_classifier.timeline import (
     TimelineWindow,
     require_no_gaps,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Classification:
-    """What is heard in ten seconds of a clip, and what it took to find out.
-
-    Attributes
-    ----------
-    predictions
-        The most probable first.
-    audio
-        What the file's header says of itself.
-    heard_s
-        How many seconds of the clip were listened to.
-    seconds
-        Time spent in each stage: ``read``, ``features``, ``embedding``, ``head``.
-    """
-
-    predictions: list[Prediction]
-    audio: AudioInfo
-    heard_s: float
-    seconds: dict[str, float]
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """Ten seconds of a clip, decoded, as the model will hear them.
-
-    Attributes
-    ----------
-    patches
-        ``(1..10, 96, 64)`` float32, log-mel.
-    audio
-        What the file's header says of itself.
-    seconds
-        Time spent in each stage: ``read``, ``features``.
-    """
-
-    patches: NDArray[np.float32]
-    audio: AudioInfo
-    seconds: dict[str, float]
-
-    @property
-    def heard_s(self) -> float:
-        """Seconds of the clip that count."""
-        return min(len(self.patches) * PATCH_S, self.audio.duration_s or math.inf)
 
 
 class AudioClassifier:
@@ -118,15 +61,13 @@ class AudioClassifier:
 
     def __init__(self, bundle: Bundle, *, threads: int | None = None, resampler: Resampler = "soxr") -> None:
         self.bundle = bundle
-        self.labels = LabelSet.read(bundle.path(LABELS))
-        self._embedder = Embedder(bundle.path(EMBEDDING), threads=threads or available_cpus())
-        self._postprocessor = Postprocessor.from_arrays(bundle.arrays(POSTPROCESS))
-        self._head = AttentionHead.from_arrays(bundle.arrays(HEAD))
+        self._network = Network(bundle, threads or available_cpus())
         self._resampler = resampler
-        if self._head.classes != len(self.labels):
-            raise BundleInvalidError(
-                f"the head tells {self._head.classes} classes apart, {len(self.labels)} have labels"
-            )
+
+    @property
+    def labels(self) -> LabelSet:
+        """The classes that it tells apart."""
+        return self._network.labels
 
     @classmethod
     def open(
@@ -209,39 +150,30 @@ class AudioClassifier:
 
     def prepare(self, source: AudioSource, *, start_s: float = 0.0, watch: Watch | None = None) -> Prepared:
         """The part of `classify` that needs no model, for any number of threads; raises the same errors."""
-        begin = time.perf_counter()
-        with AudioReader(source, resampler=self._resampler) as reader:
-            samples = reader.window(start_s, CLIP_PATCHES)
-        read = time.perf_counter()
-        patches = log_mel_patches(samples)
-        if watch is not None:
-            begin_s = reader.first_sample(start_s) / SAMPLE_RATE_HZ
-            watch(Block(begin_s, samples[: reader.info.samples], patches))
-        seconds = {"read": read - begin, "features": time.perf_counter() - read}
-        return Prepared(patches, reader.info, seconds)
+        return prepare_clip(source, start_s=start_s, resampler=self._resampler, watch=watch)
 
     def classify_prepared(self, clips: Sequence[Prepared], selection: Selection) -> list[Classification]:
         """The part that does, for several clips in one invocation of the network."""
         if not clips:
             return []
         begin = time.perf_counter()
-        embeddings = self._embedder.embed(np.concatenate([clip.patches for clip in clips]))
+        embeddings = self._network.embedder.embed(np.concatenate([clip.patches for clip in clips]))
         embedded = time.perf_counter()
         ends = np.cumsum([len(clip.patches) for clip in clips])
-        codes = map(self._postprocessor.quantize, np.split(embeddings, ends[:-1]))
-        probabilities = self._classify(np.stack([*map(_repeated, codes)]))
+        codes = map(self._network.quantize, np.split(embeddings, ends[:-1]))
+        probabilities = self._network.classify(np.stack([*map(repeated, codes)]))
         ranked = [*map(selection.rank, probabilities)]
         times = {"embedding": embedded - begin, "head": time.perf_counter() - embedded}
         own = {stage: seconds / len(clips) for stage, seconds in times.items()}
         return [
-            Classification(predictions, clip.audio, clip.heard_s, clip.seconds | own)
-            for clip, predictions in zip(clips, ranked, strict=True)
+            Classification(predictions, one.audio, one.heard_s, one.seconds | own)
+            for one, predictions in zip(clips, ranked, strict=True)
         ]
 
     def probabilities(self, source: AudioSource, *, start_s: float = 0.0) -> NDArray[np.float32]:
         """Probability of every class in the ten seconds from ``start_s`` on: ``(classes,)`` float32."""
         samples = read_window(source, start_s=start_s, patches=CLIP_PATCHES, resampler=self._resampler)
-        return self._classify(self.codes(samples))
+        return self._network.classify(self.codes(samples))
 
     def timeline(
         self,
@@ -317,24 +249,12 @@ class AudioClassifier:
             source,
             window_s=window_s,
             hop_s=hop_s,
-            code=self._code,
-            classify=self._classify,
+            code=self._network.code,
+            classify=self._network.classify,
             resampler=self._resampler,
             watch=watch,
         )
 
     def codes(self, samples: NDArray[np.floating]) -> NDArray[np.uint8]:
         """The 8-bit codes ``(patches, 128)`` of 16 kHz mono samples ``(n >= 15,600,)``."""
-        return self._code(log_mel_patches(samples))
-
-    def _code(self, patches: NDArray[np.float32]) -> NDArray[np.uint8]:
-        return self._postprocessor.quantize(self._embedder.embed(patches))
-
-    def _classify(self, codes: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """``(..., 1..10, 128)`` codes -> ``(..., classes)``."""
-        return self._head(dequantize(_repeated(codes)))
-
-
-def _repeated(codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """``(..., 1..10, 128)`` codes, repeated to ten (IBM ``core/model.py``)."""
-    return codes[..., np.arange(CLIP_PATCHES) % codes.shape[-2], :]
+        return self._network.code(log_mel_patches(samples))

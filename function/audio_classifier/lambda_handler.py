@@ -18,7 +18,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from snapshot_restore_py import register_after_restore, register_before_snapshot
 
 from audio_classifier import prediction
-from audio_classifier.classifier import Classification
+from audio_classifier.clip import Classification
 from audio_classifier.errors import (
     AudioClassifierError,
     AudioError,

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from audio_classifier.bundle_store import open_bundle
-from audio_classifier.classifier import AudioClassifier, Classification
+from audio_classifier.classifier import AudioClassifier
+from audio_classifier.clip import Classification
 from audio_classifier.guarded_file import AudioSource
 from audio_classifier.selection import Selection
 from audio_classifier.settings import Settings

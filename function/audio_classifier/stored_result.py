@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from audio_classifier.bundle import Bundle
-from audio_classifier.classifier import Classification
+from audio_classifier.clip import Classification
 from audio_classifier.errors import AudioClassifierError
 from audio_classifier.s3_source import S3File
 

@@ -128,7 +128,7 @@ def test_lines_say_the_same(url: str, assets: Path) -> None:
 def test_lines_come_while_there_are_more_to_come() -> None:
     with serving() as (url, service):
         classifier, released = service.load(), threading.Event()
-        embed = classifier._embedder.embed
+        embed = classifier._network.embedder.embed
         calls = iter(range(100))
 
         def slow(patches: Any) -> Any:
@@ -136,7 +136,7 @@ def test_lines_come_while_there_are_more_to_come() -> None:
                 assert released.wait(10)
             return embed(patches)
 
-        classifier._embedder.embed = slow  # type: ignore[method-assign]
+        classifier._network.embedder.embed = slow  # type: ignore[method-assign]
         headers = {"Content-Type": "audio/wav", "Accept": "application/x-ndjson"}
         content = encode(busy(60, 16_000), 16_000)
         with requests.post(

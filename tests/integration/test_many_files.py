@@ -17,8 +17,8 @@ import pytest
 
 from audio_classifier import AudioClassifier, Selection
 from audio_classifier.bulk import classify_sounds
-from audio_classifier.classifier import Classification
 from audio_classifier.cli import main
+from audio_classifier.clip import Classification
 from audio_classifier.errors import AudioClassifierError, ObjectChangedError
 from audio_classifier.guarded_file import AudioSource
 from audio_classifier.result_store import open_store

@@ -113,7 +113,7 @@ def test_a_clip_and_its_repetition_are_alike(classifier: AudioClassifier, assets
     codes = classifier.codes(three[:, 0])
     assert codes.shape == (3, 128)
     tiled = np.concatenate([codes] * 4)[:10]
-    expected = classifier._classify(tiled)
+    expected = classifier._network.classify(tiled)
     np.testing.assert_allclose(
         classifier.probabilities(encode(three, 16_000, subtype="FLOAT")), expected, atol=1e-6
     )
@@ -161,13 +161,13 @@ def test_every_second_is_embedded_once(
     classifier: AudioClassifier, minute: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     embedded = []
-    original = classifier._embedder.embed
+    original = classifier._network.embedder.embed
 
     def counting(patches: NDArray[np.float32]) -> NDArray[np.float32]:
         embedded.append(len(patches))
         return original(patches)
 
-    monkeypatch.setattr(classifier._embedder, "embed", counting)
+    monkeypatch.setattr(classifier._network.embedder, "embed", counting)
     assert len(list(classifier.timeline(minute, hop_s=0.96))) == 53
     assert sum(embedded) == 62
     assert max(embedded) <= 10

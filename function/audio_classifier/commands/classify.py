@@ -22,7 +22,7 @@ from audio_classifier.errors import AudioClassifierError, InvalidParameterError
 from audio_classifier.terminal import FilesProgress, complain, say, terminated_cleanly
 
 if TYPE_CHECKING:
-    from audio_classifier.bulk import Heard
+    from audio_classifier.bulk import Answered
     from audio_classifier.report import Outcome
     from audio_classifier.sources import Sound
 
@@ -133,7 +133,7 @@ class _Work:
             elif heard.classification:
                 yield Outcome(heard.sound.name, tuple(heard.classification.predictions))
 
-    def _heard(self) -> Iterator[Heard]:
+    def _heard(self) -> Iterator[Answered]:
         """What became of each; counts, complains and shows progress."""
         from audio_classifier.bulk import classify_sounds
         from audio_classifier.cpus import available_cpus
@@ -174,7 +174,7 @@ class _Work:
 
         return find_sounds(self._names, cache(s3_client))
 
-    def _count(self, heard: Heard) -> None:
+    def _count(self, heard: Answered) -> None:
         if heard.error:
             self.failed += 1
             complain(f"{heard.sound.name}: {_said(heard.error)}", _hint(heard.error))
