@@ -21,10 +21,10 @@ from audio_classifier.errors import (
 )
 from audio_classifier.features import Watch
 from audio_classifier.pipeline import batches_ahead
-from audio_classifier.result_store import Result, ResultStore
+from audio_classifier.result_store import ResultStore
 from audio_classifier.selection import Selection
 from audio_classifier.sources import Sound
-from audio_classifier.stored_result import answer_of, failure_of, model_of
+from audio_classifier.stored_result import Result, answer_of, failure_of, model_of
 
 
 @dataclass(slots=True)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from audio_classifier.bundle import Bundle
 from audio_classifier.clip import Classification
 from audio_classifier.errors import AudioClassifierError
 from audio_classifier.s3_source import S3File
+
+Result: TypeAlias = dict[str, Any]
 
 WRITTEN_BY: Final = "audio-classifier"  # user metadata of every result: such objects are never classified
 LOST_RACE: Final = (409, 412)  # what S3 answers to a write on a condition if something stands there
@@ -49,4 +51,14 @@ def source_of(file: S3File) -> dict[str, Any]:
         "etag": file.etag,
         "size": file.size,
         "last_modified": file.last_modified.isoformat(),
+    }
+
+
+def identity_of(result: Result) -> dict[str, Any]:
+    """What a result is of: the same answer would come of it again."""
+    source = {name: value for name, value in result["source"].items() if name != "last_modified"}
+    return {
+        "source": source,
+        "digest": result["model"]["digest"],
+        "parameters": result["parameters"],
     }

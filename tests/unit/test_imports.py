@@ -39,7 +39,7 @@ LAYERS = (
     {"classifier"},
     {"settings"},
     {"service", "http_body", "http_schema", "http_metrics", "http_pages", "gate", "s3_source", "events"},
-    {"stored_result"},
+    {"stored_result", "stored_lines"},
     {"prediction", "uploads", "sources", "result_store"},
     {"bulk"},
     {"http_uploads", "http_lines", "snapshot"},

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from audio_classifier.errors import InvalidParameterError, PlaceTakenError, TransferError
-from audio_classifier.result_store import FolderStore, LinesStore, open_store
+from audio_classifier.result_store import FolderStore, open_store
+from audio_classifier.stored_lines import LinesStore
 from tests.servers import BackgroundServer, QuietServer
 
 HOSTILE = [
