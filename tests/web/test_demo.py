@@ -59,7 +59,11 @@ def _colours(page: Page, canvas: str) -> int:
     count: int = page.evaluate(
         """(selector) => {
             const canvas = document.querySelector(selector);
-            const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+            const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext("2d", {
+                willReadFrequently: true,
+            });
+            copy.drawImage(canvas, 0, 0);
+            const { data } = copy.getImageData(0, 0, canvas.width, canvas.height);
             return new Set(new Uint32Array(data.buffer)).size;
         }""",
         canvas,
