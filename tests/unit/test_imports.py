@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -85,6 +86,18 @@ def test_the_command_line_alone_loads_no_engine() -> None:
     code = "import sys; sys.argv = ['audio-classifier', 'labels', '--search', 'rain']\n"
     code += "from audio_classifier.cli import main; main()"
     assert {"rich", "boto3", "urllib3", "tensorflow"} & modules_after(code) == set()
+
+
+@pytest.mark.parametrize(("said", "threads"), [(None, "1"), ("3", "3")])
+def test_blas_has_no_threads_of_its_own_unless_it_is_said(said: str | None, threads: str) -> None:
+    """It has to be so before numpy is imported, by whichever door one comes in."""
+    environ = {name: value for name, value in os.environ.items() if name != "OPENBLAS_NUM_THREADS"}
+    environ |= {} if said is None else {"OPENBLAS_NUM_THREADS": said}
+    script = "import audio_classifier.cli, os; print(os.environ['OPENBLAS_NUM_THREADS'])"
+    run = subprocess.run(
+        [sys.executable, "-c", script], env=environ, capture_output=True, text=True, check=True
+    )
+    assert run.stdout.strip() == threads
 
 
 def imports_of(path: Path) -> set[str]:
