@@ -94,7 +94,9 @@ def test_it_classifies_over_http(server: Server, assets: Path) -> None:
         answer = requests.post(f"{server.url}/model/predict", files={"audio": sound}, timeout=30)
     assert answer.status_code == 200
     assert "Rain" in [prediction["label"] for prediction in answer.json()["predictions"]]
-    assert "SwaggerUIBundle" in requests.get(server.url, timeout=5).text
+    # The pages, and what they need.
+    for path in ("", "static/swagger-ui-bundle.js", "demo", "demo/demo.js", "demo/town.wav"):
+        assert requests.get(f"{server.url}/{path}", timeout=5).status_code == 200
 
 
 def test_512_mb_are_enough_for_the_built_in_model(image: Image, assets: Path, tmp_path: Path) -> None:
