@@ -143,7 +143,7 @@ def test_a_local_api(template: Path, assets: Path, tmp_path: Path) -> None:
         with (assets / "rain.wav").open("rb") as sound:
             answer = requests.post(f"{url}/model/predict", files={"audio": sound}, timeout=60)
         assert "Rain" in labels(answer.json())
-        assert "SwaggerUIBundle" in requests.get(url, timeout=60).text
+        assert "swagger-ui-bundle.js" in requests.get(url, timeout=60).text
     finally:
         process.terminate()
         process.wait(60)
