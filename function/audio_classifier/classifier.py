@@ -61,7 +61,8 @@ class AudioClassifier:
 
     def __init__(self, bundle: Bundle, *, threads: int | None = None, resampler: Resampler = "soxr") -> None:
         self.bundle = bundle
-        self._network = Network(bundle, threads or available_cpus())
+        self._threads = threads or available_cpus()
+        self._network = Network(bundle, self._threads)
         self._resampler = resampler
 
     @property
@@ -143,7 +144,9 @@ class AudioClassifier:
             except (AudioClassifierError, OSError) as error:
                 return error
 
-        for batch in batches_ahead(prepare, sources, threads=available_cpus()):
+        cpus = available_cpus()
+        readers = max(0, cpus - self._threads) or cpus  # beside a network that has all, they take turns
+        for batch in batches_ahead(prepare, sources, threads=readers):
             prepared = [one for one in batch if isinstance(one, Prepared)]
             heard = iter(self.classify_prepared(prepared, selection))
             yield from (next(heard) if isinstance(one, Prepared) else one for one in batch)

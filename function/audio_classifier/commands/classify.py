@@ -143,7 +143,7 @@ class _Work:
             self._sounds(),
             self._selection,
             self._parameters,
-            threads=S3_THREADS if self._in_s3 else available_cpus(),
+            threads=S3_THREADS if self._in_s3 else max(1, available_cpus() // 2),
             store=self._store,
             watch=self._picture.watch if self._picture else None,
         )
