@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,19 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip("the golden data of the original are not on this machine")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def url() -> Iterator[str]:
+    """A server with the built-in bundle, ready, for all requests that change nothing."""
+    import requests
+
+    from tests.serving import serving
+
+    with serving() as (address, _):
+        while requests.get(f"{address}/readyz", timeout=5).status_code != 200:
+            time.sleep(0.01)
+        yield address
 
 
 @pytest.fixture

@@ -70,6 +70,12 @@ class AudioClassifier:
         """The classes that it tells apart."""
         return self._network.labels
 
+    @property
+    def readers(self) -> int:
+        """Threads to `prepare` sounds in: the CPUs that the network leaves, or all, by turns."""
+        cpus = available_cpus()
+        return max(0, cpus - self._threads) or cpus
+
     @classmethod
     def open(
         cls,
@@ -144,9 +150,7 @@ class AudioClassifier:
             except (AudioClassifierError, OSError) as error:
                 return error
 
-        cpus = available_cpus()
-        readers = max(0, cpus - self._threads) or cpus  # beside a network that has all, they take turns
-        for batch in batches_ahead(prepare, sources, threads=readers):
+        for batch in batches_ahead(prepare, sources, threads=self.readers):
             prepared = [one for one in batch if isinstance(one, Prepared)]
             heard = iter(self.classify_prepared(prepared, selection))
             yield from (next(heard) if isinstance(one, Prepared) else one for one in batch)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from operator import itemgetter
 from typing import Any
@@ -42,13 +42,27 @@ def predict(service: Service, source: AudioSource, parameters: PredictParameters
         See `AudioClassifier.predict` and `Service.load`.
     """
     if parameters.timeline:
-        answer: dict[str, list[Any]] = {"windows": [], "events": []}
-        for kind, heard in timeline(service, source, parameters):
-            answer[f"{kind}s"].append(heard)
-        answer["events"].sort(key=itemgetter("start"))
-        return {"status": "ok", **answer}
+        answer: dict[str, Any] = {"status": "ok"}
+        gather(timeline(service, source, parameters), answer)
+        return answer
     result = service.classify(source, _selection(service, parameters), start_s=parameters.start_time)
     return {"status": "ok", "predictions": list(map(asdict, result.predictions))}
+
+
+def gather(heard: Iterable[tuple[str, dict[str, Any]]], answer: dict[str, Any]) -> None:
+    """Add ``windows`` and ``events``, by their start, to an answer; if the stream breaks off, up to there.
+
+    Parameters
+    ----------
+    heard
+        See `timeline`.
+    """
+    answer |= {"windows": [], "events": []}
+    try:
+        for kind, one in heard:
+            answer[f"{kind}s"].append(one)
+    finally:
+        answer["events"].sort(key=itemgetter("start"))
 
 
 def timeline(

@@ -71,14 +71,12 @@ class FolderStore:
 
     def has(self, place: str, result: Result) -> bool:
         try:
-            standing = json.loads(self._path(place).read_bytes())
+            content = self._path(place).read_bytes()
         except FileNotFoundError:
             return False
         except OSError as error:
             raise PlaceTakenError(f"its result cannot stand at {self._path(place)}: {error}") from error
-        except (ValueError, RecursionError):  # none of ours
-            standing = None
-        return _is_of(standing, result, str(self._path(place)))
+        return _is_of(content, result, str(self._path(place)))
 
     def write(self, place: str, result: Result) -> bool:
         if self.has(place, result):
@@ -126,11 +124,7 @@ class BucketStore:
             content = self._call(lambda **where: self._client.get_object(**where)["Body"].read(), Key=key)
         except RemoteNotFoundError:
             return False
-        try:
-            standing = json.loads(content)
-        except (ValueError, RecursionError):  # none of ours
-            standing = None
-        return _is_of(standing, result, f"s3://{self._bucket}/{key}")
+        return _is_of(content, result, f"s3://{self._bucket}/{key}")
 
     def write(self, place: str, result: Result) -> bool:
         # Mostly nothing stands there: then one call is enough.
@@ -187,12 +181,13 @@ def _plain_part(part: str) -> str:
     return f"{start}~{hashlib.sha256(plain.encode()).hexdigest()[:32]}"
 
 
-def _is_of(standing: Any, result: Result, where: str) -> bool:
+def _is_of(content: bytes, result: Result, where: str) -> bool:
     """Whether what stands there is the same result, rather than an older one of the same sound."""
     try:
+        standing = json.loads(content)
         other = [standing["source"].get(name) for name in ("file", "bucket", "key")]
         same = identity_of(standing) == identity_of(result)
-    except (AttributeError, KeyError, TypeError) as error:
+    except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
         raise PlaceTakenError(f"its result belongs at {where}, where something else stands") from error
     if other != [result["source"].get(name) for name in ("file", "bucket", "key")]:
         raise PlaceTakenError(f"its result belongs at {where}, where that of another file stands")

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property, partial
-from operator import itemgetter
 from typing import Any, Final, Literal, TypeAlias
 
 from audio_classifier.aws import http_status, s3_client
@@ -26,7 +25,7 @@ from audio_classifier.errors import (
 )
 from audio_classifier.http_schema import PredictParameters
 from audio_classifier.params import EVENT_HOP_S, EVENT_THRESHOLD, EVENT_WINDOW_S
-from audio_classifier.prediction import timeline
+from audio_classifier.prediction import gather, timeline
 from audio_classifier.s3_source import ObjectRef, S3File, check_readable
 from audio_classifier.selection import Selection
 from audio_classifier.service import Service
@@ -199,13 +198,11 @@ class Uploads:
 
     def _timeline(self, file: S3File) -> dict[str, Any]:
         """Windows and events; where the recording breaks off, or is too long, up to there and why."""
-        answer: dict[str, Any] = {"status": "ok", "windows": [], "events": []}
+        answer: dict[str, Any] = {"status": "ok"}
         try:
-            for kind, heard in timeline(self._service, file, TIMELINE):
-                answer[f"{kind}s"].append(heard)
+            gather(timeline(self._service, file, TIMELINE), answer)
         except AudioError as error:
             answer |= failure_of(error)
-        answer["events"].sort(key=itemgetter("start"))
         return answer
 
     def _standing_result(self, place: Place) -> tuple[dict[str, Any] | None, str | None]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,10 +10,7 @@ from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
 import pytest
-import requests
 from playwright.sync_api import Browser, Page, Playwright, Request, expect, sync_playwright
-
-from tests.serving import serving
 
 ROOT = Path(__file__).parents[2]
 TIMEOUT_MS = 30_000
@@ -91,15 +87,6 @@ def browser_beside_a_siren(playwright: Playwright) -> Iterator[Browser]:
     started = launch(playwright, *MICROPHONE)
     yield started
     started.close()
-
-
-@pytest.fixture(scope="session")
-def url() -> Iterator[str]:
-    """A server with the built-in bundle, ready."""
-    with serving() as (address, _):
-        while requests.get(f"{address}/readyz", timeout=5).status_code != 200:
-            time.sleep(0.01)
-        yield address
 
 
 @pytest.fixture

@@ -7,4 +7,4 @@ from importlib.util import find_spec
 if find_spec("playwright") is None:
     collect_ignore_glob = ["test_*.py"]
 else:
-    from tests.web.browser import browser, browser_beside_a_siren, playwright, url, visit  # noqa: F401
+    from tests.web.browser import browser, browser_beside_a_siren, playwright, visit  # noqa: F401

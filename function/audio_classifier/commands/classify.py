@@ -136,14 +136,13 @@ class _Work:
     def _heard(self) -> Iterator[Answered]:
         """What became of each; counts, complains and shows progress."""
         from audio_classifier.bulk import classify_sounds
-        from audio_classifier.cpus import available_cpus
 
         waiting = classify_sounds(
             self._classifier,
             self._sounds(),
             self._selection,
             self._parameters,
-            threads=S3_THREADS if self._in_s3 else max(1, available_cpus() // 2),
+            threads=S3_THREADS if self._in_s3 else self._classifier.readers,
             store=self._store,
             watch=self._picture.watch if self._picture else None,
         )
