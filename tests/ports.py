@@ -6,8 +6,6 @@ import socket
 import time
 from collections.abc import Callable
 
-import requests
-
 
 def free_port() -> int:
     """A TCP port that nobody uses just now."""
@@ -25,6 +23,8 @@ def listens(port: int) -> bool:
 
 def answers(url: str) -> bool:
     """Whether a request succeeds."""
+    import requests  # large, for a process that starts those that are measured
+
     try:
         return requests.get(url, timeout=5).ok
     except requests.ConnectionError:

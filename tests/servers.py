@@ -3,30 +3,15 @@
 from __future__ import annotations
 
 import ssl
-import threading
 import time
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import trustme
 
-
-class BackgroundServer:
-    """Runs an HTTP server in a thread as long as it is entered."""
-
-    def __init__(self, server: ThreadingHTTPServer) -> None:
-        self._server = server
-        self.port: int = server.server_address[1]
-
-    def __enter__(self) -> Self:
-        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+from tests.background import BackgroundServer, QuietServer
 
 
 class FileServer(BackgroundServer):
@@ -70,13 +55,6 @@ class FileServer(BackgroundServer):
     def count(self, change: int) -> None:
         self._at_once += change
         self.most_at_once = max(self.most_at_once, self._at_once)
-
-
-class QuietServer(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def handle_error(self, *_: object) -> None:
-        """Say nothing: clients that go away in the middle are what is tested."""
 
 
 class _Handler(SimpleHTTPRequestHandler):

@@ -18,9 +18,9 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.runtime import FUNCTION_NAME
-from tests.servers import BackgroundServer, QuietServer
+from tests.background import BackgroundServer, QuietServer
 
+FUNCTION_NAME = "classify"
 RUNTIME = "/2018-06-01/runtime"
 RESTORE = f"{RUNTIME}/restore/next"
 CREDENTIALS = "/credentials"
@@ -47,6 +47,8 @@ class RuntimeApi(BackgroundServer):
         Set it, and the function goes on.
     access_key
         Whose credentials the function gets.
+    started
+        Set when the function asks for its first event.
     """
 
     def __init__(self) -> None:
@@ -54,13 +56,15 @@ class RuntimeApi(BackgroundServer):
         self.errors: dict[str, dict[str, Any]] = {}
         self.restored = threading.Event()
         self.access_key = "BEFORE"
+        self.started = threading.Event()
         self._snapshot_taken = threading.Event()
-        self._events: queue.Queue[Any] = queue.Queue()
+        self._events: queue.Queue[bytes] = queue.Queue()
         self._answers: queue.Queue[Any] = queue.Queue()
         api = self
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True
 
             def do_GET(self) -> None:
                 api.asked.append(self.path)
@@ -69,8 +73,9 @@ class RuntimeApi(BackgroundServer):
                     api.restored.wait(WAIT_S)
                     self.reply(200)
                 elif self.path == CREDENTIALS:
-                    self.reply(200, api.credentials())
+                    self.reply(200, json.dumps(api.credentials()).encode())
                 else:
+                    api.started.set()
                     self.reply(200, api._events.get(), **INVOCATION)
 
             def do_POST(self) -> None:
@@ -95,8 +100,7 @@ class RuntimeApi(BackgroundServer):
                 self.rfile.readline()
                 return body
 
-            def reply(self, status: int, content: object = None, **headers: str) -> None:
-                body = json.dumps(content).encode()
+            def reply(self, status: int, body: bytes = b"null", **headers: str) -> None:
                 self.send_response(status)
                 for name, value in headers.items():
                     self.send_header(name, value)
@@ -114,7 +118,8 @@ class RuntimeApi(BackgroundServer):
         assert self._snapshot_taken.wait(WAIT_S)
 
     def invoke(self, event: Any) -> Any:
-        self._events.put(event)
+        """Invoke the function and wait for its answer; bytes are an event that is JSON already."""
+        self._events.put(event if isinstance(event, bytes) else json.dumps(event).encode())
         return self._answers.get(timeout=WAIT_S)
 
     def credentials(self) -> dict[str, str]:

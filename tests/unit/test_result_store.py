@@ -10,7 +10,7 @@ import pytest
 from audio_classifier.errors import InvalidParameterError, PlaceTakenError, TransferError
 from audio_classifier.result_store import FolderStore, open_store
 from audio_classifier.stored_lines import LinesStore
-from tests.servers import BackgroundServer, QuietServer
+from tests.background import BackgroundServer, QuietServer
 
 HOSTILE = [
     *("../../a.wav", "/etc/passwd", "a//b.wav", ".", "..", "", "a/./b", "new\nline.wav", "\udcff.wav"),
