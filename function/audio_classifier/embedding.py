@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -11,6 +12,7 @@ from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 
 from audio_classifier.errors import BundleInvalidError, InvalidParameterError
+from audio_classifier.memory import release_files
 from audio_classifier.params import CLIP_PATCHES, EMBEDDING_SIZE, MEL_BANDS, PATCH_FRAMES
 
 SIGNATURE: Final = [f"float32 (-1, {PATCH_FRAMES}, {MEL_BANDS})", f"float32 (-1, {EMBEDDING_SIZE})"]
@@ -25,7 +27,7 @@ class Embedder:
     Parameters
     ----------
     model
-        The ``.tflite`` file; it is mapped into memory, not copied.
+        The ``.tflite`` file; it is mapped into memory while its weights are packed.
     threads
         How many CPUs one invocation uses, at least 1.
 
@@ -55,6 +57,7 @@ class Embedder:
             self._allocate(CLIP_PATCHES)
         except (ValueError, RuntimeError) as error:
             raise BundleInvalidError(f"{model.name} is no LiteRT model: {error}") from error
+        release_files(self._constants())  # they were copied: of VGGish's memory the half
 
     def embed(self, patches: NDArray[np.float32]) -> NDArray[np.float32]:
         """Embed ``(n >= 1, 96, 64)`` float32 patches in one invocation, as ``(n, 128)`` float32."""
@@ -64,6 +67,15 @@ class Embedder:
             self._interpreter.set_tensor(self._input, patches)
             self._interpreter.invoke()
             return np.asarray(self._interpreter.get_tensor(self._output))
+
+    def _constants(self) -> set[int]:
+        """Where the mapped file's tensors are in memory; and others, which are in no file."""
+        addresses = set()
+        for tensor in self._interpreter.get_tensor_details():
+            with suppress(ValueError):  # what the delegate keeps to itself
+                view = self._interpreter.tensor(tensor["index"])()
+                addresses.add(int(view.__array_interface__["data"][0]))
+        return addresses
 
     def _allocate(self, patches: int) -> None:
         self._patches = 0  # should one of these fail

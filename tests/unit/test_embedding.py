@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import re
+import shutil
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -70,3 +73,18 @@ def test_a_model_of_another_shape_is_refused(shared: Path) -> None:
 def test_threads_are_counted_from_one(compact: Path, threads: int) -> None:
     with pytest.raises(InvalidParameterError, match="threads"):
         Embedder(compact / "embedding.tflite", threads=threads)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what is in memory")
+def test_what_was_packed_is_not_in_memory_twice(compact: Path, tmp_path: Path) -> None:
+    model = Path(shutil.copy(compact / "embedding.tflite", tmp_path))
+    embedder = Embedder(model, threads=1)
+    (resident_kb,) = (
+        int(line.split()[1])
+        for mapping in re.split(r"\n(?=[0-9a-f]+-[0-9a-f]+ )", Path("/proc/self/smaps").read_text())[::-1]
+        if str(model.resolve()) in mapping
+        for line in mapping.splitlines()
+        if line.startswith("Rss:")
+    )
+    assert resident_kb * 1024 < model.stat().st_size / 4
+    del embedder
