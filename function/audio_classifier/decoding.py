@@ -29,6 +29,18 @@ MAX_ABS_SAMPLE: Final = 2.0**31  # 32-bit integers left unscaled in a float file
 MAX_KNOWN_FRAMES: Final = 1 << 62  # libsndfile says 2^63 - 1 where a header does not tell
 # Decoded at once, all channels together: bounds the memory that a file of 1,024 channels takes.
 BLOCK_SAMPLES: Final = 1 << 18
+# Bytes of a sample, by libsndfile's subtypes of what is not compressed.
+SAMPLE_BYTES: Final = {
+    subtype: size
+    for size, subtypes in (
+        (1, ("PCM_S8", "PCM_U8", "ULAW", "ALAW")),
+        (2, ("PCM_16",)),
+        (3, ("PCM_24",)),
+        (4, ("PCM_32", "FLOAT")),
+        (8, ("DOUBLE",)),
+    )
+    for subtype in subtypes
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +60,11 @@ class AudioInfo:
     def duration_s(self) -> float | None:
         """Length in seconds."""
         return None if self.frames is None else self.frames / self.sample_rate_hz
+
+    @property
+    def frame_bytes(self) -> int:
+        """What a frame takes in the file; 0 if it is compressed."""
+        return 0 if self.format == "FLAC" else self.channels * SAMPLE_BYTES.get(self.subtype, 0)
 
     @property
     def samples(self) -> int | None:
@@ -110,6 +127,7 @@ class MonoDecoder:
         else:
             self._seek(start)
         self._kept = self._kept[:0]  # should decoding fail below, what is kept still ends at the position
+        self._source.expect((stop - self._position) * self.info.frame_bytes)
         block_frames = max(1, BLOCK_SAMPLES // self.info.channels)
         while self._position < stop:
             count = min(block_frames, stop - self._position)

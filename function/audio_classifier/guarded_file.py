@@ -6,7 +6,7 @@ import errno
 import io
 import os
 from collections.abc import Callable
-from typing import Any, BinaryIO, Protocol, TypeAlias, TypeVar
+from typing import Any, BinaryIO, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from audio_classifier.errors import InvalidParameterError
 
@@ -27,6 +27,14 @@ class SeekableFile(Protocol):
 
     def seekable(self) -> bool:
         """As `io.IOBase.seekable`."""
+
+
+@runtime_checkable
+class FetchingFile(Protocol):
+    """A file object that does better if it knows how much is going to be read."""
+
+    def expect(self, size: int, /) -> None:
+        """Be told that so many bytes are going to be read from here on."""
 
 
 AudioSource: TypeAlias = bytes | bytearray | memoryview | str | os.PathLike[str] | SeekableFile
@@ -72,6 +80,11 @@ class GuardedFile:
             error, self._error = self._error, None
             if error is not None:
                 raise error
+
+    def expect(self, size: int) -> None:
+        """Tell the file how many bytes are going to be read from where it is, if it wants to know."""
+        if isinstance(self._file, FetchingFile):
+            self._file.expect(size)
 
     def readinto(self, buffer: Any) -> int:
         return self._keep(lambda: self._fill(memoryview(buffer).cast("B")))

@@ -18,9 +18,11 @@ from audio_classifier.errors import (
 )
 from audio_classifier.settings import Settings
 
-BLOCK_BYTES: Final = 256 << 10
-READ_AHEAD_BLOCKS: Final = 2  # at once, where reading goes on from block to block
-KEPT_BLOCKS: Final = 16
+BLOCK_BYTES: Final = 64 << 10
+FIRST_BLOCKS: Final = 2  # at once, where reading begins; twice as many whenever it goes on
+AHEAD_BLOCKS: Final = 8  # at most, if nobody has said what is going to be read
+MOST_BLOCKS: Final = 32
+KEPT_BLOCKS: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +112,8 @@ class S3File(io.RawIOBase):
         self._position = 0
         self._blocks: OrderedDict[int, bytes] = OrderedDict()
         self._last_block = -2
+        self._ahead = FIRST_BLOCKS
+        self._expected_end = 0
 
     def readable(self) -> bool:
         return True
@@ -127,6 +131,10 @@ class S3File(io.RawIOBase):
         self._position = base + offset
         return self._position
 
+    def expect(self, size: int) -> None:
+        """Be told that so many bytes are going to be read from here on: they come in few requests."""
+        self._expected_end = self._position + size
+
     def readinto(self, buffer: Any) -> int:
         view = memoryview(buffer).cast("B")
         if not len(view) or self._position >= self.size:
@@ -139,7 +147,12 @@ class S3File(io.RawIOBase):
 
     def _block(self, number: int) -> bytes:
         if number not in self._blocks:
-            self._fetch(number, READ_AHEAD_BLOCKS if number == self._last_block + 1 else 1)
+            goes_on = number == self._last_block + 1
+            self._ahead = min(2 * self._ahead, AHEAD_BLOCKS) if goes_on else FIRST_BLOCKS
+            expected = -(-self._expected_end // BLOCK_BYTES) - number
+            if goes_on or expected <= 0:
+                expected = max(expected, self._ahead)
+            self._fetch(number, min(expected, MOST_BLOCKS))
         self._blocks.move_to_end(number)
         self._last_block = number
         return self._blocks[number]
