@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from audio_classifier.bundle import FILES, Bundle, Manifest, appearing, load_arrays, write_bundle
+from audio_classifier.bundle import FILES, Bundle, Manifest, appearing, hash_file, load_arrays, write_bundle
 from audio_classifier.errors import BundleCorruptError, BundleError, BundleInvalidError, BundleNotFoundError
 
 FIELDS: dict[str, Any] = {"name": "toy", "version": "1", "description": "", "licence": "none"}
@@ -47,6 +47,13 @@ def test_what_is_written_is_opened(toy: Path) -> None:
 def test_a_file_can_be_copied_in(tmp_path: Path, toy: Path) -> None:
     copy = write_bundle(tmp_path / "copy", {name: toy / name for name in FILES}, **FIELDS)
     assert copy.digest == Bundle.open(toy).digest
+
+
+@pytest.mark.parametrize("content", [b"", b"x", bytes(range(256)) * 5000], ids=len)
+def test_a_hash_is_that_of_the_whole_file(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(content)
+    assert hash_file(path, "sha512") == hashlib.sha512(content).hexdigest()
 
 
 @pytest.mark.parametrize("name", FILES)
