@@ -42,6 +42,11 @@ LAYER: Final = """
 """
 LAYERS: Final = "".join(LAYER.format(name=name.capitalize(), folder=name) for name in ("inference", "model"))
 
+MALLOC: Final = """\
+        MALLOC_MMAP_THRESHOLD_: "67108864"
+        MALLOC_TOP_PAD_: "67108864"
+"""
+
 # What is found, how often, and what takes its place.
 REPLACEMENTS: Final = (
     (r"\A", 1, "# Made from template.yaml by `make template-zip`; do not edit.\n"),
@@ -57,6 +62,8 @@ REPLACEMENTS: Final = (
     (r"^      PackageType: Image\n      #.*\n      ImageConfig: .*\n", 2, ""),
     (r"^Globals:\n  Function:\n", 1, RUNTIME),
     (r"(?<=^      Description: Answers over HTTP\n)", 1, SNAP_START),
+    # As in the image.
+    (r"(?<=^    Environment:\n      Variables:\n)", 1, MALLOC),
     (r"(?<=^Resources:\n)", 1, f"  # ---- Layers\n{LAYERS}\n"),
     (r"DefinitionUri: infra/", 1, "DefinitionUri: "),
 )

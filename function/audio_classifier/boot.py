@@ -5,6 +5,7 @@ It is run as a file, and imports nothing of the package before it listens to sig
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -30,17 +31,25 @@ def main(arguments: Sequence[str]) -> int:
         The exit status.
     """
     if os.environ.get("AWS_LAMBDA_RUNTIME_API"):
+        if HANDLER in (arguments or [HANDLER]):
+            gc.disable()  # until all is imported: `lambda_handler` switches it on again
         from awslambdaric.__main__ import main as run_handler
 
         run_handler(["awslambdaric", *(arguments or [HANDLER])])
         return 0
 
     # A container's first process is not ended by a signal that nobody handles; later the server does.
-    signal.signal(signal.SIGTERM, _exit)
+    serves = not arguments or arguments[0] == "serve"
+    signal.signal(signal.SIGTERM, _end if serves else _exit)
     from audio_classifier.cli import main as run_command
 
     serve = ["serve", "--host", "0.0.0.0", "--port", os.environ.get("PORT") or "5000"]  # noqa: S104
     return run_command(arguments or serve)
+
+
+def _end(signal_number: int, _: object) -> NoReturn:
+    """At once: there is nothing to clean up, and an exception amid an import may come out as another one."""
+    os._exit(128 + signal_number)
 
 
 def _exit(signal_number: int, _: object) -> NoReturn:

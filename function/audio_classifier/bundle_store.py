@@ -10,7 +10,6 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Final
 
-from filelock import FileLock
 from platformdirs import user_cache_path
 
 from audio_classifier.assets import asset_path
@@ -60,6 +59,8 @@ def open_bundle(
 
 
 def _open_remote_bundle(remote: Remote, cache: Path, progress: Progress | None) -> Bundle:
+    from filelock import FileLock
+
     # The manifest is read anew each time, so that a changed bundle is noticed.
     data = _read_manifest(remote)
     manifest, digest = Manifest.parse(data, remote.uri), hashlib.sha256(data).hexdigest()

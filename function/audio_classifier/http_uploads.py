@@ -6,8 +6,6 @@ import logging
 import uuid
 from typing import Any, Final
 
-from cloudevents.core.bindings.http import HTTPMessage, from_http_event
-from cloudevents.core.exceptions import BaseCloudEventException
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
@@ -121,6 +119,9 @@ def _checked_id(upload_id: str) -> str:
 
 def _objects(headers: dict[str, str], body: bytes) -> list[ObjectRef]:
     """The objects in a CloudEvent whose data are an S3 notification, as JSON or text, or one record of it."""
+    from cloudevents.core.bindings.http import HTTPMessage, from_http_event
+    from cloudevents.core.exceptions import BaseCloudEventException
+
     try:
         data = from_http_event(HTTPMessage(headers, body)).get_data()
     except (

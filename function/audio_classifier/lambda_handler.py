@@ -2,38 +2,39 @@
 
 from __future__ import annotations
 
-import base64
+import gc
 import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from typing import Any, Final, Literal
+from types import ModuleType
+from typing import Any, Final
 
+import pybase64
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.logging.utils import copy_config_to_registered_loggers
 from aws_lambda_powertools.metrics import MetricUnit
-from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
-from aws_lambda_powertools.utilities.data_classes import S3BatchOperationEvent, S3BatchOperationResponse
-from aws_lambda_powertools.utilities.data_classes.s3_batch_operation_event import S3BatchOperationTask
-from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from snapshot_restore_py import register_after_restore, register_before_snapshot
 
 from audio_classifier import prediction
 from audio_classifier.clip import Classification
-from audio_classifier.errors import (
-    AudioClassifierError,
-    AudioError,
-    InvalidParameterError,
-)
-from audio_classifier.events import batch_objects, created_objects, json_object, unknown_event
+from audio_classifier.errors import AudioError, InvalidParameterError
+from audio_classifier.events import batch_objects, created_objects, unknown_event
 from audio_classifier.guarded_file import AudioSource
-from audio_classifier.s3_source import ObjectRef
 from audio_classifier.service import Service
-from audio_classifier.settings import Settings
+from audio_classifier.settings import Settings, WarmUp
 from audio_classifier.snapshot import renew, warm_up
 from audio_classifier.uploads import Uploads
 
 NAME: Final = "audio-classifier"
-RESULT_STRING_CHARACTERS: Final = 1024  # S3 Batch Operations cuts longer ones
+HEALTH_CHECK: Final = {
+    "version": "2.0",
+    "rawPath": "/healthz",
+    "rawQueryString": "",
+    "headers": {},
+    "requestContext": {"http": {"method": "GET", "path": "/healthz", "sourceIp": "127.0.0.1"}},
+}
 
 logger = Logger(service=NAME)
 logging.getLogger("audio_classifier").setLevel(logging.INFO)
@@ -62,13 +63,12 @@ class EmbeddedMetrics:
 
 service = Service(Settings.from_environment())
 service.observers.append(EmbeddedMetrics())
-service.load()
 uploads = Uploads(service)
 
 
 @cache
 def _http() -> Any:
-    """The HTTP door, made when the first request comes: an upload function never imports it."""
+    """The HTTP door, made when it is first needed: an upload function never imports it."""
     from mangum import Mangum
 
     from audio_classifier.gateway import BelowGateway
@@ -77,9 +77,39 @@ def _http() -> Any:
     return Mangum(BelowGateway(create_app(service, uploads)), lifespan="off")
 
 
+def _batches() -> ModuleType:
+    """What serves queues and batch jobs, imported when it is first needed."""
+    from audio_classifier import lambda_batches
+
+    return lambda_batches
+
+
+def _open_http_door() -> None:
+    """Make it, and let a request through, at which libraries import the rest of themselves."""
+    answer = _http()(HEALTH_CHECK, None)
+    if answer["statusCode"] != 200:
+        raise RuntimeError(f"the HTTP door is broken: {answer}")
+
+
+WARM_UPS: Final[dict[WarmUp | None, Callable[[], object]]] = {
+    None: lambda: None,
+    "http": _open_http_door,
+    "uploads": lambda: (_batches(), uploads.client),
+}
+# A model is hashed without Python's lock, so that what Python imports meanwhile takes no time of its own.
+with ThreadPoolExecutor(1) as _beside:
+    _loading = _beside.submit(service.load)
+    WARM_UPS[service.settings.warm_up]()
+_loading.result()
+# What stands now stays.  `boot` has switched it off: hardly anything that is imported becomes garbage.
+gc.freeze()
+gc.enable()
+
+# Hooks run in the reverse order: this one last.
+register_before_snapshot(gc.freeze)
 # What was counted while the model was loaded would be told again by every environment that is restored.
 register_before_snapshot(metrics.clear_metrics)
-register_before_snapshot(warm_up, service, uploads, _http)
+register_before_snapshot(warm_up, service, uploads, _open_http_door)
 register_after_restore(renew, uploads)
 register_after_restore(metrics.add_metric, "ColdStart", MetricUnit.Count, 1)
 
@@ -108,16 +138,15 @@ def _dispatch(event: dict[str, Any], context: LambdaContext) -> Any:
     if not isinstance(event, dict):
         raise unknown_event(f"a {type(event).__name__} is no event")
     if _is_http(event):
-        return _http()(event, context)
+        return _http()(_decoded(event), context)
     if event.get("invocationSchemaVersion") in ("1.0", "2.0") and event.get("tasks"):
-        return _batch_operation(S3BatchOperationEvent(event))
+        return _batches().process_task(event, uploads, _count_failure)
     if "audio" in event or "audio_base64" in event:
         return _direct(event)
     if event.get("warmup"):
         return {"status": "ok"}
     if _is_queue(event):
-        processor = BatchProcessor(EventType.SQS, raise_on_entire_batch_failure=False)
-        return process_partial_response(event, _queued, processor, context)
+        return _batches().process_messages(event, context, uploads, _count_failure)
     refs = batch_objects(event) if "Items" in event else created_objects(event)
     return {"status": "ok", "results": uploads.process_all(refs)}
 
@@ -129,42 +158,21 @@ def _is_http(event: dict[str, Any]) -> bool:
     return "httpMethod" in event or (event.get("version") == "2.0" and "http" in request)
 
 
+def _decoded(event: dict[str, Any]) -> dict[str, Any]:
+    """An HTTP event whose body is bytes; Mangum decodes it more slowly than the network hears it."""
+    if not event.get("isBase64Encoded"):
+        return event
+    return {**event, "body": pybase64.b64decode(event.get("body") or b""), "isBase64Encoded": False}
+
+
 def _is_queue(event: dict[str, Any]) -> bool:
     records = event.get("Records")
     first = records[0] if isinstance(records, list) and records else None
     return isinstance(first, dict) and first.get("eventSource") == "aws:sqs"
 
 
-def _queued(record: SQSRecord) -> None:
-    try:
-        uploads.process_all(created_objects(json_object(record.body)))
-    except Exception:
-        logger.exception("message %s goes back to its queue", record.message_id)
-        _count_failure()
-        raise
-
-
 def _count_failure() -> None:
     metrics.add_metric("Failures", MetricUnit.Count, 1)
-
-
-def _batch_operation(event: S3BatchOperationEvent) -> dict[str, Any]:
-    response = S3BatchOperationResponse(
-        event.invocation_schema_version, event.invocation_id, "PermanentFailure"
-    )
-    response.add_result(_task(event.task))
-    return response.asdict()
-
-
-def _task(task: S3BatchOperationTask) -> Any:
-    try:
-        stored = uploads.process(ObjectRef(task.s3_bucket, task.s3_key, task.s3_version_id))
-    except AudioClassifierError as error:
-        logger.exception("task %s", task.task_id)
-        _count_failure()
-        return task.build_task_batch_response("TemporaryFailure", str(error)[:RESULT_STRING_CHARACTERS])
-    code: Literal["Succeeded", "PermanentFailure"] = "PermanentFailure" if stored.error else "Succeeded"
-    return task.build_task_batch_response(code, (stored.error or str(stored))[:RESULT_STRING_CHARACTERS])
 
 
 def _direct(event: dict[str, Any]) -> dict[str, Any]:
@@ -180,6 +188,6 @@ def _direct_source(event: dict[str, Any]) -> AudioSource:
     if "audio" in event:
         return uploads.open_allowed(event["audio"])
     try:
-        return base64.b64decode("".join(event["audio_base64"].split()), validate=True)
+        return pybase64.b64decode("".join(event["audio_base64"].split()), validate=True)
     except (AttributeError, ValueError) as error:
         raise InvalidParameterError("audio_base64", f"is not base64: {error}") from error

@@ -7,11 +7,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Self
+from typing import Final, Literal, Self, TypeAlias
 
 from audio_classifier.bundle_store import COMPACT
 from audio_classifier.cpus import available_cpus
 from audio_classifier.errors import InvalidParameterError
+
+WarmUp: TypeAlias = Literal["http", "uploads"]
 
 PREFIX: Final = "AUDIO_CLASSIFIER_"
 DEFAULT_MAX_UPLOAD_BYTES: Final = 64 << 20
@@ -66,6 +68,9 @@ class Settings:
     cors_origins
         Web pages that may call it from a browser: origins with commas between them, ``*`` for any, empty for
         none.
+    warm_up
+        What a Lambda function makes ready beside the model when it starts: ``http`` or ``uploads``; None for
+        what the first event turns out to need.
     """
 
     bundle: str
@@ -84,6 +89,7 @@ class Settings:
     results_kms_key: str | None
     read_buckets: tuple[str, ...]
     cors_origins: tuple[str, ...]
+    warm_up: WarmUp | None
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Self:
@@ -114,6 +120,7 @@ class Settings:
             results_kms_key=environ.get(PREFIX + "RESULTS_KMS_KEY") or None,
             read_buckets=_listed(environ, PREFIX + "READ_BUCKETS"),
             cors_origins=_origins(environ, PREFIX + "CORS_ORIGINS"),
+            warm_up=_warm_up(environ, PREFIX + "WARM_UP"),
         )
 
 
@@ -138,6 +145,14 @@ def _origins(environ: Mapping[str, str], name: str) -> tuple[str, ...]:
         if origin != "*" and not re.fullmatch(r"https?://[^/]+", origin):
             raise InvalidParameterError(name, f"{origin!r} is neither https://host[:port] nor *")
     return origins
+
+
+def _warm_up(environ: Mapping[str, str], name: str) -> WarmUp | None:
+    match environ.get(name) or None:
+        case "http" | "uploads" | None as known:
+            return known
+        case unknown:
+            raise InvalidParameterError(name, f"{unknown!r} is neither http nor uploads")
 
 
 def _positive(environ: Mapping[str, str], name: str) -> int | None:

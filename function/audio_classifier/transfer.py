@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 from urllib.parse import quote, urljoin, urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 from audio_classifier.aws import CONNECT_TIMEOUT_S, READ_TIMEOUT_S, http_status, s3_client
 from audio_classifier.errors import (
@@ -114,6 +113,8 @@ class HttpsRemote:
     """Files below an ``https://`` address.  Proxies are those of the environment."""
 
     def __init__(self, uri: str) -> None:
+        from urllib.request import getproxies, proxy_bypass
+
         import urllib3
 
         self.uri = uri

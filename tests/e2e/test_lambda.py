@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.runtime import FUNCTION_NAME, Function, emulator, running
+from tests.e2e.runtime import Function, emulator, running
+from tests.e2e.runtime_api import FUNCTION_NAME
 
 pytestmark = [
     pytest.mark.e2e,
@@ -165,6 +166,9 @@ def test_gateways_reach_the_http_door(function: Function, assets: Path, kind: st
         answer = function.invoke(http_event(kind, form))
         assert answer["statusCode"] == 200, answer
         assert len(labels(json.loads(answer["body"]))) == 3
+    event = http_event(kind, form)
+    event["body"] = base64.encodebytes(form).decode()  # as the command `base64` wraps it
+    assert json.loads(function.invoke(event)["body"]) == json.loads(answer["body"])
     refused = function.invoke(http_event(kind, b"nonsense"))
     assert refused["statusCode"] == 400
     assert "gateway" in json.loads(refused["body"])["hint"]

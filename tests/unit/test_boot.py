@@ -57,5 +57,8 @@ def test_inside_lambda_it_runs_the_handler_that_is_named(monkeypatch: pytest.Mon
     monkeypatch.setenv("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:1")
     handlers: list[list[str]] = []
     monkeypatch.setattr("awslambdaric.__main__.main", handlers.append)
+    disabled = Mock()
+    monkeypatch.setattr("gc.disable", disabled)
     assert boot.main([]) == boot.main(["mine.handler"]) == 0
+    disabled.assert_called_once_with()  # for the handler that switches it on again
     assert handlers == [["awslambdaric", boot.HANDLER], ["awslambdaric", "mine.handler"]]

@@ -18,7 +18,7 @@ HEAVY = {
 
 # From the innermost outwards; a module may import of its own row and of those before.
 LAYERS = (
-    {"params", "errors", "labels", "assets", "cpus", "aws"},
+    {"params", "errors", "labels", "assets", "cpus", "memory", "aws"},
     {
         "guarded_file",
         "decoding",
@@ -43,7 +43,7 @@ LAYERS = (
     {"stored_result", "stored_lines"},
     {"prediction", "uploads", "sources", "result_store"},
     {"bulk"},
-    {"http_uploads", "http_lines", "snapshot"},
+    {"http_uploads", "http_lines", "snapshot", "lambda_batches"},
     {"http_api", "gateway"},
     {"lambda_handler"},
     {
@@ -147,6 +147,29 @@ handler({event!r}, context)
 def test_an_upload_function_never_loads_the_http_door() -> None:
     loaded = modules_after(LAMBDA.format(event={"Event": "s3:TestEvent"}))
     assert {"fastapi", "mangum", "starlette", "uvicorn", "prometheus_client", "tensorflow"} & loaded == set()
+
+
+@pytest.mark.parametrize(
+    ("said", "ready", "not_needed"),
+    [("http", "mangum", "botocore.client"), ("uploads", "botocore.client", "mangum")],
+)
+def test_what_a_function_is_said_to_serve_is_ready_when_it_has_started(
+    said: str, ready: str, not_needed: str
+) -> None:
+    environ = {
+        "AWS_LAMBDA_FUNCTION_NAME": "x",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AUDIO_CLASSIFIER_WARM_UP": said,
+    }
+    script = f"""
+import gc, os, sys
+gc.disable()  # as the image does
+os.environ.update({environ!r})
+from audio_classifier import lambda_handler
+print(gc.isenabled(), lambda_handler.service.ready, {ready!r} in sys.modules, {not_needed!r} in sys.modules)
+"""
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert run.stdout.split()[-4:] == ["True", "True", "True", "False"]
 
 
 def test_an_http_function_loads_no_tensorflow() -> None:

@@ -31,6 +31,7 @@ def test_the_defaults_are_the_built_in_model_on_all_cpus() -> None:
         None,
         (),
         (),
+        None,
     )
 
 
@@ -52,6 +53,7 @@ def test_every_variable_is_heeded() -> None:
         "AUDIO_CLASSIFIER_RESULTS_KMS_KEY": "alias/ours",
         "AUDIO_CLASSIFIER_READ_BUCKETS": "one, two",
         "AUDIO_CLASSIFIER_CORS_ORIGINS": "https://a.example,http://localhost:8080",
+        "AUDIO_CLASSIFIER_WARM_UP": "uploads",
     }
     expected = Settings(
         "s3://models/max/",
@@ -70,6 +72,7 @@ def test_every_variable_is_heeded() -> None:
         "alias/ours",
         ("one", "two"),
         ("https://a.example", "http://localhost:8080"),
+        "uploads",
     )
     assert Settings.from_environment(environ) == expected
     assert Settings.from_environment({**environ, **IN_LAMBDA}) == expected
@@ -108,3 +111,9 @@ def test_any_origin_is_a_star() -> None:
 def test_what_is_no_origin_is_named(origin: str) -> None:
     with pytest.raises(InvalidParameterError, match="AUDIO_CLASSIFIER_CORS_ORIGINS"):
         Settings.from_environment({"AUDIO_CLASSIFIER_CORS_ORIGINS": f"https://b.example, {origin}"})
+
+
+@pytest.mark.parametrize("value", ["both", "HTTP", " http"])
+def test_a_warm_up_of_what_there_is_not_is_named(value: str) -> None:
+    with pytest.raises(InvalidParameterError, match="AUDIO_CLASSIFIER_WARM_UP"):
+        Settings.from_environment({"AUDIO_CLASSIFIER_WARM_UP": value})
