@@ -33,7 +33,7 @@ TRAIN_OPTIONS ?=
 # To the shell, whatever is in them.
 export TEACHER RECORDINGS IMAGE BASE_IMAGE BUNDLE BUILD RUNTIME_PYTHON ARCHITECTURE
 
-.PHONY: help classify plot invoke events serve lint lint-infra test test-e2e test-convert test-web test-training train train-quick check image test-image sam-local layers template-zip lock samples pictures demo-picture deviations bench-startup bench-many clean
+.PHONY: help classify plot invoke events serve lint lint-infra test test-e2e test-convert test-web test-training train train-quick check image test-image sam-local layers template-zip lock samples pictures demo-picture deviations bench bench-quick clean
 
 help:  ## list the commands
 	@sed -n 's/^\([a-z0-9-]*\):.*  ## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -127,11 +127,11 @@ demo-picture: $(VENV)/.web  ## take docs/pictures/demo.png anew (needs chromium)
 deviations: $(VENV)/.convert  ## measure the table in docs/deviations.md (PARITY=the folder of golden data)
 	$(BIN)/python -m benchmarks.parity $(PARITY)
 
-bench-many: $(VENV)/.runtime  ## hundreds of files, side by side and one at a time
-	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.many_files  # as the package sets it, unless numpy comes first
+bench: $(VENV)/.bench  ## measure all in benchmarks/results.md, side by side with TensorFlow and PyTorch (a quarter of an hour)
+	$(BIN)/python -m benchmarks --out benchmarks --document docs/performance.md
 
-bench-startup: $(VENV)/.convert  ## process start to printed result, beside `import tensorflow`
-	$(BIN)/python -m benchmarks.startup
+bench-quick: $(VENV)/.bench  ## each of it once, into build/bench
+	$(BIN)/python -m benchmarks --rounds 1
 
 invoke: $(VENV)/.test $(SAM)/.sam  ## what is heard in WAV=..., by the Lambda function under the real runtime
 	PATH="$(CURDIR)/$(SAM)/bin:$$PATH" $(BIN)/python -m tests.e2e.runtime "$(WAV)"
@@ -190,6 +190,12 @@ $(TRAINING)/.training: requirements/build.txt requirements/training.txt requirem
 $(INFRA)/.infra: requirements/infra.txt
 	$(PYTHON) -m venv $(INFRA)
 	$(subst $(VENV),$(INFRA),$(PIP)) --no-deps --require-hashes -r requirements/infra.txt
+	touch $@
+
+# With TensorFlow, and with PyTorch where there is such a wheel.
+$(VENV)/.bench: $(VENV)/.test requirements/training.txt requirements/torch.txt
+	$(PIP) --no-deps --require-hashes -r requirements/training.txt
+	-$(PIP) --no-deps --require-hashes -r requirements/torch.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 	touch $@
 
 $(VENV)/.convert: $(VENV)/.test requirements/convert.txt

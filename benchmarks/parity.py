@@ -31,6 +31,7 @@ from audio_classifier.embedding import Embedder
 from audio_classifier.features import log_mel_patches
 from audio_classifier.params import CLIP_PATCHES, PATCH_S
 from audio_classifier.postprocess import Postprocessor
+from benchmarks.documents import replace_block, table
 
 PATHS: Final[tuple[tuple[str, Resampler, Precision], ...]] = (
     ("reference", "resampy", "float32"),
@@ -40,7 +41,6 @@ PATHS: Final[tuple[tuple[str, Resampler, Precision], ...]] = (
 )
 MIDDLE_PATCH: Final = 4  # where a window that begins within the file is compared
 DOCUMENT: Final = Path(__file__).parents[1] / "docs" / "deviations.md"
-BEGIN, END = "<!-- parity: written by `make deviations` -->", "<!-- parity: end -->"
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,21 +134,28 @@ def load_golden(parity: Path) -> dict[str, NDArray[Any]]:
         return {key: golden[key] for key in golden.files}
 
 
-def table(rows: Mapping[str, Differences]) -> str:
+def described(rows: Mapping[str, Differences]) -> str:
     """The table for the documentation."""
-    lines = [
-        "| path | log-mel, max abs | embedding, max of range | codes equal | within ±1 | within ±2 "
-        "| middle window ±2 | probability, start 0 | start 3 |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
-    for name, row in rows.items():
-        shares = (row.codes_equal, row.codes_within_1, row.codes_within_2, row.middle_codes_within_2)
-        lines.append(
-            f"| {name} | {row.patches:.1e} | {row.embeddings:.1e} | "
-            + " | ".join(f"{share:.2%}" for share in shares)
-            + f" | {row.probabilities['0']:.4f} | {row.probabilities['3']:.4f} |"
-        )
-    return "\n".join(lines)
+    return table(
+        (
+            *("path", "log-mel, max abs", "embedding, max of range", "codes equal", "within ±1", "within ±2"),
+            *("middle window ±2", "probability, start 0", "start 3"),
+        ),
+        (
+            (
+                name,
+                f"{row.patches:.1e}",
+                f"{row.embeddings:.1e}",
+                f"{row.codes_equal:.2%}",
+                f"{row.codes_within_1:.2%}",
+                f"{row.codes_within_2:.2%}",
+                f"{row.middle_codes_within_2:.2%}",
+                f"{row.probabilities['0']:.4f}",
+                f"{row.probabilities['3']:.4f}",
+            )
+            for name, row in rows.items()
+        ),
+    )
 
 
 def main() -> None:
@@ -167,10 +174,8 @@ def main() -> None:
                     Path(workspace, precision), [str(artifacts)], precision=precision, allow_unverified=True
                 )
             rows[name] = compare(bundles[precision], resampler, golden, folder / "samples")
-    before, _, rest = DOCUMENT.read_text(encoding="utf-8").partition(BEGIN)
-    _, _, after = rest.partition(END)
-    DOCUMENT.write_text(f"{before}{BEGIN}\n\n{table(rows)}\n\n{END}{after}", encoding="utf-8")
-    print(table(rows))
+    replace_block(DOCUMENT, "parity", described(rows))
+    print(described(rows))
 
 
 def _code_errors(actual: NDArray[np.uint8], expected: NDArray[np.uint8]) -> NDArray[np.int16]:

@@ -1,0 +1,94 @@
+"""What an answer takes with the share of the CPUs that Lambda gives to a function of a size."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+from benchmarks.deployed import Deployed
+from benchmarks.function import running
+from benchmarks.measuring import Measured, interleaved
+from benchmarks.paths import Paths
+
+MB_PER_CPU: Final = 1769  # AWS Lambda developer guide, "Configure function memory"
+SIZES_MB: Final = (512, 1024, 1769, 3538, 8192)
+LEAST_MB: Final = {"compact": 512, "max-int8": 512, "max-float32": 1024}
+WARM: Final = "compact, 512 MB"
+NOT_WARM: Final = f"{WARM}, not warmed up"
+ANSWERS: Final = 3  # warm ones, of each function
+PERIOD_US: Final = 20_000
+CGROUP: Final = Path("/sys/fs/cgroup")
+
+
+def measure(paths: Paths, deployed: Deployed, cpus: int, rounds: int) -> Measured:
+    """``init``, ``first`` and ``warm`` seconds by model and memory, as far as this machine has the CPUs.
+
+    While a function starts it has two CPUs, whatever its size; then its share.
+    """
+    event = paths.event.read_bytes()
+
+    def function(model: str, memory_mb: int, warm_up: str) -> Callable[[], dict[str, float]]:
+        variables = {
+            **deployed.variables,
+            "AUDIO_CLASSIFIER_BUNDLE": paths.place(model),
+            "AUDIO_CLASSIFIER_WARM_UP": warm_up,
+        }
+
+        def measured() -> dict[str, float]:
+            with running(deployed.command, memory_mb=memory_mb, variables=variables) as started:
+                init = started.started()
+                with _limited(started.pid, memory_mb / MB_PER_CPU):
+                    first, *warm = (_seconds(lambda: started.invoke(event)) for _ in range(1 + ANSWERS))
+            return {"init": init, "first": first, "warm": sum(warm) / ANSWERS}
+
+        return measured
+
+    subjects = {
+        f"{model}, {memory_mb} MB": function(model, memory_mb, "http")
+        for model, least_mb in LEAST_MB.items()
+        for memory_mb in SIZES_MB
+        if least_mb <= memory_mb <= cpus * MB_PER_CPU
+    }
+    subjects[NOT_WARM] = function("compact", 512, "")
+    return interleaved(subjects, rounds)
+
+
+def can_limit() -> bool:
+    """Whether this process may limit the CPUs of others."""
+    try:
+        with _limited(None, 1):
+            return True
+    except OSError:
+        return False
+
+
+@contextmanager
+def _limited(pid: int | None, cpus: float) -> Iterator[None]:
+    """Give a process so many CPUs while the block runs, by a control group of version 1 or 2."""
+    version_1 = (CGROUP / "cpu").is_dir()
+    group = CGROUP / ("cpu" if version_1 else "") / "audio-classifier-benchmark"
+    group.mkdir(exist_ok=True)
+    try:
+        quota_us = round(cpus * PERIOD_US)
+        if version_1:
+            (group / "cpu.cfs_period_us").write_text(str(PERIOD_US))
+            (group / "cpu.cfs_quota_us").write_text(str(quota_us))
+        else:
+            (group / "cpu.max").write_text(f"{quota_us} {PERIOD_US}")
+        if pid is not None:
+            (group / "cgroup.procs").write_text(str(pid))
+        yield
+    finally:
+        with suppress(ProcessLookupError):  # it has ended
+            if pid is not None:
+                (group.parent / "cgroup.procs").write_text(str(pid))
+        group.rmdir()
+
+
+def _seconds(call: Callable[[], object]) -> float:
+    begin = time.perf_counter()
+    call()
+    return time.perf_counter() - begin

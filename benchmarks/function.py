@@ -1,0 +1,88 @@
+"""Lambda functions under Amazon's runtime client, from the start of their process on."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
+
+from benchmarks.children import Ended, wait_for
+from tests.e2e.runtime_api import RuntimeApi
+
+START_S: Final = 60
+OTHERS: Final = (
+    "AUDIO_CLASSIFIER_",
+    "AWS_",
+    "PYTHONPATH",
+)  # what the environment may say, but not to a function
+
+
+class Function:
+    """A function that runs.
+
+    Attributes
+    ----------
+    begin
+        When its process was started, by `time.perf_counter`.
+    pid
+        Of its process.
+    ended
+        What it took, once it has ended.
+    """
+
+    ended: Ended
+
+    def __init__(self, api: RuntimeApi, process: subprocess.Popen[bytes], begin: float) -> None:
+        self._api = api
+        self._process = process
+        self.begin = begin
+        self.pid = process.pid
+
+    def started(self) -> float:
+        """Wait until it asks for its first event; the seconds since its process was started."""
+        if not self._api.started.wait(START_S):
+            raise TimeoutError("the function does not start")
+        return time.perf_counter() - self.begin
+
+    def invoke(self, event: bytes) -> Any:
+        """The answer's body; `RuntimeError` if it is none of status 200."""
+        answer = self._api.invoke(event)
+        if answer.get("statusCode") != 200:
+            raise RuntimeError(f"the function answers {answer}")
+        return answer["body"]
+
+
+@contextmanager
+def running(command: Sequence[str], *, memory_mb: int, variables: Mapping[str, str]) -> Iterator[Function]:
+    """Start a function as Lambda does, in an environment that has so much memory; end it when the block ends.
+
+    Parameters
+    ----------
+    command
+        What is run; it finds the Runtime API in its environment.
+    variables
+        Of the function's own.
+    """
+    with RuntimeApi() as api:
+        environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith(OTHERS)},
+            "AWS_LAMBDA_RUNTIME_API": api.address,
+            "AWS_LAMBDA_FUNCTION_NAME": "benchmark",
+            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(memory_mb),
+            "AWS_REGION": "us-east-1",
+            "no_proxy": "127.0.0.1",
+            **variables,
+        }
+        begin = time.perf_counter()
+        process = subprocess.Popen(
+            command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        function = Function(api, process, begin)
+        try:
+            yield function
+        finally:
+            process.kill()
+            function.ended = wait_for(process)

@@ -1,0 +1,103 @@
+"""Clients that ask as fast as they are answered: ``python -m benchmarks.load PORT CLIENTS SECONDS FILE``.
+
+They share the CPUs with the server.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from benchmarks.deployed import Deployed
+from benchmarks.measuring import Measured, interleaved
+from benchmarks.paths import Paths
+
+CLIENTS: Final = (1, 2, 4, 8, 16)
+SECONDS: Final = 2.0
+START_S: Final = 30
+
+
+def measure(paths: Paths, deployed: Deployed, port: int, rounds: int) -> Measured:
+    """By clients: answers a second, seconds that half and 99 of 100 of them took at most, errors."""
+    serve = [*deployed.command, "serve", "--host", "127.0.0.1", "--port", str(port)]
+    server = subprocess.Popen(
+        serve, env={**os.environ, **deployed.variables}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+
+    def load(clients: int) -> dict[str, float]:
+        command = [sys.executable, "-m", "benchmarks.load", str(port), str(clients), str(SECONDS)]
+        run = subprocess.run([*command, str(paths.ten_seconds)], check=True, capture_output=True)
+        return dict(json.loads(run.stdout))
+
+    try:
+        _wait_for(server, port)
+        return interleaved({str(clients): partial(load, clients) for clients in CLIENTS}, rounds)
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def _wait_for(server: subprocess.Popen[bytes], port: int) -> None:
+    deadline = time.monotonic() + START_S
+    while server.poll() is None and time.monotonic() < deadline:
+        try:
+            if _ask(http.client.HTTPConnection("127.0.0.1", port), "GET", "/readyz") == 200:
+                return
+        except OSError:
+            time.sleep(0.1)
+    raise RuntimeError("the server does not start")
+
+
+def _ask(connection: http.client.HTTPConnection, method: str, path: str, body: bytes = b"") -> int:
+    connection.request(method, path, body, {"Content-Type": "audio/wav"})
+    response = connection.getresponse()
+    response.read()
+    return response.status
+
+
+def main() -> None:
+    port, clients, seconds, file = int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), Path(sys.argv[4])
+    body = file.read_bytes()
+    latencies_s: list[float] = []
+    errors: list[int] = []
+    end = time.perf_counter() + seconds
+
+    def client() -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", port)
+        while (begin := time.perf_counter()) < end:
+            try:
+                status = _ask(connection, "POST", "/model/predict", body)
+            except (OSError, http.client.HTTPException):
+                status = 0
+                connection.close()  # the next request opens it again
+            if status == 200:
+                latencies_s.append(time.perf_counter() - begin)
+            else:
+                errors.append(status)
+
+    begin = time.perf_counter()
+    threads = [threading.Thread(target=client) for _ in range(clients)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    elapsed = time.perf_counter() - begin
+    p50, p99 = (statistics.quantiles(latencies_s, n=100, method="inclusive")[at] for at in (49, 98))
+    print(
+        json.dumps(
+            {"answers_per_s": len(latencies_s) / elapsed, "p50_s": p50, "p99_s": p99, "errors": len(errors)}
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()

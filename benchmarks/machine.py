@@ -1,0 +1,59 @@
+"""What it was measured on."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Final
+
+PACKAGES: Final = (
+    *("ai-edge-litert", "numpy", "soundfile", "soxr", "fastapi", "mangum", "awslambdaric"),
+    *("tensorflow-cpu", "torch", "resampy", "numba"),
+)
+INSTRUCTIONS: Final = ("avx2", "avx512f", "avx512_vnni", "asimddp")  # that decide what networks take
+
+
+def describe() -> dict[str, str]:
+    """Machine and versions, for the head of the report."""
+    info = _fields(Path("/proc/cpuinfo"))
+    has = [name for name in INSTRUCTIONS if name in info.get("flags", info.get("Features", "")).split()]
+    memory_kb = int(_fields(Path("/proc/meminfo")).get("MemTotal", "0 kB").split()[0])
+    return {
+        "date": datetime.now(UTC).date().isoformat(),
+        "CPU": f"{info.get('model name', platform.machine())}, {os.cpu_count()} cores, {' '.join(has)}",
+        "memory": f"{memory_kb / 1e6:.0f} GB",
+        "system": f"{platform.system()} {platform.release()}, Python {platform.python_version()}",
+        "versions": ", ".join(f"{name} {_version(name)}" for name in PACKAGES if _version(name)),
+        "commit": _commit(),
+    }
+
+
+def _fields(path: Path) -> dict[str, str]:
+    """``name: value`` lines; the first of each name."""
+    fields: dict[str, str] = {}
+    for line in path.read_text().splitlines() if path.exists() else ():
+        name, _, value = line.partition(":")
+        fields.setdefault(name.strip(), value.strip())
+    return fields
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return ""
+
+
+def _commit() -> str:
+    run = subprocess.run(
+        ["git", "describe", "--always", "--dirty"],
+        cwd=Path(__file__).parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return run.stdout.strip()

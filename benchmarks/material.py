@@ -1,0 +1,153 @@
+"""What is measured on: sounds made of the project's own, and a model with the published architecture.
+
+``python -m benchmarks.material FOLDER`` makes them.  The weights are random, of the published shapes: they
+take the same time, mean nothing, and everybody has them.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import sys
+import wave
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import soundfile
+import soxr
+from numpy.typing import NDArray
+
+from audio_classifier.assets import audioset_labels_path
+from audio_classifier.attention import AttentionHead, Dense, Level
+from audio_classifier.bundle import EMBEDDING, HEAD, LABELS, POSTPROCESS, write_bundle
+from audio_classifier.convert.litert_export import export_embedding
+from audio_classifier.convert.max_artifacts import VGGISH_LAYERS
+from audio_classifier.params import CLASSES, EMBEDDING_SIZE
+from audio_classifier.postprocess import Postprocessor
+from benchmarks.paths import PRECISIONS, Paths
+
+ASSETS: Final = Path(__file__).parents[1] / "assets"
+RATE_HZ: Final = 44_100
+PIECES: Final = 200
+HIDDEN: Final = 1024  # of the published classifier
+BOUNDARY: Final = b"----------------------boundary"
+
+
+def main() -> None:
+    make(Paths(Path(sys.argv[1])))
+
+
+def make(paths: Paths) -> None:
+    """Make all of it; needs TensorFlow."""
+    sound = _sound()
+    _write(paths.ten_seconds, sound, 10, channels=2)
+    _write(paths.three_seconds, sound, 3, channels=2)
+    _write(paths.ten_minutes, sound, 600, channels=2)
+    _write(paths.minute, sound, 60, channels=1)
+    _write(paths.hour, sound, 3600, channels=1)
+    _write_pieces(paths.many, sound)
+    paths.event.write_text(json.dumps(http_event(paths.ten_seconds.read_bytes())), encoding="utf-8")
+
+    generator = np.random.default_rng(0)
+    weights = {
+        layer: (_kernel(generator, shape), _kernel(generator, shape[-1:]) * np.float32(0.01))
+        for layer, shape in VGGISH_LAYERS.items()
+    }
+    postprocessor, head = _postprocessor(generator), _head(generator)
+    for precision in PRECISIONS:
+        write_bundle(
+            paths.bundle(precision),
+            {
+                EMBEDDING: export_embedding(weights, precision),
+                POSTPROCESS: postprocessor.arrays(),
+                HEAD: head.arrays(),
+                LABELS: audioset_labels_path(),
+            },
+            name="random",
+            version="1",
+            description="The published architecture with random weights",
+            licence="Apache-2.0",
+            precision=precision,
+        )
+    arrays: dict[str, Any] = {**postprocessor.arrays(), **head.arrays()}
+    for layer, (kernel, bias) in weights.items():
+        arrays |= {f"{layer}/kernel": kernel, f"{layer}/bias": bias}
+    np.savez(paths.weights, **arrays)
+
+
+def http_event(wav: bytes) -> dict[str, object]:
+    """A WAV file as API Gateway gives the form that `curl -F audio=@...` sends to a function."""
+    head = b'Content-Disposition: form-data; name="audio"; filename="sound.wav"\r\nContent-Type: audio/wav'
+    body = b"--%b\r\n%b\r\n\r\n%b\r\n--%b--\r\n" % (BOUNDARY, head, wav, BOUNDARY)
+    return {
+        "version": "2.0",
+        "routeKey": "$default",
+        "rawPath": "/model/predict",
+        "rawQueryString": "",
+        "headers": {
+            "content-type": f"multipart/form-data; boundary={BOUNDARY.decode()}",
+            "content-length": str(len(body)),
+        },
+        "requestContext": {
+            "http": {"method": "POST", "path": "/model/predict", "sourceIp": "127.0.0.1"},
+            "stage": "$default",
+        },
+        "body": base64.b64encode(body).decode(),
+        "isBase64Encoded": True,
+    }
+
+
+def _sound() -> NDArray[np.int16]:
+    """All of the project's sounds in a row, mono."""
+    sounds = (soundfile.read(path, dtype="float32", always_2d=True) for path in sorted(ASSETS.glob("*.wav")))
+    row = np.concatenate([soxr.resample(signal.mean(axis=1), rate, RATE_HZ) for signal, rate in sounds])
+    return np.round(row.clip(-1, 1) * 32767).astype("<i2")
+
+
+def _write(path: Path, sound: NDArray[np.int16], seconds: int, *, channels: int) -> None:
+    """So many seconds of it, again and again, as a WAV file of 16 bits."""
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(channels)
+        file.setsampwidth(2)
+        file.setframerate(RATE_HZ)
+        left = seconds * RATE_HZ
+        while left:
+            piece = sound[:left]
+            file.writeframes(np.repeat(piece, channels).tobytes())
+            left -= len(piece)
+
+
+def _write_pieces(folder: Path, sound: NDArray[np.int16]) -> None:
+    """Hundreds of short files, 1 to 10 s long."""
+    folder.mkdir()
+    generator = np.random.default_rng(0)
+    for number in range(PIECES):
+        begin, seconds = generator.integers(len(sound) - 10 * RATE_HZ), generator.uniform(1, 10)
+        piece = sound[begin : begin + round(seconds * RATE_HZ)]
+        soundfile.write(folder / f"{number:03}.wav", piece, RATE_HZ)
+
+
+def _kernel(generator: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Scaled for ReLU (He et al., arXiv:1502.01852), so that signals neither vanish nor grow."""
+    inputs = int(np.prod(shape[:-1]))
+    return generator.standard_normal(shape, np.float32) * np.float32(np.sqrt(2 / inputs))
+
+
+def _postprocessor(generator: np.random.Generator) -> Postprocessor:
+    basis, _ = np.linalg.qr(generator.standard_normal((EMBEDDING_SIZE, EMBEDDING_SIZE)))
+    means = 1 + 0.3 * generator.standard_normal(EMBEDDING_SIZE)
+    return Postprocessor((0.6 * basis).astype(np.float32), means.astype(np.float32))
+
+
+def _head(generator: np.random.Generator) -> AttentionHead:
+    def dense(inputs: int, outputs: int) -> Dense:
+        return Dense(_kernel(generator, (inputs, outputs)), _kernel(generator, (outputs,)) * np.float32(0.1))
+
+    hidden = (dense(EMBEDDING_SIZE, HIDDEN), dense(HIDDEN, HIDDEN), dense(HIDDEN, HIDDEN))
+    levels = (Level(1, dense(HIDDEN, 2 * CLASSES)), Level(2, dense(HIDDEN, 2 * CLASSES)))
+    return AttentionHead(hidden, levels, dense(2 * CLASSES, CLASSES))
+
+
+if __name__ == "__main__":
+    main()

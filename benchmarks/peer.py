@@ -1,0 +1,123 @@
+"""The published pipeline as one would write it down: what the two peers have in common.
+
+The whole file is decoded, resampled and embedded, as IBM's code does (``core/model.py``, ``core/vggish_*.py``
+of IBM/MAX-Audio-Classifier), and answered by FastAPI on Lambda.  A peer brings the two networks.  Where there
+is a choice, it is the faster one: weights are read from plain arrays, not from a checkpoint and by Keras, and
+the classifier's BatchNorm is folded into its layers.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import wave
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import resampy
+from fastapi import FastAPI, UploadFile
+from mangum import Mangum
+from numpy.typing import NDArray
+
+from benchmarks.paths import Paths
+
+CPUS: Final = int(os.environ["BENCHMARK_CPUS"])
+RATE_HZ: Final = 16_000
+FRAME, HOP, FFT = 400, 160, 512
+PATCH_FRAMES: Final = 96
+# VGGish's convolutions, a max-pool behind each group, and its dense layers (``vggish_slim.py``).
+CONVOLUTIONS: Final = (
+    ("conv1",),
+    ("conv2",),
+    ("conv3/conv3_1", "conv3/conv3_2"),
+    ("conv4/conv4_1", "conv4/conv4_2"),
+)
+DENSE: Final = ("fc1/fc1_1", "fc1/fc1_2", "fc2")
+ROWS: Final = 10
+TOP: Final = 5
+
+Array = NDArray[Any]
+
+
+def weights() -> Mapping[str, Array]:
+    """The random weights of the benchmark's material."""
+    with np.load(_paths().weights) as arrays:
+        return dict(arrays)
+
+
+def function(
+    embed: Callable[[Array], Array], classify: Callable[[Array], Array], pca: tuple[Array, Array]
+) -> Mangum:
+    """A Lambda function of two networks.
+
+    Parameters
+    ----------
+    embed
+        ``(patches, 96, 64)`` float32 log-mels -> ``(patches, 128)``.
+    classify
+        ``(10, 128)`` float32 codes in -1..1 -> ``(527,)`` probabilities.
+    pca
+        Eigenvectors ``(128, 128)`` and means ``(128, 1)``.
+    """
+    with (_paths().bundle("float32") / "labels.csv").open(newline="", encoding="utf-8") as file:
+        labels = list(csv.DictReader(file))
+    app = FastAPI()
+
+    @app.post("/model/predict")
+    def predict(audio: UploadFile) -> dict[str, Any]:
+        embeddings = embed(_patches(_samples(audio.file)))
+        codes = _codes(embeddings, *pca)
+        while len(codes) < ROWS:
+            codes = np.concatenate([codes, codes])
+        probabilities = classify((codes[:ROWS].astype(np.float32) - 128) / 128)
+        return {
+            "status": "ok",
+            "predictions": [
+                {
+                    "label_id": labels[index]["mid"],
+                    "label": labels[index]["display_name"],
+                    "probability": float(probabilities[index]),
+                }
+                for index in np.argsort(probabilities)[::-1][:TOP]
+            ],
+        }
+
+    return Mangum(app, lifespan="off")
+
+
+def _paths() -> Paths:
+    return Paths(Path(os.environ["BENCHMARK_MATERIAL"]))
+
+
+def _samples(file: Any) -> Array:
+    with wave.open(file, "rb") as sound:
+        frames = np.frombuffer(sound.readframes(sound.getnframes()), "<i2").reshape(-1, sound.getnchannels())
+        return np.asarray(resampy.resample((frames / 32768).mean(axis=1), sound.getframerate(), RATE_HZ))
+
+
+def _patches(samples: Array) -> Array:
+    frames = np.lib.stride_tricks.sliding_window_view(samples, FRAME)[::HOP]
+    window = 0.5 - 0.5 * np.cos(2 * np.pi / FRAME * np.arange(FRAME))
+    log_mel = np.log(np.abs(np.fft.rfft(frames * window, FFT)) @ _mel_matrix() + 0.01)
+    whole = len(log_mel) // PATCH_FRAMES * PATCH_FRAMES
+    return log_mel[:whole].reshape(-1, PATCH_FRAMES, log_mel.shape[1]).astype(np.float32)
+
+
+def _mel_matrix() -> Array:
+    def mel(hertz: Any) -> Any:
+        return 1127 * np.log1p(np.asarray(hertz) / 700)
+
+    bins = mel(np.linspace(0, RATE_HZ / 2, FFT // 2 + 1))[:, np.newaxis]
+    edges = np.linspace(mel(125), mel(7500), 66)
+    rising = (bins - edges[:-2]) / (edges[1:-1] - edges[:-2])
+    falling = (edges[2:] - bins) / (edges[2:] - edges[1:-1])
+    matrix = np.maximum(0, np.minimum(rising, falling))
+    matrix[0] = 0
+    return np.asarray(matrix)
+
+
+def _codes(embeddings: Array, eigenvectors: Array, means: Array) -> Array:
+    projected = (eigenvectors @ (embeddings.T - means)).T
+    return np.asarray((np.clip(projected, -2, 2) + 2) * (255 / 4)).astype(np.uint8)

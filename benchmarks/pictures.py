@@ -1,0 +1,88 @@
+"""Plots of the report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from statistics import median
+from typing import Any, Final
+
+import matplotlib as mpl
+
+mpl.use("agg")
+from matplotlib import pyplot as plt
+
+from benchmarks.cold import MODELS
+from benchmarks.warm import STAGES
+
+# Colours that can be told apart without colour vision (Okabe and Ito), and what is set back.
+OURS, PEER, LIMIT = "#0072B2", "#D55E00", "#999999"
+STAGE_COLOURS: Final = ("#0072B2", "#56B4E9", "#E69F00", "#009E73", "#999999")
+
+
+def draw(values: dict[str, Any], folder: Path) -> dict[str, str]:
+    """Draw what was measured; the files' names by the section that they belong to."""
+    mpl.rcParams.update(
+        {"font.size": 10, "axes.spines.top": False, "axes.spines.right": False, "figure.dpi": 110}
+    )
+    _bars(values["cold"], "seconds from the start of a process to its first answer", folder / "cold.png")
+    _stages(values["warm"], folder / "stages.png")
+    _load(values["load"], folder / "load.png")
+    return {"Cold starts": "cold.png", "Warm answers": "stages.png", "Under load": "load.png"}
+
+
+def _bars(subjects: dict[str, Any], label: str, path: Path) -> None:
+    colours = {"tensorflow": PEER, "pytorch": PEER, "Python and numpy": LIMIT}
+    figure, axes = plt.subplots(figsize=(8, 0.42 * len(subjects) + 0.9), layout="constrained")
+    for row, (name, measured) in enumerate(subjects.items()):
+        seconds = measured["seconds"]
+        axes.barh(row, median(seconds), color=colours.get(name, OURS), height=0.65)
+        axes.plot(seconds, [row] * len(seconds), "|", color="black", markersize=5, alpha=0.6)
+        axes.text(max(seconds), row, f"  {median(seconds):.2f} s", va="center")
+    axes.set_yticks(range(len(subjects)), list(subjects))
+    axes.invert_yaxis()
+    axes.set_xlim(0, 1.12 * max(max(measured["seconds"]) for measured in subjects.values()))
+    axes.set_xlabel(label)
+    figure.savefig(path)
+    plt.close(figure)
+
+
+def _stages(subjects: dict[str, Any], path: Path) -> None:
+    peers = [name for name in ("tensorflow", "pytorch") if name in subjects]
+    figure, axes = plt.subplots(figsize=(8, 0.5 * (len(MODELS) + len(peers)) + 1.4), layout="constrained")
+    for row, name in enumerate((*MODELS, *peers)):
+        whole = 1e3 * median(subjects[name]["seconds"])
+        parts = [1e3 * median(subjects[name][stage]) for stage in STAGES] if name in MODELS else []
+        left = 0.0
+        for part, colour in zip((*parts, whole - sum(parts)), STAGE_COLOURS, strict=False):
+            axes.barh(row, part, left=left, color=colour if parts else PEER, height=0.65)
+            left += part
+        axes.text(whole, row, f"  {whole:.0f} ms", va="center")
+    axes.set_yticks(range(len(MODELS) + len(peers)), [*MODELS, *peers])
+    axes.invert_yaxis()
+    axes.set_xlabel("milliseconds of a warm answer, ten seconds of 44.1 kHz stereo")
+    handles = [plt.Rectangle((0, 0), 1, 1, color=colour) for colour in STAGE_COLOURS]
+    labels = (*STAGES.values(), "the rest: event, form, HTTP, JSON")
+    axes.legend(handles, labels, frameon=False, loc="upper right", fontsize=9)
+    axes.set_xlim(0, 1.15 * max(1e3 * median(subjects[name]["seconds"]) for name in (*MODELS, *peers)))
+    figure.savefig(path)
+    plt.close(figure)
+
+
+def _load(subjects: dict[str, Any], path: Path) -> None:
+    clients = [int(name) for name in subjects]
+    figure, (rate, latency) = plt.subplots(1, 2, figsize=(8, 3), layout="constrained")
+    rate.plot(clients, [median(one["answers_per_s"]) for one in subjects.values()], "o-", color=OURS)
+    rate.set_ylabel("answers a second")
+    rate.set_ylim(0, 1.15 * rate.get_ylim()[1])
+    for quantity, label, style in (("p50_s", "half of them", "o-"), ("p99_s", "99 of 100", "s--")):
+        values = [1e3 * median(one[quantity]) for one in subjects.values()]
+        latency.plot(clients, values, style, color=OURS if quantity == "p50_s" else PEER, label=label)
+    latency.set_ylabel("answered within, ms")
+    latency.set_ylim(0, 1.15 * latency.get_ylim()[1])
+    latency.legend(frameon=False)
+    for axes in (rate, latency):
+        axes.set_xscale("log", base=2)
+        axes.set_xticks(clients, [str(count) for count in clients])
+        axes.set_xlabel("clients at the same time")
+    figure.savefig(path)
+    plt.close(figure)

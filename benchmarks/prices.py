@@ -1,0 +1,71 @@
+"""What a thousand clips cost on Lambda."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
+
+from benchmarks.costs import MB_PER_CPU, NOT_WARM, SIZES_MB, WARM
+from benchmarks.documents import table
+from benchmarks.limits import Results
+
+# AWS Lambda, x86, us-east-1, https://aws.amazon.com/lambda/pricing/, of 2026.
+USD_PER_GB_S: Final = 0.0000166667
+USD_PER_REQUEST: Final = 0.20 / 1e6
+
+
+def costs(results: Results) -> str:
+    """US dollars of a thousand clips of ten seconds, by memory."""
+    values = results.values["costs"]
+    if not values:
+        return "Not measured: this process may not limit the CPUs of others."
+    models = dict.fromkeys(subject.split(", ")[0] for subject in values)
+
+    def rows() -> Iterator[Sequence[str]]:
+        for size_mb in SIZES_MB:
+            cells: list[str] = []
+            for model in models:
+                subject = _measured_for(values, model, size_mb)
+                cells += _cost_cells(results, subject, size_mb) if subject else ["", "does not fit"]
+            more = "" if any(f", {size_mb} MB" in subject for subject in values) else ", at most"
+            yield f"{size_mb} MB ({size_mb / MB_PER_CPU:.2f} CPUs){more}", *cells
+
+    head = [cell for model in models for cell in (f"`{model}`, an answer", "$ for 1,000, warm / cold")]
+    return f"{table(('', *head), rows())}\n\n{_warm_up(results)}"
+
+
+def _warm_up(results: Results) -> str:
+    """What it brings to make ready what a small function is for, while it starts."""
+
+    def told(subject: str) -> str:
+        init_s, first_s = (results.median("costs", subject, quantity) for quantity in ("init", "first"))
+        return f"{1e3 * init_s:.0f} + {1e3 * first_s:.0f} = {1e3 * (init_s + first_s):.0f} ms"
+
+    return (
+        f"Start and first answer of `compact` with 512 MB: {told(WARM)}; "
+        f"if nothing is warmed up while it starts, {told(NOT_WARM)}."
+    )
+
+
+def _measured_for(values: Iterable[str], model: str, size_mb: int) -> str | None:
+    """The subject of that size, or of the largest smaller one where the machine has no more CPUs."""
+    sizes = sorted(
+        int(subject.split()[1])
+        for subject in values
+        if subject.startswith(f"{model}, ") and subject.endswith(" MB")
+    )
+    fitting = [size for size in sizes if size <= size_mb]
+    return f"{model}, {fitting[-1]} MB" if fitting else None
+
+
+def _cost_cells(results: Results, subject: str, size_mb: int) -> list[str]:
+    init_s, first_s, warm_s = (
+        results.median("costs", subject, quantity) for quantity in ("init", "first", "warm")
+    )
+
+    def usd(seconds: float) -> float:
+        billed_s = math.ceil(seconds * 1e3) / 1e3
+        return 1000 * (billed_s * size_mb / 1024 * USD_PER_GB_S + USD_PER_REQUEST)
+
+    return [f"{1e3 * warm_s:.0f} ms", f"{usd(warm_s):.5f} / {usd(init_s + first_s):.4f}"]
