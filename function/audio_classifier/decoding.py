@@ -94,14 +94,16 @@ class MonoDecoder:
 
     def __init__(self, source: AudioSource, *, dtype: Literal["float32", "float64"] = "float32") -> None:
         self._source = GuardedFile(source)
-        self._dtype: Literal["float32", "float64"] = dtype
         try:
             self._file = self._open()
             self.info = _checked_info(self._file)
         except BaseException:
             self._source.close()
             raise
-        self._mix = np.full(self.info.channels, 1 / self.info.channels, dtype)
+        # Samples of 16 bits come as they are, in one piece; for floats, libsndfile asks for 8 kB at a time.
+        raw = self.info.subtype == "PCM_16"
+        self._sample_type: Literal["int16", "float32", "float64"] = "int16" if raw else dtype
+        self._mix = np.full(self.info.channels, 1 / self.info.channels / (1 << 15 if raw else 1), dtype)
         self._kept: NDArray[Any] = np.empty(0, dtype)  # the frames before `_position`
         self._position = 0  # of libsndfile, in frames
 
@@ -131,12 +133,15 @@ class MonoDecoder:
         block_frames = max(1, BLOCK_SAMPLES // self.info.channels)
         while self._position < stop:
             count = min(block_frames, stop - self._position)
-            block = self._decode(self._position, lambda: self._file.read(count, self._dtype, always_2d=True))  # noqa: B023
+            block = self._decode(
+                self._position,
+                lambda: self._file.read(count, self._sample_type, always_2d=True),  # noqa: B023
+            )
             if len(block) == 0:
                 break
             self._position += len(block)
             with np.errstate(invalid="ignore", over="ignore"):  # infinities are found below
-                blocks.append(block[:, 0] if self.info.channels == 1 else block @ self._mix)
+                blocks.append(block[:, 0] * self._mix if self.info.channels == 1 else block @ self._mix)
         mono = np.concatenate(blocks) if blocks else self._kept
         self._check(mono, start)
         self._kept = mono

@@ -6,13 +6,13 @@ import json
 import re
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Final, cast
 
 import anyio
-from starlette.datastructures import UploadFile
-from starlette.exceptions import HTTPException
+from starlette.datastructures import FormData, UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -145,13 +145,7 @@ async def upload(request: Request) -> AsyncIterator[Upload]:
     """
     declared = media_type(request)
     if declared == "multipart/form-data":
-        try:
-            form = await request.form(max_files=1, max_fields=MAX_FIELDS)
-        except (HTTPException, UnicodeError) as error:
-            raise RequestError(
-                f"the multipart body cannot be read: {getattr(error, 'detail', error)}",
-                hint="If a gateway stands between, it must pass binary bodies on as they are.",
-            ) from error
+        form = await _form(request)
         try:
             part = form.get("audio")
             if not isinstance(part, UploadFile):
@@ -172,3 +166,16 @@ async def upload(request: Request) -> AsyncIterator[Upload]:
         if file.tell() == 0:
             raise InvalidParameterError("audio", "the request has no body")
         yield Upload(cast("BinaryIO", file), {})
+
+
+async def _form(request: Request) -> FormData:
+    async with aclosing(request.stream()) as body:
+        parser = MultiPartParser(request.headers, body, max_files=1, max_fields=MAX_FIELDS)
+        parser.spool_max_size = SPOOL_BYTES
+        try:
+            return await parser.parse()
+        except (MultiPartException, UnicodeError) as error:
+            raise RequestError(
+                f"the multipart body cannot be read: {error}",
+                hint="If a gateway stands between, it must pass binary bodies on as they are.",
+            ) from error

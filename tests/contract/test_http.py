@@ -10,12 +10,14 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 from urllib.parse import urlsplit
 
 import anyio
@@ -63,6 +65,19 @@ def test_a_raw_body_is_a_sound(url: str, assets: Path) -> None:
     )  # chunked
     assert answers == [answers[0]] * 5
     assert answers[0]["status"] == "ok"
+
+
+@pytest.mark.parametrize(("seconds", "on_disk"), [(10, 0), (30, 1)])
+def test_ten_seconds_are_held_in_memory(
+    url: str, monkeypatch: pytest.MonkeyPatch, seconds: float, on_disk: int
+) -> None:
+    made = Mock(wraps=tempfile.TemporaryFile)
+    monkeypatch.setattr("tempfile.TemporaryFile", made)
+    sound = encode(busy(seconds, 44_100, channels=2), 44_100)
+    form = requests.post(url + PREDICT, files={"audio": sound}, timeout=30).json()
+    assert made.call_count == on_disk
+    assert post(url, sound).json() == form
+    assert made.call_count == 2 * on_disk
 
 
 def test_parameters_reach_the_classifier(url: str, assets: Path, classifier: AudioClassifier) -> None:

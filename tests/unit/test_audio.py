@@ -198,13 +198,15 @@ def test_blocks_are_the_whole_sound_patch_by_patch(rate_hz: int, duration_s: flo
 
 
 class CountingFile(io.BytesIO):
-    """Counts what is read of it."""
+    """Counts what is read of it, and how often."""
 
     count = 0
+    reads = 0
 
     def read(self, size: int | None = -1) -> bytes:
         data = super().read(size)
         self.count += len(data)
+        self.reads += 1
         return data
 
 
@@ -214,6 +216,13 @@ def test_only_the_window_is_read(start_s: float) -> None:
     file = CountingFile(encode(ten_minutes, 8_000))
     read_window(file, start_s=start_s)
     assert file.count <= 10.5 * 8_000 * 2 * 2
+
+
+def test_sixteen_bits_are_read_in_few_pieces() -> None:
+    file = CountingFile(encode(busy(10, 44_100, channels=2), 44_100))
+    read_window(file)
+    assert file.count > 9.5 * 44_100 * 2 * 2
+    assert file.reads <= 16
 
 
 def test_blocks_read_nothing_twice() -> None:
