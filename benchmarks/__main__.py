@@ -11,18 +11,19 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
 from benchmarks import cold, costs, load, machine, recordings, tried, warm
+from benchmarks.children import LOG, run
 from benchmarks.deployed import deploy, layers_mb
 from benchmarks.measuring import Measured
 from benchmarks.paths import Paths
 from tests.ports import free_port
 
-PEERS: Final = ("tensorflow", "pytorch")
+PEERS: Final = {"tensorflow": "tensorflow", "pytorch": "torch"}
 ROUNDS: Final = 7
 
 
@@ -34,44 +35,57 @@ def main() -> None:
     )
     parser.add_argument("--document", type=Path, nargs="*", default=[], help="whose tables are replaced")
     arguments = parser.parse_args()
-    work = Path("build/bench")
-    work.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=work) as folder:
-        results = measure(Path(folder).resolve(), arguments.rounds)
-    values = work / "results.json"
-    values.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    LOG.parent.mkdir(parents=True, exist_ok=True)
+    LOG.unlink(missing_ok=True)
+    values = LOG.with_name("results.json")
+    with tempfile.TemporaryDirectory(dir=LOG.parent) as folder:
+        for results in measure(Path(folder).resolve(), arguments.rounds):
+            values.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     report = [sys.executable, "-m", "benchmarks.report", values, arguments.out, *arguments.document]
     subprocess.run(report, check=True)
 
 
-def measure(folder: Path, rounds: int) -> dict[str, Any]:
-    """All values, by section, subject and quantity."""
-    paths, cpus = Paths(folder / "material"), os.cpu_count() or 1
-    peers = [name for name in PEERS if find_spec("torch" if name == "pytorch" else name)]
-    _say("making the material")
+def measure(folder: Path, rounds: int) -> Iterator[dict[str, Any]]:
+    """All values, by section, subject and quantity; those that there are, after each section."""
+    paths, cpus = Paths(folder / "material"), _confine(cold.CPUS)
+    peers = [name for name, package in PEERS.items() if find_spec(package)]
+    for name in PEERS.keys() - peers:
+        _say(f"{name} is not installed, and not measured")
+    _say("making the material, with TensorFlow")
     paths.folder.mkdir()
-    subprocess.run(
-        [sys.executable, "-m", "benchmarks.material", paths.folder],
-        check=True,
-        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
-        stderr=subprocess.DEVNULL,
-    )
+    run([sys.executable, "-m", "benchmarks.material", str(paths.folder)], {"TF_CPP_MIN_LOG_LEVEL": "3"})
     _say("building what is deployed")
     deployed = deploy(folder / "deployed")
-    sizes = {"image": deployed.image_mb, "layers": layers_mb(folder / "layers")}
-    results: dict[str, Any] = {"machine": {**machine.describe(), "rounds": str(rounds)}, "sizes_mb": sizes}
+    sizes = {"image": deployed.image_mb}
+    if (layers := layers_mb(folder / "layers")) is not None:
+        sizes["layers"] = layers
+    about = {
+        **machine.describe(cpus),
+        "peers": ", ".join(peers),
+        "rounds": str(rounds),
+        "threads": f"{cold.CPUS} of networks, peers and the GEMM; 1 of numpy's BLAS",
+    }
+    results: dict[str, Any] = {"machine": about, "sizes_mb": sizes}
     sections: dict[str, Callable[[], Measured]] = {
         "cold": lambda: cold.measure(paths, deployed, peers, rounds),
         "warm": lambda: warm.measure(paths, peers, rounds),
         "recordings": lambda: recordings.measure(paths, rounds),
         "load": lambda: load.measure(paths, deployed, free_port(), rounds),
         "tried": lambda: tried.measure(paths, rounds),
-        "costs": lambda: costs.measure(paths, deployed, cpus, rounds) if costs.can_limit() else {},
+        "costs": lambda: costs.measure(paths, deployed, cpus, rounds) if costs.can_limit(cpus) else {},
     }
     for name, section in sections.items():
         _say(f"measuring: {name}")
         results[name] = section()
-    return results
+        yield results
+
+
+def _confine(cpus: int) -> int:
+    """Let this process and those that it starts have no more CPUs; how many they have."""
+    if not hasattr(os, "sched_setaffinity"):  # macOS, Windows
+        return os.cpu_count() or 1
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cpus])
+    return len(os.sched_getaffinity(0))
 
 
 def _say(what: str) -> None:

@@ -13,10 +13,16 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Any, Final, NamedTuple
+from pathlib import Path
+from statistics import median
+from typing import IO, Any, Final, NamedTuple
 
+LOG: Final = Path("build/bench/log.txt")
 # As the package sets it, where numpy is not imported before it.
 ALONE: Final = {"OPENBLAS_NUM_THREADS": "1"}
+# What a developer's environment may say, but not to what is measured.
+OTHERS: Final = ("AUDIO_CLASSIFIER_", "AWS_", "MALLOC_", "OMP_", "OPENBLAS_NUM", "PYTHONPATH", "TF_")
+PEAK_BYTES: Final = 1 if sys.platform == "darwin" else 1024  # the unit of `ru_maxrss`
 
 
 class Ended(NamedTuple):
@@ -26,21 +32,37 @@ class Ended(NamedTuple):
     peak_mb: float
 
 
+def environment(variables: Mapping[str, str]) -> dict[str, str]:
+    """What a process that is measured is told: nothing of `OTHERS` but ``variables``."""
+    return {**{name: value for name, value in os.environ.items() if not name.startswith(OTHERS)}, **variables}
+
+
+@contextmanager
+def log() -> Iterator[IO[bytes]]:
+    """Where processes that are measured complain."""
+    LOG.parent.mkdir(parents=True, exist_ok=True)
+    with LOG.open("ab") as file:
+        yield file
+
+
 def wait_for(process: subprocess.Popen[Any]) -> Ended:
     """Wait for a process to end."""
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
-    return Ended(process.returncode, usage.ru_maxrss * 1024 / 1e6)
+    return Ended(process.returncode, usage.ru_maxrss * PEAK_BYTES / 1e6)
 
 
-def run(command: Sequence[str], environment: Mapping[str, str]) -> dict[str, float]:
+def run(command: Sequence[str], variables: Mapping[str, str]) -> dict[str, float]:
     """Run a command to its end: ``seconds`` and ``peak_mb``."""
-    begin = time.perf_counter()
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    ended = wait_for(process)
-    seconds = time.perf_counter() - begin
+    with log() as errors:
+        begin = time.perf_counter()
+        process = subprocess.Popen(
+            command, env=environment(variables), stdout=subprocess.DEVNULL, stderr=errors
+        )
+        ended = wait_for(process)
+        seconds = time.perf_counter() - begin
     if ended.status:
-        raise subprocess.CalledProcessError(ended.status, command)
+        raise RuntimeError(f"{command} ends with {ended.status}; see {LOG}")
     return {"seconds": seconds, "peak_mb": ended.peak_mb}
 
 
@@ -58,28 +80,32 @@ class Child:
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
 
-    def turn(self, repeats: int = 1) -> list[dict[str, float]]:
-        """Do it so many times: ``seconds`` and whatever else the task tells, of each."""
+    def turn(self, repeats: int = 1, *, warm_s: float = 0) -> list[dict[str, float]]:
+        """Do it so many times: ``seconds`` and whatever else the task tells, of each.
+
+        Before, it is done as often as ``warm_s`` have room for, the last time beyond them.
+        """
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        print(repeats, file=self._process.stdin, flush=True)
+        print(warm_s, repeats, file=self._process.stdin, flush=True)
         line = self._process.stdout.readline()
         if not line:
-            raise RuntimeError(f"{self._process.args!r} has ended")
+            raise RuntimeError(f"{self._process.args!r} has ended; see {LOG}")
         return list(json.loads(line))
 
 
 @contextmanager
-def child(task: str, *arguments: str, environment: Mapping[str, str] | None = None) -> Iterator[Child]:
+def child(task: str, *arguments: str, variables: Mapping[str, str] | None = None) -> Iterator[Child]:
     """Start a process for a task (see `tasks`); it is ready when this returns, and ends with the block."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.tasks", task, *arguments],
-        env={**os.environ, **ALONE, **(environment or {})},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
+    with log() as errors:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.tasks", task, *arguments],
+            env=environment({**ALONE, **(variables or {})}),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+        )
     started = Child(process)
     try:
         started.turn(0)
@@ -103,7 +129,22 @@ def once(task: str, *arguments: str) -> Callable[[], dict[str, float]]:
     return measured
 
 
-def at_work(stack: ExitStack, task: str, *arguments: str) -> Callable[[], dict[str, float]]:
-    """A subject: a process that stays until the stack ends, and does a task twice; the second one counts."""
-    process = stack.enter_context(child(task, *arguments))
-    return lambda: process.turn(2)[1]
+def at_work(
+    stack: ExitStack,
+    task: str,
+    *arguments: str,
+    variables: Mapping[str, str] | None = None,
+    warm_s: float = 0.2,
+    repeats: int = 1,
+) -> Callable[[], dict[str, float]]:
+    """A subject: a process that stays until the stack ends, and does a task when it is warm.
+
+    Each value is the median of the ``repeats``.
+    """
+    process = stack.enter_context(child(task, *arguments, variables=variables))
+
+    def measured() -> dict[str, float]:
+        turns = process.turn(repeats, warm_s=warm_s)
+        return {quantity: median(turn[quantity] for turn in turns) for quantity in turns[0]}
+
+    return measured

@@ -14,8 +14,11 @@ from benchmarks.measuring import Measured, interleaved
 from benchmarks.paths import Paths
 
 MB_PER_CPU: Final = 1769  # AWS Lambda developer guide, "Configure function memory"
+# "On-demand Lambda functions use a full vCPU (non-throttled) [...] during its initialization phase":
+# https://serverlessland.com/content/service/lambda/guides/effectively-running-java-on-serverless/init-heavy-lifting
+CPUS_AT_START: Final = 1.0
 SIZES_MB: Final = (512, 1024, 1769, 3538, 8192)
-LEAST_MB: Final = {"compact": 512, "max-int8": 512, "max-float32": 1024}
+LEAST_MB: Final = {"compact": 512, "max-int8": 512, "max-float32": 1024}  # that hold their peak memory
 WARM: Final = "compact, 512 MB"
 NOT_WARM: Final = f"{WARM}, not warmed up"
 ANSWERS: Final = 3  # warm ones, of each function
@@ -26,22 +29,22 @@ CGROUP: Final = Path("/sys/fs/cgroup")
 def measure(paths: Paths, deployed: Deployed, cpus: int, rounds: int) -> Measured:
     """``init``, ``first`` and ``warm`` seconds by model and memory, as far as this machine has the CPUs.
 
-    While a function starts it has two CPUs, whatever its size; then its share.
+    While a function starts it has a whole CPU at least; then its share.
     """
     event = paths.event.read_bytes()
 
     def function(model: str, memory_mb: int, warm_up: str) -> Callable[[], dict[str, float]]:
-        variables = {
-            **deployed.variables,
-            "AUDIO_CLASSIFIER_BUNDLE": paths.place(model),
-            "AUDIO_CLASSIFIER_WARM_UP": warm_up,
-        }
+        variables = deployed.function_variables(paths, model, warm_up)
+        share = memory_mb / MB_PER_CPU
 
         def measured() -> dict[str, float]:
-            with running(deployed.command, memory_mb=memory_mb, variables=variables) as started:
+            with (
+                running(deployed.command, memory_mb=memory_mb, variables=variables) as started,
+                _limited(started.pid, max(share, CPUS_AT_START)) as limit,
+            ):
                 init = started.started()
-                with _limited(started.pid, memory_mb / MB_PER_CPU):
-                    first, *warm = (_seconds(lambda: started.invoke(event)) for _ in range(1 + ANSWERS))
+                limit(share)
+                first, *warm = (_seconds(lambda: started.invoke(event)) for _ in range(1 + ANSWERS))
             return {"init": init, "first": first, "warm": sum(warm) / ANSWERS}
 
         return measured
@@ -56,31 +59,38 @@ def measure(paths: Paths, deployed: Deployed, cpus: int, rounds: int) -> Measure
     return interleaved(subjects, rounds)
 
 
-def can_limit() -> bool:
-    """Whether this process may limit the CPUs of others."""
+def can_limit(cpus: int) -> bool:
+    """Whether this process may limit others to so many CPUs."""
     try:
-        with _limited(None, 1):
+        with _limited(None, cpus):
             return True
     except OSError:
         return False
 
 
 @contextmanager
-def _limited(pid: int | None, cpus: float) -> Iterator[None]:
-    """Give a process so many CPUs while the block runs, by a control group of version 1 or 2."""
+def _limited(pid: int | None, cpus: float) -> Iterator[Callable[[float], None]]:
+    """Give a process so many CPUs while the block runs, by a control group of version 1 or 2.
+
+    Yields what gives it another number of them.
+    """
     version_1 = (CGROUP / "cpu").is_dir()
     group = CGROUP / ("cpu" if version_1 else "") / "audio-classifier-benchmark"
-    group.mkdir(exist_ok=True)
-    try:
+
+    def limit(cpus: float) -> None:
         quota_us = round(cpus * PERIOD_US)
         if version_1:
             (group / "cpu.cfs_period_us").write_text(str(PERIOD_US))
             (group / "cpu.cfs_quota_us").write_text(str(quota_us))
         else:
             (group / "cpu.max").write_text(f"{quota_us} {PERIOD_US}")
+
+    group.mkdir(exist_ok=True)
+    try:
+        limit(cpus)
         if pid is not None:
             (group / "cgroup.procs").write_text(str(pid))
-        yield
+        yield limit
     finally:
         with suppress(ProcessLookupError):  # it has ended
             if pid is not None:

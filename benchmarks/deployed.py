@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from benchmarks.paths import COMPACT, Paths
+
 ROOT: Final = Path(__file__).parents[1]
 # What the image says to the C library.
 MALLOC: Final = dict(
@@ -34,8 +36,17 @@ class Deployed:
     @property
     def variables(self) -> Mapping[str, str]:
         """The image's environment."""
-        python_path = f"{self.folder / 'task'}:{self.folder / 'opt' / 'python'}"
-        return {"PYTHONPATH": python_path, **MALLOC}
+        return {
+            "PYTHONPATH": f"{self.folder / 'task'}:{self.folder / 'opt' / 'python'}",
+            "PYTHONUNBUFFERED": "1",
+            "AUDIO_CLASSIFIER_BUNDLE": str(self.folder / "opt" / "model"),
+            **MALLOC,
+        }
+
+    def function_variables(self, paths: Paths, model: str, warm_up: str) -> Mapping[str, str]:
+        """The same for a function with one of the tables' models; ``compact`` is the one in the image."""
+        bundle = {} if model == COMPACT else {"AUDIO_CLASSIFIER_BUNDLE": paths.place(model)}
+        return {**self.variables, **bundle, "AUDIO_CLASSIFIER_WARM_UP": warm_up}
 
     @property
     def image_mb(self) -> float:
@@ -46,7 +57,7 @@ class Deployed:
 def deploy(folder: Path) -> Deployed:
     """Build the folders as `Dockerfile.lambda` does, with the built-in model."""
     task, opt = folder / "task", folder / "opt"
-    venv.create(folder / "base", with_pip=False)
+    venv.create(folder / "base", with_pip=False, symlinks=True)
     _run("layers/inference/build.sh", opt, "requirements/image.txt")
     pip = [
         sys.executable,
@@ -64,10 +75,13 @@ def deploy(folder: Path) -> Deployed:
     return Deployed(folder)
 
 
-def layers_mb(folder: Path) -> float:
-    """Build the zip function and its layers; what they are unzipped."""
+def layers_mb(folder: Path) -> float | None:
+    """Build the zip function and its layers; what they are unzipped.
+
+    None if they are not byte-compiled, for want of Lambda's Python: they would be larger.
+    """
     _run("make", "layers", f"BUILD={folder}")
-    return size_mb(folder)
+    return size_mb(folder) if any(folder.rglob("*.pyc")) else None
 
 
 def size_mb(folder: Path) -> float:

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
-from benchmarks.children import Ended, wait_for
+from benchmarks.children import LOG, Ended, environment, log, wait_for
 from tests.e2e.runtime_api import RuntimeApi
 
 START_S: Final = 60
-OTHERS: Final = (
-    "AUDIO_CLASSIFIER_",
-    "AWS_",
-    "PYTHONPATH",
-)  # what the environment may say, but not to a function
 
 
 class Function:
@@ -43,8 +37,10 @@ class Function:
 
     def started(self) -> float:
         """Wait until it asks for its first event; the seconds since its process was started."""
-        if not self._api.started.wait(START_S):
-            raise TimeoutError("the function does not start")
+        deadline = self.begin + START_S
+        while not self._api.started.wait(1):
+            if self._api.errors or time.perf_counter() > deadline:
+                raise RuntimeError(f"the function does not start: {self._api.errors}; see {LOG}")
         return time.perf_counter() - self.begin
 
     def invoke(self, event: bytes) -> Any:
@@ -66,9 +62,8 @@ def running(command: Sequence[str], *, memory_mb: int, variables: Mapping[str, s
     variables
         Of the function's own.
     """
-    with RuntimeApi() as api:
-        environment = {
-            **{name: value for name, value in os.environ.items() if not name.startswith(OTHERS)},
+    with RuntimeApi() as api, log() as errors:
+        told = {
             "AWS_LAMBDA_RUNTIME_API": api.address,
             "AWS_LAMBDA_FUNCTION_NAME": "benchmark",
             "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(memory_mb),
@@ -77,9 +72,7 @@ def running(command: Sequence[str], *, memory_mb: int, variables: Mapping[str, s
             **variables,
         }
         begin = time.perf_counter()
-        process = subprocess.Popen(
-            command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
+        process = subprocess.Popen(command, env=environment(told), stdout=subprocess.DEVNULL, stderr=errors)
         function = Function(api, process, begin)
         try:
             yield function

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -17,25 +16,27 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from benchmarks.children import LOG, environment, log
 from benchmarks.deployed import Deployed
 from benchmarks.measuring import Measured, interleaved
 from benchmarks.paths import Paths
 
 CLIENTS: Final = (1, 2, 4, 8, 16)
-SECONDS: Final = 2.0
+SECONDS: Final = 4.0
 START_S: Final = 30
 
 
 def measure(paths: Paths, deployed: Deployed, port: int, rounds: int) -> Measured:
     """By clients: answers a second, seconds that half and 99 of 100 of them took at most, errors."""
     serve = [*deployed.command, "serve", "--host", "127.0.0.1", "--port", str(port)]
-    server = subprocess.Popen(
-        serve, env={**os.environ, **deployed.variables}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+    with log() as complaints:
+        server = subprocess.Popen(
+            serve, env=environment(deployed.variables), stdout=subprocess.DEVNULL, stderr=complaints
+        )
 
     def load(clients: int) -> dict[str, float]:
         command = [sys.executable, "-m", "benchmarks.load", str(port), str(clients), str(SECONDS)]
-        run = subprocess.run([*command, str(paths.ten_seconds)], check=True, capture_output=True)
+        run = subprocess.run([*command, str(paths.ten_seconds)], check=True, stdout=subprocess.PIPE)
         return dict(json.loads(run.stdout))
 
     try:
@@ -53,8 +54,9 @@ def _wait_for(server: subprocess.Popen[bytes], port: int) -> None:
             if _ask(http.client.HTTPConnection("127.0.0.1", port), "GET", "/readyz") == 200:
                 return
         except OSError:
-            time.sleep(0.1)
-    raise RuntimeError("the server does not start")
+            pass
+        time.sleep(0.1)
+    raise RuntimeError(f"the server does not start; see {LOG}")
 
 
 def _ask(connection: http.client.HTTPConnection, method: str, path: str, body: bytes = b"") -> int:
@@ -91,6 +93,8 @@ def main() -> None:
     for thread in threads:
         thread.join()
     elapsed = time.perf_counter() - begin
+    if len(latencies_s) < 2:
+        raise SystemExit(f"of {len(latencies_s) + len(errors)} requests {len(errors)} failed: {errors[:9]}")
     p50, p99 = (statistics.quantiles(latencies_s, n=100, method="inclusive")[at] for at in (49, 98))
     print(
         json.dumps(

@@ -17,14 +17,15 @@ PACKAGES: Final = (
 INSTRUCTIONS: Final = ("avx2", "avx512f", "avx512_vnni", "asimddp")  # that decide what networks take
 
 
-def describe() -> dict[str, str]:
+def describe(cpus: int) -> dict[str, str]:
     """Machine and versions, for the head of the report."""
     info = _fields(Path("/proc/cpuinfo"))
     has = [name for name in INSTRUCTIONS if name in info.get("flags", info.get("Features", "")).split()]
     memory_kb = int(_fields(Path("/proc/meminfo")).get("MemTotal", "0 kB").split()[0])
+    cpu = f"{info.get('model name', platform.machine())}, {' '.join(has)}; {cpus} of {os.cpu_count()} used"
     return {
         "date": datetime.now(UTC).date().isoformat(),
-        "CPU": f"{info.get('model name', platform.machine())}, {os.cpu_count()} cores, {' '.join(has)}",
+        "CPU": cpu,
         "memory": f"{memory_kb / 1e6:.0f} GB",
         "system": f"{platform.system()} {platform.release()}, Python {platform.python_version()}",
         "versions": ", ".join(f"{name} {_version(name)}" for name in PACKAGES if _version(name)),
@@ -49,11 +50,9 @@ def _version(name: str) -> str:
 
 
 def _commit() -> str:
-    run = subprocess.run(
-        ["git", "describe", "--always", "--dirty"],
-        cwd=Path(__file__).parent,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    command = ["git", "describe", "--always", "--dirty"]
+    try:
+        run = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):  # no git, or no clone
+        return "unknown"
     return run.stdout.strip()

@@ -54,7 +54,7 @@ def make(paths: Paths) -> None:
         layer: (_kernel(generator, shape), _kernel(generator, shape[-1:]) * np.float32(0.01))
         for layer, shape in VGGISH_LAYERS.items()
     }
-    postprocessor, head = _postprocessor(generator), _head(generator)
+    postprocessor, head = _postprocessor(generator), random_head(generator)
     for precision in PRECISIONS:
         write_bundle(
             paths.bundle(precision),
@@ -140,13 +140,19 @@ def _postprocessor(generator: np.random.Generator) -> Postprocessor:
     return Postprocessor((0.6 * basis).astype(np.float32), means.astype(np.float32))
 
 
-def _head(generator: np.random.Generator) -> AttentionHead:
-    def dense(inputs: int, outputs: int) -> Dense:
-        return Dense(_kernel(generator, (inputs, outputs)), _kernel(generator, (outputs,)) * np.float32(0.1))
+def random_head(generator: np.random.Generator) -> AttentionHead:
+    """The published classifier's shape; what it answers depends on what it hears, as answers are compared."""
+
+    def dense(inputs: int, outputs: int, gain: float = 1) -> Dense:
+        kernel = _kernel(generator, (inputs, outputs)) * np.float32(gain)
+        return Dense(kernel, _kernel(generator, (outputs,)) * np.float32(0.1))
 
     hidden = (dense(EMBEDDING_SIZE, HIDDEN), dense(HIDDEN, HIDDEN), dense(HIDDEN, HIDDEN))
-    levels = (Level(1, dense(HIDDEN, 2 * CLASSES)), Level(2, dense(HIDDEN, 2 * CLASSES)))
-    return AttentionHead(hidden, levels, dense(2 * CLASSES, CLASSES))
+    levels = (Level(1, dense(HIDDEN, 2 * CLASSES, 4)), Level(2, dense(HIDDEN, 2 * CLASSES, 4)))
+    output = dense(2 * CLASSES, CLASSES, 2)
+    # Levels tell of a half, more or less: what all of them have in common would drown what they differ in.
+    output.kernel[:] -= output.kernel.mean(axis=0)
+    return AttentionHead(hidden, levels, output)
 
 
 if __name__ == "__main__":

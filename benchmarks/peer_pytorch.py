@@ -54,4 +54,5 @@ def _classify(codes: Any) -> Any:
 _pca = _arrays["pca_eigen_vectors"], _arrays["pca_means"]
 del _arrays  # the networks have copies
 
+seconds = peer.seconds
 handler = peer.function(_embed, _classify, _pca)

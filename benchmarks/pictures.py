@@ -14,8 +14,10 @@ from matplotlib import pyplot as plt
 from benchmarks.cold import MODELS
 from benchmarks.warm import STAGES
 
+PEERS: Final = ("tensorflow", "pytorch")
 # Colours that can be told apart without colour vision (Okabe and Ito), and what is set back.
 OURS, PEER, LIMIT = "#0072B2", "#D55E00", "#999999"
+COLOURS: Final = {"the least it could take": LIMIT, "ours": OURS, "the published pipeline on others": PEER}
 STAGE_COLOURS: Final = ("#0072B2", "#56B4E9", "#E69F00", "#009E73", "#999999")
 
 
@@ -31,41 +33,45 @@ def draw(values: dict[str, Any], folder: Path) -> dict[str, str]:
 
 
 def _bars(subjects: dict[str, Any], label: str, path: Path) -> None:
-    colours = {"tensorflow": PEER, "pytorch": PEER, "Python and numpy": LIMIT}
-    figure, axes = plt.subplots(figsize=(8, 0.42 * len(subjects) + 0.9), layout="constrained")
+    figure, axes = plt.subplots(figsize=(8, 0.36 * len(subjects) + 0.9), layout="constrained")
     for row, (name, measured) in enumerate(subjects.items()):
         seconds = measured["seconds"]
-        axes.barh(row, median(seconds), color=colours.get(name, OURS), height=0.65)
+        colour = PEER if name.startswith(PEERS) else LIMIT if name == "Python and numpy" else OURS
+        axes.barh(row, median(seconds), color=colour, height=0.65)
         axes.plot(seconds, [row] * len(seconds), "|", color="black", markersize=5, alpha=0.6)
         axes.text(max(seconds), row, f"  {median(seconds):.2f} s", va="center")
     axes.set_yticks(range(len(subjects)), list(subjects))
     axes.invert_yaxis()
     axes.set_xlim(0, 1.12 * max(max(measured["seconds"]) for measured in subjects.values()))
     axes.set_xlabel(label)
+    _explain(axes, COLOURS)
     figure.savefig(path)
     plt.close(figure)
 
 
 def _stages(subjects: dict[str, Any], path: Path) -> None:
-    peers = [name for name in ("tensorflow", "pytorch") if name in subjects]
-    figure, axes = plt.subplots(figsize=(8, 0.5 * (len(MODELS) + len(peers)) + 1.4), layout="constrained")
-    for row, name in enumerate((*MODELS, *peers)):
-        whole = 1e3 * median(subjects[name]["seconds"])
-        parts = [1e3 * median(subjects[name][stage]) for stage in STAGES] if name in MODELS else []
+    names = (*MODELS, *(name for name in subjects if name.startswith(PEERS)))
+    figure, axes = plt.subplots(figsize=(8, 0.36 * len(names) + 1), layout="constrained")
+    for row, name in enumerate(names):
         left = 0.0
-        for part, colour in zip((*parts, whole - sum(parts)), STAGE_COLOURS, strict=False):
-            axes.barh(row, part, left=left, color=colour if parts else PEER, height=0.65)
+        for quantity, colour in zip((*STAGES, "rest"), STAGE_COLOURS, strict=True):
+            part = 1e3 * median(subjects[name][quantity])
+            axes.barh(row, part, left=left, color=colour, height=0.65)
             left += part
-        axes.text(whole, row, f"  {whole:.0f} ms", va="center")
-    axes.set_yticks(range(len(MODELS) + len(peers)), [*MODELS, *peers])
+        axes.text(left, row, f"  {1e3 * median(subjects[name]['seconds']):.0f} ms", va="center")
+    axes.set_yticks(range(len(names)), names)
     axes.invert_yaxis()
     axes.set_xlabel("milliseconds of a warm answer, ten seconds of 44.1 kHz stereo")
-    handles = [plt.Rectangle((0, 0), 1, 1, color=colour) for colour in STAGE_COLOURS]
     labels = (*STAGES.values(), "the rest: event, form, HTTP, JSON")
-    axes.legend(handles, labels, frameon=False, loc="upper right", fontsize=9)
-    axes.set_xlim(0, 1.15 * max(1e3 * median(subjects[name]["seconds"]) for name in (*MODELS, *peers)))
+    _explain(axes, dict(zip(labels, STAGE_COLOURS, strict=True)))
+    axes.set_xlim(0, 1.15 * max(1e3 * median(subjects[name]["seconds"]) for name in names))
     figure.savefig(path)
     plt.close(figure)
+
+
+def _explain(axes: Any, colours: dict[str, str]) -> None:
+    handles = [plt.Rectangle((0, 0), 1, 1, color=colour) for colour in colours.values()]
+    axes.legend(handles, list(colours), frameon=False, loc="upper right", fontsize=9)
 
 
 def _load(subjects: dict[str, Any], path: Path) -> None:

@@ -13,43 +13,50 @@ from statistics import median
 from typing import Final
 
 from benchmarks import pictures
-from benchmarks.cold import CPUS, MODELS
+from benchmarks.cold import MODELS
 from benchmarks.documents import replace_block, table
 from benchmarks.limits import Results, limits
+from benchmarks.pictures import PEERS
 from benchmarks.prices import costs
+from benchmarks.tried import PAIRS
 from benchmarks.warm import STAGES
 
 
 def main() -> None:
     results = Results(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")))
     folder = Path(sys.argv[2])
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "pictures").mkdir(exist_ok=True)
+    (folder / "pictures").mkdir(parents=True, exist_ok=True)
     drawn = pictures.draw(results.values, folder / "pictures")
     parts = {
         "Limits": limits(results),
+        "Beside the published pipeline": beside(results),
         "Cold starts": cold(results),
         "Warm answers": f"{warm(results)}\n\n{stages(results)}",
         "Recordings, and many files": recordings(results),
         "Under load": load(results),
         "What was tried": tried(results),
-        "Costs": costs(results),
     }
-    machine = {
-        **results.values["machine"],
-        "threads": f"{CPUS} of networks, peers and the GEMM; 1 of numpy's BLAS in ours",
-    }
-    text = HEAD + table(("", ""), machine.items())
+    # Where the CPUs of others cannot be limited, there are no costs, and documents keep those they have.
+    if results.values["costs"]:
+        parts["Costs"] = costs(results)
+    text = HEAD + table(("", ""), results.values["machine"].items())
     for title, content in parts.items():
         picture = f"\n\n![{title}](pictures/{drawn[title]})" if title in drawn else ""
         text += f"\n\n## {title}\n\n{content}{picture}"
     (folder / "results.md").write_text(text + "\n", encoding="utf-8")
     for document in map(Path, sys.argv[3:]):
-        replace_block(document, "stages", stages(results))
-        replace_block(document, "tried", tried(results))
-        replace_block(document, "costs", costs(results))
+        for title, block in BLOCKS.items():
+            if title in parts:
+                replace_block(document, block, stages(results) if block == "stages" else parts[title])
 
 
+# Which parts of the report documents repeat, and what they call them.
+BLOCKS: Final = {
+    "Beside the published pipeline": "beside",
+    "Warm answers": "stages",
+    "What was tried": "tried",
+    "Costs": "costs",
+}
 HEAD: Final = """# Benchmarks
 
 Written by `make bench`, which measures all of it in one run, in turn: whatever else the machine did hit all
@@ -57,6 +64,29 @@ that is compared. Medians, with the least and the most behind them; of memory th
 peak (`ru_maxrss`); MB are 10⁶ bytes. [docs/performance.md](../docs/performance.md) says what it means.
 
 """
+
+
+def beside(results: Results) -> str:
+    """What the same takes by us and by the peers."""
+
+    def times(section: str, name: str) -> str:
+        unit, scale, digits = ("s", 1, 2) if section == "cold" else ("ms", 1e3, 0)
+        times = f"{results.ratio(section, name, 'tensorflow'):.2f}" if "tensorflow" in names else ""
+        return f"{scale * results.median(section, name):.{digits}f} {unit}, {times} ×"
+
+    names = ["compact", "max-float32", *_peers(results)]
+    return table(
+        ("", "start and first answer", "a warm answer", "peak memory"),
+        (
+            (
+                _shown(name),
+                times("cold", name),
+                times("warm", name),
+                f"{results.worst('cold', name, 'peak_mb'):.0f} MB",
+            )
+            for name in names
+        ),
+    )
 
 
 def cold(results: Results) -> str:
@@ -85,29 +115,28 @@ def warm(results: Results) -> str:
 
 def stages(results: Results) -> str:
     """Where a warm answer's time goes."""
+    quantities = (*STAGES, "rest", "seconds")
     return table(
         ("ms", *STAGES.values(), "the rest", "together"),
         (
             (
-                f"`{model}`",
-                *(f"{1e3 * results.median('warm', model, stage):.1f}" for stage in STAGES),
-                f"{1e3 * results.door(model):.1f}",
-                f"{1e3 * results.median('warm', model):.1f}",
+                _shown(name),
+                *(f"{1e3 * results.median('warm', name, quantity):.1f}" for quantity in quantities),
             )
-            for model in MODELS
+            for name in (*MODELS, *_peers(results))
         ),
     )
 
 
 def recordings(results: Results) -> str:
     """What is long, in S3, or many."""
-    told = {"events": "events", "fetched_bytes": "bytes fetched", "requests": "requests"}
+    told = {"events": "events", "files": "files", "fetched_bytes": "bytes fetched", "requests": "requests"}
     hour_s = results.median("recordings", "timeline of an hour")
     rows = (
         (
             name,
-            _seconds(values["seconds"]),
-            # Of the process that reads from S3 most is the S3, which it runs, too.
+            # The process that reads from S3 runs it, too.
+            "" if "fetched_bytes" in values else _seconds(values["seconds"]),
             f"{max(values['peak_mb']):.0f} MB"
             if "peak_mb" in values and "fetched_bytes" not in values
             else "",
@@ -118,7 +147,7 @@ def recordings(results: Results) -> str:
     faster = results.ratio("recordings", "many files, one at a time", "many files, side by side")
     return (
         table(("", "", "peak memory", ""), rows)
-        + f"\n\nA timeline hears {3600 / hour_s:,.0f} seconds in one; 200 files of 1 to 10 s are classified "
+        + f"\n\nA timeline hears {3600 / hour_s:,.0f} seconds in one; many files of 1 to 10 s are classified "
         + f"{faster:.2f} × as fast side by side."
     )
 
@@ -142,20 +171,32 @@ def load(results: Results) -> str:
 
 def tried(results: Results) -> str:
     """What was tried beside what was kept."""
-    values = results.values["tried"]
-    names = list(values)
 
-    def told(name: str) -> str:
-        error = f", off by {max(values[name]['error']):.0e}" if any(values[name].get("error", ())) else ""
-        peak = f", {max(values[name]['peak_mb']):.0f} MB" if "peak_mb" in values[name] else ""
-        return f"{name}: {_seconds(values[name]['seconds'])}{error}{peak}"
+    def told(section: str, name: str) -> str:
+        values = results.values[section][name]
+        error = f", off by {max(values['error']):.0e}" if any(values.get("error", ())) else ""
+        peak = f", {max(values['peak_mb']):.0f} MB" if section == "tried" and "peak_mb" in values else ""
+        return f"{name}: {_seconds(values['seconds'])}{error}{peak}"
 
     return table(
-        ("kept", "tried", "× as long"),
+        ("kept", "tried", "tried ÷ kept"),
         (
-            (told(kept), told(other), f"{results.ratio('tried', other, kept):.2f}")
-            for kept, other in zip(names[::2], names[1::2], strict=True)
+            (told(section, kept), told(section, other), f"{results.ratio(section, other, kept):.2f}")
+            for section, kept, other in PAIRS
         ),
+    )
+
+
+def _peers(results: Results) -> list[str]:
+    return [name for name in results.values["cold"] if name.startswith(PEERS)]
+
+
+def _shown(name: str) -> str:
+    """A model as what it is called; a peer in words."""
+    return (
+        name.replace("tensorflow", "TensorFlow").replace("pytorch", "PyTorch")
+        if name.startswith(PEERS)
+        else f"`{name}`"
     )
 
 

@@ -1,7 +1,7 @@
 """What is measured within processes of its own: ``python -m benchmarks.tasks TASK [ARGUMENT...]``.
 
-The process makes the task ready, then does it as often as each line of its input says, and answers with a
-line of JSON.
+The process makes the task ready.  For each line of its input, seconds and a number, it does the task as long
+as that to get warm, then as often as that, and answers with a line of JSON.
 """
 
 from __future__ import annotations
@@ -29,7 +29,11 @@ def main() -> None:
     task, *arguments = sys.argv[1:]
     work = TASKS[task](*arguments)
     for line in sys.stdin:
-        print(json.dumps([_timed(work) for _ in range(int(line))]), file=answers, flush=True)
+        warm_s, repeats = line.split()
+        end = time.perf_counter() + float(warm_s)
+        while time.perf_counter() < end:
+            work()
+        print(json.dumps([_timed(work) for _ in range(int(repeats))]), file=answers, flush=True)
 
 
 def _timed(work: Work) -> dict[str, float]:
@@ -50,49 +54,57 @@ def gemm(multiply_adds: str) -> Work:
     return work
 
 
-def engine(place: str, threads: str, patches: str) -> Work:
-    """The bare invocation of a bundle's network by LiteRT."""
+def engine(place: str, threads: str, sound: str) -> Work:
+    """The bare invocation of a bundle's network by LiteRT, on ten seconds of a sound."""
     from ai_edge_litert.interpreter import Interpreter
 
+    from audio_classifier.audio import read_window
     from audio_classifier.bundle_store import open_bundle
+    from audio_classifier.features import log_mel_patches
 
+    patches = log_mel_patches(read_window(sound))
     interpreter = Interpreter(str(open_bundle(place).path("embedding.tflite")), num_threads=int(threads))
     (tensor,) = interpreter.get_input_details()
-    shape = (int(patches), 96, 64)
-    interpreter.resize_tensor_input(tensor["index"], shape)
+    interpreter.resize_tensor_input(tensor["index"], patches.shape)
     interpreter.allocate_tensors()
-    interpreter.set_tensor(tensor["index"], np.random.default_rng(0).standard_normal(shape, np.float32))
+    interpreter.set_tensor(tensor["index"], patches)
     return interpreter.invoke  # type: ignore[no-any-return]
 
 
 def handler(name: str, event: str) -> Work:
-    """A Lambda handler, called as the runtime client does with an event of API Gateway."""
-    module, _, attribute = name.rpartition(".")
-    function = getattr(import_module(module), attribute)
+    """A Lambda handler, called as the runtime client does with an event of API Gateway.
+
+    Of each answer: seconds by stage, and the ``rest``.
+    """
+    path, _, attribute = name.rpartition(".")
+    module = import_module(path)
+    function = getattr(module, attribute)
     parsed = json.loads(Path(event).read_bytes())
     context: Any = SimpleNamespace(
         function_name="benchmark", memory_limit_in_mb=0, invoked_function_arn="", aws_request_id=""
     )
-    stages: dict[str, float] = {}
-    if service := getattr(import_module(module), "service", None):
+    stages: dict[str, float] = getattr(module, "seconds", {})  # of a peer
+    if service := getattr(module, "service", None):
         service.observers.append(SimpleNamespace(classified=lambda result: stages.update(result.seconds)))
 
     def work() -> dict[str, float]:
+        begin = time.perf_counter()
         answer = function(parsed, context)
+        seconds = time.perf_counter() - begin
         if answer["statusCode"] != 200:
             raise RuntimeError(answer["body"])
-        return stages
+        return {**stages, "rest": seconds - sum(stages.values())}
 
     return work
 
 
-def classify(place: str, sound: str) -> Work:
-    """The first ten seconds of a file."""
+def classify(place: str, sound: str, start_s: str) -> Work:
+    """Ten seconds of a file."""
     from audio_classifier import AudioClassifier, Selection
 
     classifier = AudioClassifier.open(place)
     selection = Selection(classifier.labels)
-    return lambda: classifier.classify(sound, selection).seconds
+    return lambda: classifier.classify(sound, selection, start_s=float(start_s)).seconds
 
 
 def events(place: str, sound: str) -> Work:
@@ -113,7 +125,7 @@ def many_files(place: str, folder: str, way: str) -> Work:
     classifier = AudioClassifier.open(place, threads=None if way == "one" else max(1, available_cpus() // 2))
     selection = Selection(classifier.labels)
 
-    def work() -> None:
+    def work() -> dict[str, float]:
         if way == "one":
             for file in files:
                 classifier.classify(file, selection)
@@ -121,12 +133,16 @@ def many_files(place: str, folder: str, way: str) -> Work:
             for answer in classifier.classify_many(files, selection):
                 if isinstance(answer, Exception):
                     raise answer
+        return {"files": len(files)}
 
     return work
 
 
 def s3(place: str, sound: str) -> Work:
-    """Ten seconds in the middle of an object, from a real S3 over HTTP: ``fetched_bytes``."""
+    """Ten seconds in the middle of an object, from a real S3 over HTTP: ``fetched_bytes``.
+
+    The S3 is in the same process, whose seconds and memory so are mostly those of the S3.
+    """
     from moto.server import ThreadedMotoServer
 
     from audio_classifier import AudioClassifier
@@ -163,7 +179,7 @@ TASKS: Final[dict[str, Callable[..., Work]]] = {
     task.__name__: task
     for task in (
         *(gemm, engine, handler, classify, events, many_files, s3),
-        *(variants.log_mels, variants.resample, variants.short_sound),
+        *(variants.log_mels, variants.resample, variants.sixteen_bits, variants.short_sound),
         *(variants.decoded, variants.hashed, variants.loaded),
     )
 }

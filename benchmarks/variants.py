@@ -12,13 +12,17 @@ from typing import Any, Final, TypeAlias
 
 import numpy as np
 import pybase64
+import soundfile
 import soxr
+from numpy.typing import NDArray
 
 from audio_classifier.audio import read_window
 from audio_classifier.bundle import hash_file
 from audio_classifier.bundle_store import open_bundle
+from audio_classifier.decoding import MonoDecoder
 from audio_classifier.embedding import Embedder
-from audio_classifier.features import log_mel_patches, mel_matrix, periodic_hann
+from audio_classifier.features import MATMUL_FRAMES, log_mel_patches, mel_matrix, periodic_hann
+from audio_classifier.guarded_file import GuardedFile
 from audio_classifier.params import (
     CLIP_PATCHES,
     FFT_SIZE,
@@ -41,34 +45,56 @@ def log_mels(sound: str, dtype: str) -> Work:
     samples = read_window(sound)
     if dtype == "float64":
         return lambda: _nothing(log_mel_patches(samples))
-    mel, window = mel_matrix().astype(np.float32), periodic_hann(FRAME_SAMPLES).astype(np.float32)
+    mel, window = mel_matrix()[1:].astype(np.float32), periodic_hann(FRAME_SAMPLES).astype(np.float32)
     expected = log_mel_patches(samples)
 
-    def in_float32() -> dict[str, float]:
+    def in_float32() -> NDArray[np.float32]:
         frames = np.lib.stride_tricks.sliding_window_view(samples, FRAME_SAMPLES)[::HOP_SAMPLES]
         patches = np.empty_like(expected)
         for index, patch in enumerate(patches):
             piece = frames[index * PATCH_FRAMES : (index + 1) * PATCH_FRAMES]
-            patch[:] = np.log(np.abs(np.fft.rfft(piece * window, FFT_SIZE)) @ mel + np.float32(LOG_OFFSET))
-        return {"error": float(np.abs(patches - expected).max())}
+            magnitudes = np.abs(np.fft.rfft(piece * window, FFT_SIZE))
+            bands = magnitudes[:, 1:].reshape(-1, MATMUL_FRAMES, FFT_SIZE // 2) @ mel
+            patch[:] = np.log(bands.reshape(patch.shape) + np.float32(LOG_OFFSET))
+        return patches
 
-    return in_float32
+    error = float(np.abs(in_float32() - expected).max())
+    return lambda: _only(error, in_float32())
 
 
 def resample(quality: str) -> Work:
-    """Ten seconds of mono to 16 kHz, by soxr's ``VHQ`` (kept) or ``HQ``; and the error of log-mels."""
+    """Ten seconds of mono to 16 kHz, by soxr's ``VHQ`` (kept) or ``HQ``, or ``resampy``; and how far log-mels
+    are off.
+    """
     mono = np.random.default_rng(0).standard_normal(10 * RATE_HZ, np.float32) / 8
 
     def resampled(by: str) -> Any:
+        if by == "resampy":
+            import resampy
+
+            return resampy.resample(mono, RATE_HZ, SAMPLE_RATE_HZ)
         return soxr.resample(mono, RATE_HZ, SAMPLE_RATE_HZ, quality=by)
 
     error = float(np.abs(log_mel_patches(resampled(quality)) - log_mel_patches(resampled("VHQ"))).max())
+    return lambda: _only(error, resampled(quality))
 
-    def work() -> dict[str, float]:
-        resampled(quality)
-        return {"error": error}
 
-    return work
+def sixteen_bits(sound: str, dtype: str) -> Work:
+    """Ten seconds of 16-bit stereo as mono: read as they are (kept), or as floats that libsndfile makes."""
+    frames = 10 * RATE_HZ
+
+    def kept() -> None:
+        decoder = MonoDecoder(sound)
+        decoder.frames(0, frames)
+        decoder.close()
+
+    def as_floats() -> None:
+        with soundfile.SoundFile(GuardedFile(sound)) as file:
+            file.read(frames, "float32", always_2d=True) @ np.full(
+                file.channels, 1 / file.channels, np.float32
+            )
+
+    return kept if dtype == "int16" else as_floats
 
 
 def short_sound(place: str, sound: str, patches: str) -> Work:
@@ -136,3 +162,8 @@ def loaded(place: str, cache: str = "") -> Work:
 
 def _nothing(_: object) -> None:
     """What a task has made need not be told."""
+
+
+def _only(error: float, _: object) -> dict[str, float]:
+    """But how far it is off."""
+    return {"error": error}

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Final
 
-from benchmarks.children import child
-from benchmarks.cold import CPUS, HANDLER, MODELS, peer_variables
+from benchmarks.children import at_work
+from benchmarks.cold import CPUS, HANDLER, MODELS, peer_functions
 from benchmarks.deployed import MALLOC
-from benchmarks.measuring import Measured, rotated
+from benchmarks.measuring import Measured, interleaved
 from benchmarks.paths import Paths
 
 PATCHES: Final = 10
@@ -31,45 +30,44 @@ STAGES: Final = {
     "embedding": "network",
     "head": "attention head",
 }
-PAUSE_S: Final = 0.3  # threads of the process before wait in loops for more work, a tenth of a second
-REPEATS: Final = 3  # a turn, after one that does not count
+WARM_S: Final = 0.5
+REPEATS: Final = 3
+GIVEN_BACK: Final = "compact, freed memory given back"
+BLAS_THREADS: Final = f"max-float32, BLAS in {CPUS} threads"
 
 
 def measure(paths: Paths, peers: Sequence[str], rounds: int) -> Measured:
-    """``seconds`` of each task, and those of our stages."""
-    ours = {
+    """``seconds`` of each task; of answers those of each stage, and the ``rest``."""
+    event, sound = str(paths.event), str(paths.ten_seconds)
+    blas = {**MALLOC, "OPENBLAS_NUM_THREADS": str(CPUS)}
+    function = {
         "AUDIO_CLASSIFIER_THREADS": str(CPUS),
         "AWS_DEFAULT_REGION": "us-east-1",
         "AWS_LAMBDA_FUNCTION_NAME": "benchmark",
     }
-    handler = ("handler", HANDLER, str(paths.event))
-    tasks: dict[str, tuple[Sequence[str], Mapping[str, str]]] = {
-        "GEMM": (("gemm", str(PATCHES * PATCH_MULTIPLY_ADDS)), {"OPENBLAS_NUM_THREADS": str(CPUS)}),
-        "ten seconds of a file of ten seconds": (("classify", "compact", str(paths.ten_seconds)), {}),
-        "ten seconds of a file of ten minutes": (("classify", "compact", str(paths.ten_minutes)), {}),
-    }
-    for model in MODELS:
-        place = paths.place(model)
-        tasks[f"{model}, network alone"] = (("engine", place, str(CPUS), str(PATCHES)), {})
-        tasks[f"{model}, network alone, one CPU"] = (("engine", place, "1", str(PATCHES)), {})
-        tasks[model] = (handler, {**ours, **MALLOC, "AUDIO_CLASSIFIER_BUNDLE": place})
-    tasks["compact, freed memory given back"] = (handler, ours)
-    for peer in peers:
-        tasks[peer] = (
-            ("handler", f"benchmarks.peer_{peer}.handler", str(paths.event)),
-            peer_variables(paths),
-        )
 
-    measured: Measured = {name: {} for name in tasks}
     with ExitStack() as stack:
-        children = {
-            name: stack.enter_context(child(*arguments, environment=environment))
-            for name, (arguments, environment) in tasks.items()
+
+        def task(*arguments: str, variables: Mapping[str, str] = MALLOC) -> Callable[[], dict[str, float]]:
+            return at_work(stack, *arguments, variables=variables, warm_s=WARM_S, repeats=REPEATS)
+
+        def ours(model: str, variables: Mapping[str, str] = MALLOC) -> Callable[[], dict[str, float]]:
+            bundle = {"AUDIO_CLASSIFIER_BUNDLE": paths.place(model)}
+            return task("handler", HANDLER, event, variables={**function, **bundle, **variables})
+
+        subjects: dict[str, Callable[[], Mapping[str, float]]] = {
+            "GEMM": task("gemm", str(PATCHES * PATCH_MULTIPLY_ADDS), variables=blas),
+            "ten seconds": task("classify", "compact", sound, "0"),
+            "the first ten of ten minutes": task("classify", "compact", str(paths.ten_minutes), "0"),
+            "ten in the middle of ten minutes": task("classify", "compact", str(paths.ten_minutes), "300"),
         }
-        for number in range(rounds):
-            for name in rotated(list(children), number):
-                time.sleep(PAUSE_S)
-                for turn in children[name].turn(1 + REPEATS)[1:]:
-                    for quantity, value in turn.items():
-                        measured[name].setdefault(quantity, []).append(value)
-    return measured
+        for model in MODELS:
+            place = paths.place(model)
+            subjects[f"{model}, network alone"] = task("engine", place, str(CPUS), sound)
+            subjects[f"{model}, network alone, one CPU"] = task("engine", place, "1", sound)
+            subjects[model] = ours(model)
+        subjects[GIVEN_BACK] = ours("compact", {})
+        subjects[BLAS_THREADS] = ours("max-float32", blas)
+        for name, (handler, variables) in peer_functions(paths, peers).items():
+            subjects[name] = task("handler", handler, event, variables=variables)
+        return interleaved(subjects, rounds)

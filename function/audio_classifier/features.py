@@ -77,7 +77,7 @@ _WINDOW = periodic_hann(FRAME_SAMPLES)
 def log_mel_patches(samples: NDArray[Any]) -> NDArray[np.float32]:
     """Cut a waveform into patches of 96 log-mel frames; what fills no patch at the end is dropped.
 
-    Computed in float64, as the original: float32 is off by up to 1e-4 beside a loud tone and saves nothing.
+    Computed in float64, as the original: float32 is off by up to 1e-4 beside a loud tone and saves little.
 
     Parameters
     ----------

@@ -114,6 +114,10 @@ class RuntimeApi(BackgroundServer):
         super().__init__(QuietServer(("127.0.0.1", 0), Handler))
         self.address = f"127.0.0.1:{self.port}"
 
+    def __exit__(self, *reason: object) -> None:
+        self._events.put(b"null")  # for whoever waits for one
+        super().__exit__(*reason)
+
     def wait_for_snapshot(self) -> None:
         assert self._snapshot_taken.wait(WAIT_S)
 
