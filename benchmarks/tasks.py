@@ -54,6 +54,19 @@ def gemm(multiply_adds: str) -> Work:
     return work
 
 
+class StageTimes:
+    """Keeps what the last answer took, by stage."""
+
+    def __init__(self, stages: dict[str, float]) -> None:
+        self._stages = stages
+
+    def loaded(self, seconds: float) -> None:
+        pass
+
+    def classified(self, result: Any) -> None:
+        self._stages.update(result.seconds)
+
+
 def engine(place: str, threads: str, sound: str) -> Work:
     """The bare invocation of a bundle's network by LiteRT, on ten seconds of a sound."""
     from ai_edge_litert.interpreter import Interpreter
@@ -85,7 +98,7 @@ def handler(name: str, event: str) -> Work:
     )
     stages: dict[str, float] = getattr(module, "seconds", {})  # of a peer
     if service := getattr(module, "service", None):
-        service.observers.append(SimpleNamespace(classified=lambda result: stages.update(result.seconds)))
+        service.observe(StageTimes(stages))
 
     def work() -> dict[str, float]:
         begin = time.perf_counter()

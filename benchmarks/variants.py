@@ -113,10 +113,10 @@ def decoded(event: str, way: str) -> Work:
 
 
 def hashed(place: str, way: str) -> Work:
-    """A model's SHA-256 in one ``call`` (kept) or in ``pieces``, beside a thread that never waits."""
+    """A model's SHA-256 in ``large`` pieces (kept) or in ``small`` ones, beside a thread that never waits."""
     path = open_bundle(place).path("embedding.tflite")
 
-    def in_pieces() -> None:
+    def in_small_pieces() -> None:
         with path.open("rb") as file:
             hashlib.file_digest(file, "sha256")
 
@@ -130,7 +130,7 @@ def hashed(place: str, way: str) -> Work:
         thread = threading.Thread(target=spin)
         thread.start()
         try:
-            in_pieces() if way == "pieces" else hash_file(path, "sha256")
+            in_small_pieces() if way == "small" else hash_file(path, "sha256")
         finally:
             done.set()
             thread.join()

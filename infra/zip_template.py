@@ -43,8 +43,7 @@ LAYER: Final = """
 LAYERS: Final = "".join(LAYER.format(name=name.capitalize(), folder=name) for name in ("inference", "model"))
 
 MALLOC: Final = """\
-        MALLOC_MMAP_THRESHOLD_: "67108864"
-        MALLOC_TOP_PAD_: "67108864"
+        MALLOC_TOP_PAD_: "33554432"
 """
 
 # What is found, how often, and what takes its place.

@@ -48,7 +48,10 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _end(signal_number: int, _: object) -> NoReturn:
-    """At once: there is nothing to clean up, and an exception amid an import may come out as another one."""
+    """At once: an exception amid an import may come out as another one, and nothing is to be cleaned up.
+
+    Nor later: uvicorn, which handles signals while it serves, sends itself this one when it has ended.
+    """
     os._exit(128 + signal_number)
 
 

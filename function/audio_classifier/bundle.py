@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import mmap
-import os
 import re
 import shutil
 import tempfile
@@ -32,6 +30,8 @@ LABELS: Final = "labels.csv"
 FILES: Final = (EMBEDDING, POSTPROCESS, HEAD, LABELS)
 MAX_MANIFEST_BYTES: Final = 1 << 20
 MAX_ARRAYS_BYTES: Final = 1 << 30  # unpacked
+# At once: between pieces, a thread that imports modules keeps Python's lock, up to 5 ms each time.
+HASH_BYTES: Final = 16 << 20
 
 
 def _plain_name(path: str) -> str:
@@ -257,12 +257,12 @@ def appearing(directory: Path) -> Iterator[Path]:
 
 def hash_file(path: Path, algorithm: str) -> str:
     """Hash a file without holding it in memory; the digest in hexadecimal."""
-    with path.open("rb") as file:
-        if os.fstat(file.fileno()).st_size == 0:  # nothing can be mapped
-            return hashlib.new(algorithm).hexdigest()
-        # In one call: between pieces, a thread that imports modules would keep Python's lock, 5 ms each time.
-        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            return hashlib.new(algorithm, content).hexdigest()
+    digest = hashlib.new(algorithm)
+    with path.open("rb", buffering=0) as file:
+        buffer = memoryview(bytearray(HASH_BYTES))
+        while count := file.readinto(buffer):
+            digest.update(buffer[:count])
+    return digest.hexdigest()
 
 
 def _write_file(target: Path, content: FileContent) -> None:

@@ -103,7 +103,7 @@ def create_app(service: Service, uploads: Uploads | None = None) -> FastAPI:
     )
     uploads = uploads or Uploads(service)
     metrics = Metrics()
-    service.observers.append(metrics)
+    service.observe(metrics)
     gate = Gate(service.settings.max_concurrency, service.settings.max_queue)
     look_ups = Gate(LOOK_UPS, service.settings.max_queue)  # what waits for S3 or the model, not for its turn
     app.add_middleware(

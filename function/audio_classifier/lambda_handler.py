@@ -7,7 +7,6 @@ import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from types import ModuleType
 from typing import Any, Final
 
 import pybase64
@@ -62,7 +61,7 @@ class EmbeddedMetrics:
 
 
 service = Service(Settings.from_environment())
-service.observers.append(EmbeddedMetrics())
+service.observe(EmbeddedMetrics())
 uploads = Uploads(service)
 
 
@@ -77,13 +76,6 @@ def _http() -> Any:
     return Mangum(BelowGateway(create_app(service, uploads)), lifespan="off")
 
 
-def _batches() -> ModuleType:
-    """What serves queues and batch jobs, imported when it is first needed."""
-    from audio_classifier import lambda_batches
-
-    return lambda_batches
-
-
 def _open_http_door() -> None:
     """Make it, and let a request through, at which libraries import the rest of themselves."""
     answer = _http()(HEALTH_CHECK, None)
@@ -91,20 +83,40 @@ def _open_http_door() -> None:
         raise RuntimeError(f"the HTTP door is broken: {answer}")
 
 
+def _open_upload_door() -> None:
+    """Import what serves queues and batch jobs, and make the client of S3."""
+    from audio_classifier import lambda_batches  # noqa: F401
+
+    _ = uploads.client
+
+
 WARM_UPS: Final[dict[WarmUp | None, Callable[[], object]]] = {
     None: lambda: None,
     "http": _open_http_door,
-    "uploads": lambda: (_batches(), uploads.client),
+    "uploads": _open_upload_door,
 }
-# A model is hashed without Python's lock, so that what Python imports meanwhile takes no time of its own.
-with ThreadPoolExecutor(1) as _beside:
-    _loading = _beside.submit(service.load)
-    WARM_UPS[service.settings.warm_up]()
-_loading.result()
-# What stands now stays.  `boot` has switched it off: hardly anything that is imported becomes garbage.
-gc.freeze()
-gc.enable()
 
+
+def _start() -> None:
+    """Load the model, and make ready what the function is said to be for.
+
+    A model is hashed without Python's lock, so that what Python imports meanwhile takes no time of its own.
+    """
+    with ThreadPoolExecutor(1) as beside:
+        loading = beside.submit(service.load)
+        try:
+            WARM_UPS[service.settings.warm_up]()
+        except Exception:
+            logger.exception("the function cannot be warmed up for what it is for")
+            loading.result()  # what is wrong with the model, if something is, matters more
+            raise
+    loading.result()
+    # What stands now stays.  `boot` has switched it off: hardly anything that is imported becomes garbage.
+    gc.freeze()
+    gc.enable()
+
+
+_start()
 # Hooks run in the reverse order: this one last.
 register_before_snapshot(gc.freeze)
 # What was counted while the model was loaded would be told again by every environment that is restored.
@@ -140,13 +152,17 @@ def _dispatch(event: dict[str, Any], context: LambdaContext) -> Any:
     if _is_http(event):
         return _http()(_decoded(event), context)
     if event.get("invocationSchemaVersion") in ("1.0", "2.0") and event.get("tasks"):
-        return _batches().process_task(event, uploads, _count_failure)
+        from audio_classifier.lambda_batches import process_task
+
+        return process_task(event, uploads, _count_failure)
     if "audio" in event or "audio_base64" in event:
         return _direct(event)
     if event.get("warmup"):
         return {"status": "ok"}
     if _is_queue(event):
-        return _batches().process_messages(event, context, uploads, _count_failure)
+        from audio_classifier.lambda_batches import process_messages
+
+        return process_messages(event, context, uploads, _count_failure)
     refs = batch_objects(event) if "Items" in event else created_objects(event)
     return {"status": "ok", "results": uploads.process_all(refs)}
 

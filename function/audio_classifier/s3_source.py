@@ -19,9 +19,9 @@ from audio_classifier.errors import (
 from audio_classifier.settings import Settings
 
 BLOCK_BYTES: Final = 64 << 10
-FIRST_BLOCKS: Final = 2  # at once, where reading begins; twice as many whenever it goes on
-AHEAD_BLOCKS: Final = 8  # at most, if nobody has said what is going to be read
-MOST_BLOCKS: Final = 32
+FIRST_BLOCKS: Final = 2  # at once, where reading begins
+AHEAD_BLOCKS: Final = 8  # at once, where it goes on and nobody has said how far
+MOST_BLOCKS: Final = 32  # at once; all of them are kept
 KEPT_BLOCKS: Final = 64
 
 
@@ -112,8 +112,7 @@ class S3File(io.RawIOBase):
         self._position = 0
         self._blocks: OrderedDict[int, bytes] = OrderedDict()
         self._last_block = -2
-        self._ahead = FIRST_BLOCKS
-        self._expected_end = 0
+        self._expected = range(0)  # where somebody is going to read, in blocks
 
     def readable(self) -> bool:
         return True
@@ -133,7 +132,8 @@ class S3File(io.RawIOBase):
 
     def expect(self, size: int) -> None:
         """Be told that so many bytes are going to be read from here on: they come in few requests."""
-        self._expected_end = self._position + size
+        begin, end = self._position, self._position + size
+        self._expected = range(begin // BLOCK_BYTES, -(-end // BLOCK_BYTES)) if size > 0 else range(0)
 
     def readinto(self, buffer: Any) -> int:
         view = memoryview(buffer).cast("B")
@@ -147,12 +147,11 @@ class S3File(io.RawIOBase):
 
     def _block(self, number: int) -> bytes:
         if number not in self._blocks:
-            goes_on = number == self._last_block + 1
-            self._ahead = min(2 * self._ahead, AHEAD_BLOCKS) if goes_on else FIRST_BLOCKS
-            expected = -(-self._expected_end // BLOCK_BYTES) - number
-            if goes_on or expected <= 0:
-                expected = max(expected, self._ahead)
-            self._fetch(number, min(expected, MOST_BLOCKS))
+            if number in self._expected:
+                count = min(self._expected.stop - number, MOST_BLOCKS)
+            else:
+                count = AHEAD_BLOCKS if number == self._last_block + 1 else FIRST_BLOCKS
+            self._fetch(number, count)
         self._blocks.move_to_end(number)
         self._last_block = number
         return self._blocks[number]
@@ -169,6 +168,7 @@ class S3File(io.RawIOBase):
         if len(data) != stop - start:
             raise TransferError(f"{self.ref}: {len(data)} bytes came, where {stop - start} were asked for")
         for index in range(0, len(data), BLOCK_BYTES):
+            self._blocks.pop(number + index // BLOCK_BYTES, None)  # the new one is the last to be dropped
             self._blocks[number + index // BLOCK_BYTES] = data[index : index + BLOCK_BYTES]
         while len(self._blocks) > KEPT_BLOCKS:
             self._blocks.popitem(last=False)

@@ -37,18 +37,25 @@ class Service:
 
     Attributes
     ----------
-    observers
-        Told of all that is done from then on.
     failure
         Why the model could not be loaded at the last try; empty if it could, or none was made.
     """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.observers: list[Observer] = []
         self.failure = ""
         self._classifier: AudioClassifier | None = None
         self._lock = threading.Lock()
+        self._observers: list[Observer] = []
+        self._load_s: float | None = None
+        self._telling = threading.Lock()
+
+    def observe(self, observer: Observer) -> None:
+        """Tell somebody of all that is done from now on, and of the model if it was loaded before."""
+        with self._telling:
+            self._observers.append(observer)
+            if self._load_s is not None:
+                observer.loaded(self._load_s)
 
     @property
     def ready(self) -> bool:
@@ -79,14 +86,16 @@ class Service:
         classifier = AudioClassifier(bundle, threads=self.settings.threads)
         seconds = time.perf_counter() - begin
         _log.info("loaded %s %s in %.2f s", bundle.manifest.name, bundle.manifest.version, seconds)
-        for observer in self.observers:
-            observer.loaded(seconds)
+        with self._telling:
+            self._load_s = seconds
+            for observer in self._observers:
+                observer.loaded(seconds)
         return classifier
 
     def classify(self, source: AudioSource, selection: Selection, *, start_s: float = 0.0) -> Classification:
         """Classify one sound; see `AudioClassifier.classify`."""
         result = self.load().classify(source, selection, start_s=start_s)
-        for observer in self.observers:
+        for observer in self._observers:
             observer.classified(result)
         return result
 
@@ -98,5 +107,5 @@ class Service:
                 heard_s = heard.end_s
                 yield heard
         finally:
-            for observer in self.observers:
+            for observer in self._observers:
                 observer.listened(heard_s)

@@ -29,7 +29,7 @@ from starlette.requests import Request
 from starlette.types import Message
 
 from audio_classifier import AudioClassifier, Hysteresis
-from audio_classifier.http_body import upload
+from audio_classifier.http_body import SPOOL_BYTES, upload
 from audio_classifier.http_schema import PredictParameters
 from tests.ports import answers, free_port, wait_until
 from tests.serving import serving
@@ -440,7 +440,7 @@ def test_it_stops_when_told_and_finishes_what_it_has_begun(assets: Path) -> None
 
 
 def test_a_file_is_closed_though_its_request_was_cancelled() -> None:
-    sound = b"\x00" * (2 << 20)  # too long for memory
+    sound = bytes(2 * SPOOL_BYTES)  # too long for memory
     head = b'--x\r\nContent-Disposition: form-data; name="audio"; filename="a.wav"\r\n\r\n'
     body = head + sound + b"\r\n--x--\r\n"
     headers = [(b"content-type", b"multipart/form-data; boundary=x")]

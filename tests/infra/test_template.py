@@ -44,7 +44,23 @@ def test_every_variable_is_a_setting(template: dict[str, Any], name: str) -> Non
     settings = {PREFIX + field.name.upper() for field in fields(Settings)}
     variables = function(template, name)["Environment"]["Variables"].keys()
     assert variables >= {PREFIX + "BUNDLE", PREFIX + "RESULTS_BUCKET"}
-    assert variables <= settings | {"MALLOC_MMAP_THRESHOLD_", "MALLOC_TOP_PAD_"}
+    assert variables <= settings | {"MALLOC_TOP_PAD_"}
+
+
+@both
+def test_functions_make_ready_what_they_are_for(template: dict[str, Any]) -> None:
+    told = {
+        name: function(template, name)["Environment"]["Variables"][PREFIX + "WARM_UP"] for name in FUNCTIONS
+    }
+    assert told == {"ApiFunction": "http", "UploadFunction": "uploads"}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_the_zip_says_to_the_c_library_what_the_image_says(name: str) -> None:
+    image = re.findall(r"(MALLOC_\w+)=(\d+)", (ROOT / "Dockerfile.lambda").read_text(encoding="utf-8"))
+    variables = function(ZIP, name)["Environment"]["Variables"]
+    assert image
+    assert {key: value for key, value in variables.items() if key.startswith("MALLOC_")} == dict(image)
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)

@@ -15,7 +15,14 @@ from audio_classifier.errors import (
     RemoteNotFoundError,
     TransferError,
 )
-from audio_classifier.s3_source import BLOCK_BYTES, ObjectRef, S3File
+from audio_classifier.s3_source import (
+    BLOCK_BYTES,
+    FIRST_BLOCKS,
+    KEPT_BLOCKS,
+    MOST_BLOCKS,
+    ObjectRef,
+    S3File,
+)
 from tests.sounds import busy, encode
 
 
@@ -37,8 +44,11 @@ def sounds(s3: Any) -> Any:
     return s3
 
 
-@pytest.mark.parametrize("size", [0, 1, BLOCK_BYTES - 1, BLOCK_BYTES, 5 * BLOCK_BYTES + 17])
+@pytest.mark.parametrize(
+    "size", [0, 1, BLOCK_BYTES - 1, BLOCK_BYTES, 5 * BLOCK_BYTES + 17, (KEPT_BLOCKS + 40) * BLOCK_BYTES]
+)
 def test_it_reads_like_a_file(sounds: Any, size: int) -> None:
+    """Whatever it is told to expect."""
     content = random.Random(size).randbytes(size)
     sounds.put_object(Bucket="sounds", Key="some thing", Body=content)
     file, expected = S3File(sounds, ObjectRef("sounds", "some thing")), io.BytesIO(content)
@@ -47,6 +57,7 @@ def test_it_reads_like_a_file(sounds: Any, size: int) -> None:
         position, whence = generator.randint(0, size + 10), generator.choice([os.SEEK_SET, os.SEEK_END])
         offset = position if whence == os.SEEK_SET else -min(position, size)
         assert file.seek(offset, whence) == expected.seek(offset, whence)
+        file.expect(generator.choice([-1, 0, 1, 300_000, size, 1 << 62]))
         count = generator.randint(0, 100_000)
         got = b""
         while len(got) < count and (data := file.read(count - len(got))):
@@ -77,6 +88,25 @@ def test_a_whole_recording_is_fetched_once(sounds: Any, classifier: AudioClassif
     fetched = Fetched(sounds)
     assert len(list(classifier.timeline(S3File(sounds, ObjectRef("sounds", "a.flac"))))) == 7
     assert fetched.bytes <= len(content) + 4 * BLOCK_BYTES
+
+
+def test_an_expectation_holds_where_it_was_made(sounds: Any) -> None:
+    """Who goes elsewhere is not given what was expected: a window before one that was heard costs no more."""
+    sounds.put_object(Bucket="sounds", Key="a", Body=bytes(100 * BLOCK_BYTES))
+    file, fetched = S3File(sounds, ObjectRef("sounds", "a")), Fetched(sounds)
+    for place, expected_bytes, count in (
+        (90, 5 * BLOCK_BYTES, 5),
+        (80, 0, FIRST_BLOCKS),
+        (10, None, FIRST_BLOCKS),
+        (40, 1 << 40, MOST_BLOCKS),
+        (20, None, FIRST_BLOCKS),
+    ):
+        fetched.bytes = 0
+        file.seek(place * BLOCK_BYTES)
+        if expected_bytes is not None:
+            file.expect(expected_bytes)
+        file.read(10)
+        assert fetched.bytes == count * BLOCK_BYTES, place
 
 
 def test_an_object_replaced_meanwhile_is_noticed(sounds: Any) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -34,9 +35,22 @@ def test_without_one_it_serves_on_5000(monkeypatch: pytest.MonkeyPatch, port: st
         monkeypatch.setenv("PORT", port)
     command_line = Mock(return_value=0)
     monkeypatch.setattr("audio_classifier.cli.main", command_line)
-    monkeypatch.setattr("signal.signal", Mock())
+    handle = Mock()
+    monkeypatch.setattr("signal.signal", handle)
     assert boot.main([]) == 0
     command_line.assert_called_once_with(["serve", "--host", "0.0.0.0", "--port", "5000"])
+    handle.assert_called_once_with(signal.SIGTERM, boot._end)
+
+
+def test_a_command_may_clean_up_when_it_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_LAMBDA_RUNTIME_API", raising=False)
+    monkeypatch.setattr("audio_classifier.cli.main", Mock(return_value=0))
+    handle = Mock()
+    monkeypatch.setattr("signal.signal", handle)
+    assert boot.main(["classify", "a.wav"]) == 0
+    handle.assert_called_once_with(signal.SIGTERM, boot._exit)
+    with pytest.raises(SystemExit, match=str(128 + signal.SIGTERM)):
+        boot._exit(signal.SIGTERM, None)
 
 
 def test_a_port_that_is_none_is_explained() -> None:

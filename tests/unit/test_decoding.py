@@ -71,6 +71,24 @@ def test_samples_that_are_no_sound_are_refused(value: float, channels: int) -> N
         read_window(encode(signal, 16_000, subtype="FLOAT"))
 
 
+@pytest.mark.parametrize(
+    ("container", "subtype", "size"),
+    [
+        *[("WAV", subtype, size) for size, subtype in ((1, "PCM_U8"), (2, "PCM_16"), (3, "PCM_24"))],
+        *[("WAV", subtype, size) for size, subtype in ((4, "PCM_32"), (4, "FLOAT"), (8, "DOUBLE"))],
+        *[("WAV", "ULAW", 1), ("AIFF", "PCM_S8", 1)],
+        *[("FLAC", "PCM_16", 0), ("OGG", "VORBIS", 0), ("MP3", "MPEG_LAYER_III", 0)],
+    ],
+)
+def test_what_a_frame_takes_in_the_file(container: str, subtype: str, size: int) -> None:
+    content = encode(busy(1, 16_000, channels=2), 16_000, container, subtype)
+    decoder = MonoDecoder(content)
+    assert decoder.info.frame_bytes == 2 * size
+    if size:
+        assert 0 <= len(content) - decoder.info.frame_bytes * 16_000 < 200
+    decoder.close()
+
+
 def test_samples_beyond_the_window_do_no_harm() -> None:
     signal = busy(30, 16_000)
     signal[25 * 16_000] = np.nan

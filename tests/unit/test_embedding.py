@@ -79,12 +79,9 @@ def test_threads_are_counted_from_one(compact: Path, threads: int) -> None:
 def test_what_was_packed_is_not_in_memory_twice(compact: Path, tmp_path: Path) -> None:
     model = Path(shutil.copy(compact / "embedding.tflite", tmp_path))
     embedder = Embedder(model, threads=1)
-    (resident_kb,) = (
-        int(line.split()[1])
-        for mapping in re.split(r"\n(?=[0-9a-f]+-[0-9a-f]+ )", Path("/proc/self/smaps").read_text())[::-1]
-        if str(model.resolve()) in mapping
-        for line in mapping.splitlines()
-        if line.startswith("Rss:")
-    )
+    mappings = re.split(r"\n(?=[0-9a-f]+-[0-9a-f]+ )", Path("/proc/self/smaps").read_text())
+    of_model = [mapping for mapping in mappings if str(model.resolve()) in mapping]
+    assert of_model
+    resident_kb = sum(int(re.findall(r"^Rss: *(\d+) kB$", mapping, re.MULTILINE)[0]) for mapping in of_model)
     assert resident_kb * 1024 < model.stat().st_size / 4
     del embedder

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -170,6 +171,25 @@ print(gc.isenabled(), lambda_handler.service.ready, {ready!r} in sys.modules, {n
 """
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert run.stdout.split()[-4:] == ["True", "True", "True", "False"]
+
+
+def test_a_function_that_cannot_start_says_all_that_is_wrong(tmp_path: Path) -> None:
+    environ = {
+        "AWS_LAMBDA_FUNCTION_NAME": "x",
+        "AUDIO_CLASSIFIER_BUNDLE": str(tmp_path / "nowhere"),
+        "AUDIO_CLASSIFIER_WARM_UP": "uploads",
+    }
+    script = f"""
+import os
+os.environ.update({environ!r})
+from audio_classifier.uploads import Uploads
+Uploads.client = property(lambda self: 1 / 0)
+from audio_classifier import lambda_handler
+"""
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert run.returncode == 1
+    assert "ZeroDivisionError" in run.stdout  # the log
+    assert re.search(r"\n\S*BundleNotFoundError: .*nowhere.*\n$", run.stderr)
 
 
 def test_an_http_function_loads_no_tensorflow() -> None:
