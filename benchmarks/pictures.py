@@ -17,7 +17,7 @@ from benchmarks.warm import STAGES
 PEERS: Final = ("tensorflow", "pytorch")
 # Colours that can be told apart without colour vision (Okabe and Ito), and what is set back.
 OURS, PEER, LIMIT = "#0072B2", "#D55E00", "#999999"
-COLOURS: Final = {"the least it could take": LIMIT, "ours": OURS, "the published pipeline on others": PEER}
+COLOURS: Final = {"the least it could take": LIMIT, "ours": OURS, "the published pipeline, otherwise": PEER}
 STAGE_COLOURS: Final = ("#0072B2", "#56B4E9", "#E69F00", "#009E73", "#999999")
 
 

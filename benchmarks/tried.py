@@ -10,7 +10,7 @@ from benchmarks.cold import COLLECTED, NOT_WARM
 from benchmarks.deployed import MALLOC
 from benchmarks.measuring import Measured, interleaved
 from benchmarks.paths import Paths
-from benchmarks.warm import BLAS_THREADS, GIVEN_BACK
+from benchmarks.warm import BLAS_THREADS
 
 VHQ: Final = "resampled by soxr, VHQ"
 # Section, what was kept, what was tried.
@@ -28,7 +28,6 @@ PAIRS: Final = (
     ),
     ("tried", "weights packed", "weights from a cache"),
     ("warm", "max-float32", BLAS_THREADS),
-    ("warm", "compact", GIVEN_BACK),
     ("cold", "compact", COLLECTED),
     ("cold", "compact", NOT_WARM),
 )

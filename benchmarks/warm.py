@@ -32,7 +32,6 @@ STAGES: Final = {
 }
 WARM_S: Final = 0.5
 REPEATS: Final = 3
-GIVEN_BACK: Final = "compact, freed memory given back"
 BLAS_THREADS: Final = f"max-float32, BLAS in {CPUS} threads"
 
 
@@ -66,7 +65,6 @@ def measure(paths: Paths, peers: Sequence[str], rounds: int) -> Measured:
             subjects[f"{model}, network alone"] = task("engine", place, str(CPUS), sound)
             subjects[f"{model}, network alone, one CPU"] = task("engine", place, "1", sound)
             subjects[model] = ours(model)
-        subjects[GIVEN_BACK] = ours("compact", {})
         subjects[BLAS_THREADS] = ours("max-float32", blas)
         for name, (handler, variables) in peer_functions(paths, peers).items():
             subjects[name] = task("handler", handler, event, variables=variables)

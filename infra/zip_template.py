@@ -43,6 +43,7 @@ LAYER: Final = """
 LAYERS: Final = "".join(LAYER.format(name=name.capitalize(), folder=name) for name in ("inference", "model"))
 
 MALLOC: Final = """\
+        MALLOC_MMAP_THRESHOLD_: "33554432"
         MALLOC_TOP_PAD_: "33554432"
 """
 

@@ -44,7 +44,7 @@ def test_every_variable_is_a_setting(template: dict[str, Any], name: str) -> Non
     settings = {PREFIX + field.name.upper() for field in fields(Settings)}
     variables = function(template, name)["Environment"]["Variables"].keys()
     assert variables >= {PREFIX + "BUNDLE", PREFIX + "RESULTS_BUCKET"}
-    assert variables <= settings | {"MALLOC_TOP_PAD_"}
+    assert variables <= settings | {"MALLOC_MMAP_THRESHOLD_", "MALLOC_TOP_PAD_"}
 
 
 @both
