@@ -127,7 +127,7 @@ demo-picture: $(VENV)/.web  ## take docs/pictures/demo.png anew (needs chromium)
 deviations: $(VENV)/.convert  ## measure the table in docs/deviations.md (PARITY=the folder of golden data)
 	$(BIN)/python -m benchmarks.parity $(PARITY)
 
-bench: $(VENV)/.bench  ## measure all in benchmarks/results.md, side by side with TensorFlow and PyTorch (a quarter of an hour)
+bench: $(VENV)/.bench  ## measure all in benchmarks/results.md, side by side with TensorFlow and PyTorch (twenty minutes)
 	$(BIN)/python -m benchmarks --out benchmarks --document docs/performance.md
 
 bench-quick: $(VENV)/.bench  ## each of it once, into build/bench
