@@ -259,7 +259,7 @@ def hash_file(path: Path, algorithm: str) -> str:
     """Hash a file without holding it in memory; the digest in hexadecimal."""
     digest = hashlib.new(algorithm)
     with path.open("rb", buffering=0) as file:
-        buffer = memoryview(bytearray(HASH_BYTES))
+        buffer = np.empty(HASH_BYTES, np.uint8).data  # of which only what is read into takes memory
         while count := file.readinto(buffer):
             digest.update(buffer[:count])
     return digest.hexdigest()

@@ -167,9 +167,9 @@ class S3File(io.RawIOBase):
         data = self._call(answer["Body"].read)
         if len(data) != stop - start:
             raise TransferError(f"{self.ref}: {len(data)} bytes came, where {stop - start} were asked for")
-        for index in range(0, len(data), BLOCK_BYTES):
-            self._blocks.pop(number + index // BLOCK_BYTES, None)  # the new one is the last to be dropped
-            self._blocks[number + index // BLOCK_BYTES] = data[index : index + BLOCK_BYTES]
+        for block, index in enumerate(range(0, len(data), BLOCK_BYTES), number):
+            self._blocks[block] = data[index : index + BLOCK_BYTES]
+            self._blocks.move_to_end(block)
         while len(self._blocks) > KEPT_BLOCKS:
             self._blocks.popitem(last=False)
 
