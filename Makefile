@@ -22,6 +22,7 @@ BUNDLE ?= compact
 BUILD_OPTIONS ?=
 # Where PyTorch for CPUs is; nowhere else is looked for it if empty.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+TORCH = -r requirements/torch.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 # The layers: where they are built, for which Lambda runtime.
 BUILD ?= build
 RUNTIME_PYTHON ?= 3.12
@@ -182,8 +183,7 @@ $(SAM)/.sam: requirements/sam.txt
 $(TRAINING)/.training: requirements/build.txt requirements/training.txt requirements/torch.txt pyproject.toml
 	$(PYTHON) -m venv $(TRAINING)
 	$(subst $(VENV),$(TRAINING),$(PIP)) --no-deps --require-hashes -r requirements/build.txt -r requirements/training.txt
-	$(subst $(VENV),$(TRAINING),$(PIP)) --no-deps --require-hashes -r requirements/torch.txt \
-	  $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
+	$(subst $(VENV),$(TRAINING),$(PIP)) --no-deps --require-hashes $(TORCH)
 	$(subst $(VENV),$(TRAINING),$(PIP)) --no-deps --no-build-isolation --editable .
 	touch $@
 
@@ -195,7 +195,7 @@ $(INFRA)/.infra: requirements/infra.txt
 # With TensorFlow, and with PyTorch where there is such a wheel.
 $(VENV)/.bench: $(VENV)/.test requirements/training.txt requirements/torch.txt
 	$(PIP) --no-deps --require-hashes -r requirements/training.txt
-	-$(PIP) --no-deps --require-hashes -r requirements/torch.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
+	-$(PIP) --no-deps --require-hashes $(TORCH)
 	touch $@
 
 $(VENV)/.convert: $(VENV)/.test requirements/convert.txt

@@ -23,7 +23,6 @@ from benchmarks.measuring import Measured
 from benchmarks.paths import Paths
 from tests.ports import free_port
 
-PEERS: Final = {"tensorflow": "tensorflow", "pytorch": "torch"}
 ROUNDS: Final = 7
 
 
@@ -48,8 +47,8 @@ def main() -> None:
 def measure(folder: Path, rounds: int) -> Iterator[dict[str, Any]]:
     """All values, by section, subject and quantity; those that there are, after each section."""
     paths, cpus = Paths(folder / "material"), _confine(cold.CPUS)
-    peers = [name for name, package in PEERS.items() if find_spec(package)]
-    for name in PEERS.keys() - peers:
+    peers = [name for name, package in cold.PEERS.items() if find_spec(package)]
+    for name in cold.PEERS.keys() - peers:
         _say(f"{name} is not installed, and not measured")
     _say("making the material, with TensorFlow")
     paths.folder.mkdir()

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from statistics import median
-from typing import IO, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 LOG: Final = Path("build/bench/log.txt")
 # As the package sets it, where numpy is not imported before it.
@@ -37,12 +37,13 @@ def environment(variables: Mapping[str, str]) -> dict[str, str]:
     return {**{name: value for name, value in os.environ.items() if not name.startswith(OTHERS)}, **variables}
 
 
-@contextmanager
-def log() -> Iterator[IO[bytes]]:
-    """Where processes that are measured complain."""
+def start(command: Sequence[str], variables: Mapping[str, str], **options: Any) -> subprocess.Popen[Any]:
+    """Start a process that is measured and complains into `LOG`; ``options`` as of `subprocess.Popen`."""
     LOG.parent.mkdir(parents=True, exist_ok=True)
-    with LOG.open("ab") as file:
-        yield file
+    with LOG.open("ab") as errors:
+        return subprocess.Popen(
+            command, env=environment(variables), stderr=errors, **{"stdout": subprocess.DEVNULL, **options}
+        )
 
 
 def wait_for(process: subprocess.Popen[Any]) -> Ended:
@@ -54,13 +55,9 @@ def wait_for(process: subprocess.Popen[Any]) -> Ended:
 
 def run(command: Sequence[str], variables: Mapping[str, str]) -> dict[str, float]:
     """Run a command to its end: ``seconds`` and ``peak_mb``."""
-    with log() as errors:
-        begin = time.perf_counter()
-        process = subprocess.Popen(
-            command, env=environment(variables), stdout=subprocess.DEVNULL, stderr=errors
-        )
-        ended = wait_for(process)
-        seconds = time.perf_counter() - begin
+    begin = time.perf_counter()
+    ended = wait_for(start(command, variables))
+    seconds = time.perf_counter() - begin
     if ended.status:
         raise RuntimeError(f"{command} ends with {ended.status}; see {LOG}")
     return {"seconds": seconds, "peak_mb": ended.peak_mb}
@@ -97,15 +94,13 @@ class Child:
 @contextmanager
 def child(task: str, *arguments: str, variables: Mapping[str, str] | None = None) -> Iterator[Child]:
     """Start a process for a task (see `tasks`); it is ready when this returns, and ends with the block."""
-    with log() as errors:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.tasks", task, *arguments],
-            env=environment({**ALONE, **(variables or {})}),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            text=True,
-        )
+    process = start(
+        [sys.executable, "-m", "benchmarks.tasks", task, *arguments],
+        {**ALONE, **(variables or {})},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     started = Child(process)
     try:
         started.turn(0)

@@ -18,6 +18,8 @@ from benchmarks.paths import Paths
 
 CPUS: Final = 2
 MEMORY_MB: Final = MB_PER_CPU * CPUS
+# By the package that each needs; their subjects' names begin with theirs.
+PEERS: Final = {"tensorflow": "tensorflow", "pytorch": "torch"}
 MODELS: Final = ("compact", "max-float32", "max-float16", "max-int8")
 MORE_ANSWERS: Final = 2  # before the peak memory is read
 HANDLER: Final = "audio_classifier.lambda_handler.handler"
@@ -59,10 +61,11 @@ def measure(paths: Paths, deployed: Deployed, peers: Sequence[str], rounds: int)
         NOT_WARM: ours(NOT_WARM, "compact", "", boot),
         COLLECTED: ours(COLLECTED, "compact", "http", [python, "-P", "-m", "awslambdaric", HANDLER]),
     }
-    for name, (handler, variables) in peer_functions(paths, peers).items():
+    theirs = peer_functions(paths, peers)
+    for name, (handler, variables) in theirs.items():
         subjects[name] = function(name, [sys.executable, "-m", "awslambdaric", handler], variables)
     measured = interleaved(subjects, rounds)
-    for name in peer_functions(paths, peers):
+    for name in theirs:
         check_same(name, answers[name], answers["max-float32"])
     return measured
 
@@ -87,6 +90,11 @@ def peer_functions(paths: Paths, peers: Sequence[str]) -> dict[str, tuple[str, M
         for peer in peers
         for suffix, resampler in (("", "resampy"), (" with soxr", "soxr"))
     }
+
+
+def is_peer(subject: str) -> bool:
+    """Whether it is a peer's, with whichever resampler."""
+    return subject.startswith(tuple(PEERS))
 
 
 def check_same(name: str, answer: str, ours: str) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
-from benchmarks.children import LOG, Ended, environment, log, wait_for
+from benchmarks.children import LOG, Ended, start, wait_for
 from tests.e2e.runtime_api import RuntimeApi
 
 START_S: Final = 60
@@ -62,7 +62,7 @@ def running(command: Sequence[str], *, memory_mb: int, variables: Mapping[str, s
     variables
         Of the function's own.
     """
-    with RuntimeApi() as api, log() as errors:
+    with RuntimeApi() as api:
         told = {
             "AWS_LAMBDA_RUNTIME_API": api.address,
             "AWS_LAMBDA_FUNCTION_NAME": "benchmark",
@@ -72,7 +72,7 @@ def running(command: Sequence[str], *, memory_mb: int, variables: Mapping[str, s
             **variables,
         }
         begin = time.perf_counter()
-        process = subprocess.Popen(command, env=environment(told), stdout=subprocess.DEVNULL, stderr=errors)
+        process = start(command, told)
         function = Function(api, process, begin)
         try:
             yield function

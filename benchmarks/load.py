@@ -16,23 +16,20 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from benchmarks.children import LOG, environment, log
+from benchmarks.children import start
 from benchmarks.deployed import Deployed
 from benchmarks.measuring import Measured, interleaved
 from benchmarks.paths import Paths
+from tests.ports import wait_until
 
 CLIENTS: Final = (1, 2, 4, 8, 16)
 SECONDS: Final = 4.0
-START_S: Final = 30
 
 
 def measure(paths: Paths, deployed: Deployed, port: int, rounds: int) -> Measured:
     """By clients: answers a second, seconds that half and 99 of 100 of them took at most, errors."""
     serve = [*deployed.command, "serve", "--host", "127.0.0.1", "--port", str(port)]
-    with log() as complaints:
-        server = subprocess.Popen(
-            serve, env=environment(deployed.variables), stdout=subprocess.DEVNULL, stderr=complaints
-        )
+    server = start(serve, deployed.variables)
 
     def load(clients: int) -> dict[str, float]:
         command = [sys.executable, "-m", "benchmarks.load", str(port), str(clients), str(SECONDS)]
@@ -40,23 +37,18 @@ def measure(paths: Paths, deployed: Deployed, port: int, rounds: int) -> Measure
         return dict(json.loads(run.stdout))
 
     try:
-        _wait_for(server, port)
+        wait_until(lambda: _ready(port), alive=lambda: server.poll() is None)
         return interleaved({str(clients): partial(load, clients) for clients in CLIENTS}, rounds)
     finally:
         server.terminate()
         server.wait()
 
 
-def _wait_for(server: subprocess.Popen[bytes], port: int) -> None:
-    deadline = time.monotonic() + START_S
-    while server.poll() is None and time.monotonic() < deadline:
-        try:
-            if _ask(http.client.HTTPConnection("127.0.0.1", port), "GET", "/readyz") == 200:
-                return
-        except OSError:
-            pass
-        time.sleep(0.1)
-    raise RuntimeError(f"the server does not start; see {LOG}")
+def _ready(port: int) -> bool:
+    try:
+        return _ask(http.client.HTTPConnection("127.0.0.1", port), "GET", "/readyz") == 200
+    except OSError:
+        return False
 
 
 def _ask(connection: http.client.HTTPConnection, method: str, path: str, body: bytes = b"") -> int:

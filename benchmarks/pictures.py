@@ -11,10 +11,9 @@ import matplotlib as mpl
 mpl.use("agg")
 from matplotlib import pyplot as plt
 
-from benchmarks.cold import MODELS
+from benchmarks.cold import MODELS, is_peer
 from benchmarks.warm import STAGES
 
-PEERS: Final = ("tensorflow", "pytorch")
 # Colours that can be told apart without colour vision (Okabe and Ito), and what is set back.
 OURS, PEER, LIMIT = "#0072B2", "#D55E00", "#999999"
 COLOURS: Final = {"the least it could take": LIMIT, "ours": OURS, "the published pipeline, otherwise": PEER}
@@ -36,7 +35,7 @@ def _bars(subjects: dict[str, Any], label: str, path: Path) -> None:
     figure, axes = plt.subplots(figsize=(8, 0.36 * len(subjects) + 0.9), layout="constrained")
     for row, (name, measured) in enumerate(subjects.items()):
         seconds = measured["seconds"]
-        colour = PEER if name.startswith(PEERS) else LIMIT if name == "Python and numpy" else OURS
+        colour = PEER if is_peer(name) else LIMIT if name == "Python and numpy" else OURS
         axes.barh(row, median(seconds), color=colour, height=0.65)
         axes.plot(seconds, [row] * len(seconds), "|", color="black", markersize=5, alpha=0.6)
         axes.text(max(seconds), row, f"  {median(seconds):.2f} s", va="center")
@@ -50,7 +49,7 @@ def _bars(subjects: dict[str, Any], label: str, path: Path) -> None:
 
 
 def _stages(subjects: dict[str, Any], path: Path) -> None:
-    names = (*MODELS, *(name for name in subjects if name.startswith(PEERS)))
+    names = (*MODELS, *filter(is_peer, subjects))
     figure, axes = plt.subplots(figsize=(8, 0.36 * len(names) + 1), layout="constrained")
     for row, name in enumerate(names):
         left = 0.0

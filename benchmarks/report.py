@@ -13,10 +13,9 @@ from statistics import median
 from typing import Final
 
 from benchmarks import pictures
-from benchmarks.cold import MODELS
+from benchmarks.cold import MODELS, is_peer
 from benchmarks.documents import replace_block, table
 from benchmarks.limits import Results, limits
-from benchmarks.pictures import PEERS
 from benchmarks.prices import costs
 from benchmarks.tried import PAIRS
 from benchmarks.warm import STAGES
@@ -188,14 +187,14 @@ def tried(results: Results) -> str:
 
 
 def _peers(results: Results) -> list[str]:
-    return [name for name in results.values["cold"] if name.startswith(PEERS)]
+    return [*filter(is_peer, results.values["cold"])]
 
 
 def _shown(name: str) -> str:
     """A model as what it is called; a peer in words."""
     return (
         name.replace("tensorflow", "TensorFlow").replace("pytorch", "PyTorch")
-        if name.startswith(PEERS)
+        if is_peer(name)
         else f"`{name}`"
     )
 

@@ -12,21 +12,28 @@ from benchmarks.measuring import Measured, interleaved
 from benchmarks.paths import Paths
 from benchmarks.warm import BLAS_THREADS
 
-VHQ: Final = "resampled by soxr, VHQ"
+PACKED: Final = "weights packed"
+CACHED: Final = "weights from a cache"
+# A task of `variants`, and the ways to do it, by name: the first one was kept.
+WAYS: Final = {
+    "sixteen_bits": {"16 bits read as they are": "int16", "16 bits read as floats": "float32"},
+    "resample": {
+        "resampled by soxr, VHQ": "VHQ",
+        "resampled by soxr, HQ": "HQ",
+        "resampled by resampy": "resampy",
+    },
+    "log_mels": {"log-mels in float64": "float64", "log-mels in float32": "float32"},
+    "short_sound": {"three seconds as they are": "own", "three seconds repeated before": "ten"},
+    "decoded": {"base64 by pybase64": "pybase64", "base64 by Python": "python"},
+    "hashed": {
+        "72 MB hashed 16 MB at a time, beside a busy thread": "large",
+        "72 MB hashed 256 kB at a time, beside a busy thread": "small",
+    },
+}
 # Section, what was kept, what was tried.
 PAIRS: Final = (
-    ("tried", "16 bits read as they are", "16 bits read as floats"),
-    ("tried", VHQ, "resampled by soxr, HQ"),
-    ("tried", VHQ, "resampled by resampy"),
-    ("tried", "log-mels in float64", "log-mels in float32"),
-    ("tried", "three seconds as they are", "three seconds repeated before"),
-    ("tried", "base64 by pybase64", "base64 by Python"),
-    (
-        "tried",
-        "72 MB hashed 16 MB at a time, beside a busy thread",
-        "72 MB hashed 256 kB at a time, beside a busy thread",
-    ),
-    ("tried", "weights packed", "weights from a cache"),
+    *(("tried", kept, other) for kept, *others in WAYS.values() for other in others),
+    ("tried", PACKED, CACHED),
     ("warm", "max-float32", BLAS_THREADS),
     ("cold", "compact", COLLECTED),
     ("cold", "compact", NOT_WARM),
@@ -35,28 +42,21 @@ PAIRS: Final = (
 
 def measure(paths: Paths, rounds: int) -> Measured:
     """``seconds`` of each, and what else the task tells; ``peak_mb`` of processes that load a model."""
-    sound, model, int8 = str(paths.ten_seconds), paths.place("max-float32"), paths.place("max-int8")
+    sound, model = str(paths.ten_seconds), paths.place("max-float32")
+    heard = {
+        "sixteen_bits": (sound,),
+        "resample": (),
+        "log_mels": (sound,),
+        "short_sound": (model, str(paths.three_seconds)),
+        "decoded": (str(paths.event),),
+        "hashed": (paths.place("max-int8"),),
+    }
     with ExitStack() as stack:
-        kept_at_work = {
-            name: at_work(stack, *task, variables=MALLOC)
-            for name, task in {
-                "16 bits read as they are": ("sixteen_bits", sound, "int16"),
-                "16 bits read as floats": ("sixteen_bits", sound, "float32"),
-                VHQ: ("resample", "VHQ"),
-                "resampled by soxr, HQ": ("resample", "HQ"),
-                "resampled by resampy": ("resample", "resampy"),
-                "log-mels in float64": ("log_mels", sound, "float64"),
-                "log-mels in float32": ("log_mels", sound, "float32"),
-                "three seconds as they are": ("short_sound", model, str(paths.three_seconds), "own"),
-                "three seconds repeated before": ("short_sound", model, str(paths.three_seconds), "ten"),
-                "base64 by pybase64": ("decoded", str(paths.event), "pybase64"),
-                "base64 by Python": ("decoded", str(paths.event), "python"),
-                "72 MB hashed 16 MB at a time, beside a busy thread": ("hashed", int8, "large"),
-                "72 MB hashed 256 kB at a time, beside a busy thread": ("hashed", int8, "small"),
-            }.items()
+        subjects = {
+            name: at_work(stack, task, *heard[task], way, variables=MALLOC)
+            for task, ways in WAYS.items()
+            for name, way in ways.items()
         }
-        loads = {
-            "weights packed": once("loaded", model),
-            "weights from a cache": once("loaded", model, str(paths.folder / "weights.cache")),
-        }
-        return interleaved({**kept_at_work, **loads}, rounds)
+        subjects[PACKED] = once("loaded", model)
+        subjects[CACHED] = once("loaded", model, str(paths.folder / "weights.cache"))
+        return interleaved(subjects, rounds)

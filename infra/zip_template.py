@@ -11,6 +11,7 @@ from typing import Final
 
 INFRA: Final = Path(__file__).parent
 SOURCE: Final = INFRA.parent / "template.yaml"
+DOCKERFILE: Final = INFRA.parent / "Dockerfile.lambda"
 TARGET: Final = INFRA / "template-zip.yaml"
 
 RUNTIME: Final = """\
@@ -42,10 +43,10 @@ LAYER: Final = """
 """
 LAYERS: Final = "".join(LAYER.format(name=name.capitalize(), folder=name) for name in ("inference", "model"))
 
-MALLOC: Final = """\
-        MALLOC_MMAP_THRESHOLD_: "33554432"
-        MALLOC_TOP_PAD_: "33554432"
-"""
+MALLOC: Final = "".join(
+    f'        {name}: "{value}"\n'
+    for name, value in re.findall(r"(MALLOC_\w+)=(\d+)", DOCKERFILE.read_text(encoding="utf-8"))
+)
 
 # What is found, how often, and what takes its place.
 REPLACEMENTS: Final = (

@@ -16,14 +16,13 @@ from numpy.typing import NDArray
 
 from audio_classifier.postprocess import dequantize
 from benchmarks.children import OTHERS, child, environment, run
-from benchmarks.cold import MODELS, check_same
+from benchmarks.cold import MODELS, PEERS, check_same
 from benchmarks.costs import LEAST_MB, NOT_WARM, SIZES_MB
 from benchmarks.documents import replace_block
 from benchmarks.limits import Results, limits
 from benchmarks.load import CLIENTS
 from benchmarks.material import random_head
 from benchmarks.measuring import interleaved
-from benchmarks.pictures import PEERS
 from benchmarks.prices import costs
 from benchmarks.report import BLOCKS, beside, load, stages, tried
 from benchmarks.tried import PAIRS
