@@ -12,8 +12,8 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
-from audio_classifier.cli import main as audio_classifier
-from audio_classifier.params import SAMPLE_RATE_HZ
+from audio_classifier.cli.parser import main as audio_classifier
+from audio_classifier.constants import SAMPLE_RATE_HZ
 
 ASSETS: Final = Path(__file__).parent
 SCENE: Final = {"speech.wav": 0, "church-bell.wav": 9, "thunder.wav": 18, "siren.wav": 26, "melody.wav": 34}

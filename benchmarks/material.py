@@ -19,12 +19,12 @@ import soxr
 from numpy.typing import NDArray
 
 from audio_classifier.assets import audioset_labels_path
-from audio_classifier.attention import AttentionHead, Dense, Level
-from audio_classifier.bundle import EMBEDDING, HEAD, LABELS, POSTPROCESS, write_bundle
+from audio_classifier.constants import CLASSES, EMBEDDING_SIZE
 from audio_classifier.convert.litert_export import export_embedding
 from audio_classifier.convert.max_artifacts import VGGISH_LAYERS
-from audio_classifier.params import CLASSES, EMBEDDING_SIZE
-from audio_classifier.postprocess import Postprocessor
+from audio_classifier.model.attention import AttentionHead, Dense, Level
+from audio_classifier.model.bundle import EMBEDDING, HEAD, LABELS, POSTPROCESS, write_bundle
+from audio_classifier.model.postprocess import Postprocessor
 from benchmarks.paths import PRECISIONS, Paths
 
 ASSETS: Final = Path(__file__).parents[1] / "assets"

@@ -22,15 +22,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audio_classifier import AudioClassifier
-from audio_classifier.audio import AudioReader, Resampler, read_window
-from audio_classifier.bundle import EMBEDDING, POSTPROCESS, Bundle
+from audio_classifier.audio.log_mel import log_mel_patches
+from audio_classifier.audio.reader import AudioReader, Resampler, read_window
+from audio_classifier.constants import CLIP_PATCHES, PATCH_S
 from audio_classifier.convert.import_max import import_max
 from audio_classifier.convert.litert_export import Precision
 from audio_classifier.cpus import available_cpus
-from audio_classifier.embedding import Embedder
-from audio_classifier.features import log_mel_patches
-from audio_classifier.params import CLIP_PATCHES, PATCH_S
-from audio_classifier.postprocess import Postprocessor
+from audio_classifier.model.bundle import EMBEDDING, POSTPROCESS, Bundle
+from audio_classifier.model.embedding import Embedder
+from audio_classifier.model.postprocess import Postprocessor
 from benchmarks.documents import replace_block, table
 
 PATHS: Final[tuple[tuple[str, Resampler, Precision], ...]] = (

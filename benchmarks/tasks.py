@@ -71,9 +71,9 @@ def engine(place: str, threads: str, sound: str) -> Work:
     """The bare invocation of a bundle's network by LiteRT, on ten seconds of a sound."""
     from ai_edge_litert.interpreter import Interpreter
 
-    from audio_classifier.audio import read_window
-    from audio_classifier.bundle_store import open_bundle
-    from audio_classifier.features import log_mel_patches
+    from audio_classifier.audio.log_mel import log_mel_patches
+    from audio_classifier.audio.reader import read_window
+    from audio_classifier.hub.bundles import open_bundle
 
     patches = log_mel_patches(read_window(sound))
     interpreter = Interpreter(str(open_bundle(place).path("embedding.tflite")), num_threads=int(threads))
@@ -159,8 +159,8 @@ def s3(place: str, sound: str) -> Work:
     from moto.server import ThreadedMotoServer
 
     from audio_classifier import AudioClassifier
-    from audio_classifier.aws import s3_client
-    from audio_classifier.s3_source import ObjectRef, S3File
+    from audio_classifier.s3.client import s3_client
+    from audio_classifier.s3.objects import ObjectRef, S3File
 
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
     server.start()

@@ -16,14 +16,11 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
-from audio_classifier.audio import read_window
-from audio_classifier.bundle import hash_file
-from audio_classifier.bundle_store import open_bundle
-from audio_classifier.decoding import MonoDecoder
-from audio_classifier.embedding import Embedder
-from audio_classifier.features import MATMUL_FRAMES, log_mel_patches, mel_matrix, periodic_hann
-from audio_classifier.guarded_file import GuardedFile
-from audio_classifier.params import (
+from audio_classifier.audio.decoder import MonoDecoder
+from audio_classifier.audio.log_mel import MATMUL_FRAMES, log_mel_patches, mel_matrix, periodic_hann
+from audio_classifier.audio.reader import read_window
+from audio_classifier.audio.source import GuardedFile
+from audio_classifier.constants import (
     CLIP_PATCHES,
     FFT_SIZE,
     FRAME_SAMPLES,
@@ -33,6 +30,9 @@ from audio_classifier.params import (
     PATCH_FRAMES,
     SAMPLE_RATE_HZ,
 )
+from audio_classifier.hub.bundles import open_bundle
+from audio_classifier.model.bundle import hash_file
+from audio_classifier.model.embedding import Embedder
 
 Work: TypeAlias = Callable[[], dict[str, float] | None]
 """Does a task once; may tell more than the seconds that it took."""

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from audio_classifier import AudioClassifier
-from tests.servers import FileServer
+from tests.support.servers import FileServer
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
@@ -44,7 +44,7 @@ def url() -> Iterator[str]:
     """A server with the built-in bundle, ready, for all requests that change nothing."""
     import requests
 
-    from tests.serving import serving
+    from tests.support.serving import serving
 
     with serving() as (address, _):
         while requests.get(f"{address}/readyz", timeout=5).status_code != 200:

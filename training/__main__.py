@@ -17,17 +17,19 @@ from typing import Any, Final
 import numpy as np
 
 from audio_classifier import AudioClassifier
-from audio_classifier.bundle import EMBEDDING, HEAD, POSTPROCESS, Bundle
-from audio_classifier.embedding import Embedder
-from audio_classifier.params import CLIP_PATCHES, MEL_BANDS, PATCH_FRAMES
-from training import assemble, evaluate, pool, report, train_embedding, train_head
-from training.clips import ClipPool
-from training.export import export_embedding
-from training.head import dense
-from training.label import NATURAL, SHARDS, label_natural
-from training.labelling import labelling
+from audio_classifier.constants import CLIP_PATCHES, MEL_BANDS, PATCH_FRAMES
+from audio_classifier.model.bundle import EMBEDDING, HEAD, POSTPROCESS, Bundle
+from audio_classifier.model.embedding import Embedder
+from training import pool
+from training.data.clips import ClipPool
+from training.evaluation import evaluate, report
 from training.logs import log_progress, show_log
-from training.teacher import Teacher, read_layers
+from training.student import assemble, train_embedding, train_head
+from training.student.export import export_embedding
+from training.student.head import dense
+from training.teacher.label import NATURAL, SHARDS, label_natural
+from training.teacher.labelling import labelling
+from training.teacher.yamnet import Teacher, read_layers
 
 _log = logging.getLogger("training")
 

@@ -12,9 +12,9 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from training.clips import ClipPool, ClipWriter, merge
-from training.gather import add_package, add_recordings
-from training.packages import Package, fetch, read_sources
+from training.data.clips import ClipPool, ClipWriter, merge
+from training.data.gather import add_package, add_recordings
+from training.data.packages import Package, fetch, read_sources
 from training.synthesis import instruments, procedural, voices
 
 # A quick run takes so much of each kind, and no packages.

@@ -8,10 +8,10 @@ import os
 # down tenfold.  It reads this when numpy is imported.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-from audio_classifier.classifier import AudioClassifier
 from audio_classifier.errors import AudioClassifierError
-from audio_classifier.selection import Prediction, Selection
-from audio_classifier.timeline import Event, Hysteresis, TimelineWindow
+from audio_classifier.inference.classifier import AudioClassifier
+from audio_classifier.inference.selection import Prediction, Selection
+from audio_classifier.inference.sound_events import Event, Hysteresis, TimelineWindow
 
 __all__ = [
     "AudioClassifier",

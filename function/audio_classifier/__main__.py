@@ -2,6 +2,6 @@
 
 import sys
 
-from audio_classifier.cli import main
+from audio_classifier.cli.parser import main
 
 sys.exit(main())

@@ -41,7 +41,7 @@ def main(arguments: Sequence[str]) -> int:
     # A container's first process is not ended by a signal that nobody handles; later the server does.
     serves = not arguments or arguments[0] == "serve"
     signal.signal(signal.SIGTERM, _end if serves else _exit)
-    from audio_classifier.cli import main as run_command
+    from audio_classifier.cli.parser import main as run_command
 
     serve = ["serve", "--host", "0.0.0.0", "--port", os.environ.get("PORT") or "5000"]  # noqa: S104
     return run_command(arguments or serve)

@@ -16,15 +16,15 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from snapshot_restore_py import register_after_restore, register_before_snapshot
 
-from audio_classifier import prediction
-from audio_classifier.clip import Classification
+from audio_classifier.audio.source import AudioSource
+from audio_classifier.aws_lambda.snapstart import renew, warm_up
 from audio_classifier.errors import AudioError, InvalidParameterError
-from audio_classifier.events import batch_objects, created_objects, unknown_event
-from audio_classifier.guarded_file import AudioSource
-from audio_classifier.service import Service
-from audio_classifier.settings import Settings, WarmUp
-from audio_classifier.snapshot import renew, warm_up
-from audio_classifier.uploads import Uploads
+from audio_classifier.inference.clip import Classification
+from audio_classifier.s3.notifications import batch_objects, created_objects, unknown_event
+from audio_classifier.service import predict as prediction
+from audio_classifier.service.settings import Settings, WarmUp
+from audio_classifier.service.shared_classifier import Service
+from audio_classifier.service.uploads import Uploads
 
 NAME: Final = "audio-classifier"
 HEALTH_CHECK: Final = {
@@ -70,8 +70,8 @@ def _http() -> Any:
     """The HTTP door, made when it is first needed: an upload function never imports it."""
     from mangum import Mangum
 
-    from audio_classifier.gateway import BelowGateway
-    from audio_classifier.http_api import create_app
+    from audio_classifier.aws_lambda.root_path import BelowGateway
+    from audio_classifier.server.app import create_app
 
     return Mangum(BelowGateway(create_app(service, uploads)), lifespan="off")
 
@@ -85,7 +85,7 @@ def _open_http_door() -> None:
 
 def _open_upload_door() -> None:
     """Import what serves queues and batch jobs, and make the client of S3."""
-    from audio_classifier import lambda_batches  # noqa: F401
+    from audio_classifier.aws_lambda import batches  # noqa: F401
 
     _ = uploads.client
 
@@ -152,7 +152,7 @@ def _dispatch(event: dict[str, Any], context: LambdaContext) -> Any:
     if _is_http(event):
         return _http()(_decoded(event), context)
     if event.get("invocationSchemaVersion") in ("1.0", "2.0") and event.get("tasks"):
-        from audio_classifier.lambda_batches import process_task
+        from audio_classifier.aws_lambda.batches import process_task
 
         return process_task(event, uploads, _count_failure)
     if "audio" in event or "audio_base64" in event:
@@ -160,7 +160,7 @@ def _dispatch(event: dict[str, Any], context: LambdaContext) -> Any:
     if event.get("warmup"):
         return {"status": "ok"}
     if _is_queue(event):
-        from audio_classifier.lambda_batches import process_messages
+        from audio_classifier.aws_lambda.batches import process_messages
 
         return process_messages(event, context, uploads, _count_failure)
     refs = batch_objects(event) if "Items" in event else created_objects(event)

@@ -18,7 +18,7 @@ from typing import Any
 import requests
 
 from tests.e2e.runtime_api import FUNCTION_NAME
-from tests.ports import free_port, listens, wait_until
+from tests.support.ports import free_port, listens, wait_until
 
 INVOCATIONS = "/2015-03-31/functions/function/invocations"
 

@@ -32,7 +32,7 @@ import requests
 from botocore.exceptions import ClientError
 from moto.server import ThreadedMotoServer
 
-from audio_classifier.aws import ATTEMPTS
+from audio_classifier.s3.client import ATTEMPTS
 from tests.e2e.proxy import Answer, Proxy
 from tests.e2e.runtime import Function, emulator, running
 from tests.e2e.unreliable import Unreliable

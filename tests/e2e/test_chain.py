@@ -17,10 +17,10 @@ import requests
 import soundfile
 from moto.server import ThreadedMotoServer
 
-from audio_classifier.aws import ATTEMPTS
+from audio_classifier.s3.client import ATTEMPTS
 from tests.e2e.runtime import Function, emulator, running
 from tests.e2e.unreliable import Unreliable
-from tests.sounds import encode
+from tests.support.sounds import encode
 
 pytestmark = [
     pytest.mark.e2e,

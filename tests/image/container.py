@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from tests.ports import answers, free_port, wait_until
+from tests.support.ports import answers, free_port, wait_until
 
 ENGINE = os.environ.get("ENGINE", "")
 CAREFULLY = (

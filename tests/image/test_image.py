@@ -17,7 +17,7 @@ import pytest
 import requests
 
 from tests.image.container import ENGINE, Image, Server
-from tests.ports import wait_until
+from tests.support.ports import wait_until
 
 pytestmark = pytest.mark.image
 MAX_ADDED_BYTES = 300_000_000

@@ -18,7 +18,7 @@ from moto.server import ThreadedMotoServer
 
 from tests.e2e.test_lambda import EVENTS, http_event, labels, multipart
 from tests.image.container import ENGINE, Image
-from tests.ports import answers, free_port, wait_until
+from tests.support.ports import answers, free_port, wait_until
 
 pytestmark = [
     pytest.mark.sam,

@@ -12,11 +12,11 @@ from typing import TypeAlias
 import pytest
 import yaml
 
-from audio_classifier.cli import build_parser
-from audio_classifier.commands.serve import DRAIN_S
-from audio_classifier.http_api import create_app
-from audio_classifier.service import Service
-from audio_classifier.settings import PREFIX, Settings
+from audio_classifier.cli.parser import build_parser
+from audio_classifier.cli.serve import DRAIN_S
+from audio_classifier.server.app import create_app
+from audio_classifier.service.settings import PREFIX, Settings
+from audio_classifier.service.shared_classifier import Service
 from tests.infra.manifests import INFRA, ROOT, Document, documents, kustomizations
 
 DOCKERFILE = (ROOT / "Dockerfile.lambda").read_text(encoding="utf-8")

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import pytest
 
-from audio_classifier.settings import DEFAULT_RESULTS_PREFIX, PREFIX, Settings
+from audio_classifier.service.settings import DEFAULT_RESULTS_PREFIX, PREFIX, Settings
 from tests.infra.templates import (
     FUNCTIONS,
     IMAGE,
@@ -168,7 +168,7 @@ def test_another_rest_api_is_deployed(template: dict[str, Any]) -> None:
 
 
 def test_an_http_api_lets_pages_read_what_the_function_does() -> None:
-    source = (PACKAGE / "http_api.py").read_text(encoding="utf-8")
+    source = (PACKAGE / "server/app.py").read_text(encoding="utf-8")
     (exposed,) = re.findall(r"expose_headers=(\(.*\)),$", source, re.MULTILINE)
     (cors,) = named(IMAGE["Resources"]["HttpApi"], "x-amazon-apigateway-cors")
     assert cors["Fn::If"][1]["exposeHeaders"] == [name.lower() for name in ast.literal_eval(exposed)]

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from audio_classifier import AudioClassifier
-from audio_classifier.selection import Selection
+from audio_classifier.inference.selection import Selection
 from tests.infra.templates import FUNCTIONS, IMAGE, both, function, of_type
 
 PACKAGE: Final = Path(__file__).parents[2] / "function" / "audio_classifier"
-SOURCE: Final = "".join(path.read_text(encoding="utf-8") for path in PACKAGE.glob("*.py"))
+SOURCE: Final = "".join(path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py"))
 # Our own metrics, in CloudWatch's embedded format: the namespace, and the value of the dimension service.
 (NAMESPACE,) = re.findall(r'Metrics\(namespace="(\w+)"', SOURCE)
 (SERVICE,) = re.findall(r'^NAME: Final = "(.*)"$', SOURCE, re.MULTILINE)

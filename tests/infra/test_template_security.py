@@ -6,7 +6,7 @@ import json
 import re
 from typing import Any, Final
 
-from audio_classifier.settings import DEFAULT_RESULTS_PREFIX, DEFAULT_UPLOADS_PREFIX, PREFIX
+from audio_classifier.service.settings import DEFAULT_RESULTS_PREFIX, DEFAULT_UPLOADS_PREFIX, PREFIX
 from infra.zip_template import SOURCE, TARGET
 from tests.infra.templates import (
     FUNCTIONS,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from audio_classifier.settings import PREFIX
+from audio_classifier.service.settings import PREFIX
 from infra.zip_template import SOURCE, TARGET, zip_template
 from tests.infra.templates import FUNCTIONS, ZIP, function, of_type
 

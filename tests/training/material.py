@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from audio_classifier.params import SAMPLE_RATE_HZ
-from training.clips import ClipPool, ClipWriter
-from training.teacher import HINT_SIZE, TEACHER_CLASSES, Layer
+from audio_classifier.constants import SAMPLE_RATE_HZ
+from training.data.clips import ClipPool, ClipWriter
+from training.teacher.yamnet import HINT_SIZE, TEACHER_CLASSES, Layer
 
 TONE, NOISE = 100, 200
 

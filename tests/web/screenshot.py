@@ -7,7 +7,7 @@ import sys
 
 from playwright.sync_api import sync_playwright
 
-from tests.serving import serving
+from tests.support.serving import serving
 
 
 def main() -> None:

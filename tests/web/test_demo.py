@@ -17,8 +17,8 @@ import pytest
 import requests
 from playwright.sync_api import Browser, Page, Route, expect
 
-from audio_classifier.gate import Gate
-from tests.sounds import busy, encode
+from audio_classifier.server.limiter import Gate
+from tests.support.sounds import busy, encode
 from tests.web.browser import Open
 
 pytestmark = pytest.mark.web

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.serving import serving
+from tests.support.serving import serving
 from tests.web.browser import REMOTE, Open
 from tests.web.test_demo import choose, classes
 

@@ -15,10 +15,10 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from audio_classifier.http_api import create_app
-from audio_classifier.service import Service
-from audio_classifier.settings import Settings
-from tests.serving import running
+from audio_classifier.server.app import create_app
+from audio_classifier.service.settings import Settings
+from audio_classifier.service.shared_classifier import Service
+from tests.support.serving import running
 from tests.web.browser import Open
 from tests.web.test_demo import choose, classes
 

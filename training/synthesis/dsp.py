@@ -9,7 +9,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from audio_classifier.params import SAMPLE_RATE_HZ
+from audio_classifier.constants import SAMPLE_RATE_HZ
 
 Signal = NDArray[Any]
 

@@ -14,8 +14,8 @@ import numpy as np
 import soxr
 from numpy.random import Generator
 
-from audio_classifier.params import SAMPLE_RATE_HZ
-from training.clips import SYNTHESIS, ClipWriter, to_int16
+from audio_classifier.constants import SAMPLE_RATE_HZ
+from training.data.clips import SYNTHESIS, ClipWriter, to_int16
 from training.synthesis import music
 from training.synthesis.dsp import Signal
 from training.synthesis.music import DRUM_CHANNEL, Note

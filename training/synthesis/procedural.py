@@ -7,8 +7,8 @@ from typing import Final
 
 import numpy as np
 
-from audio_classifier.params import SAMPLE_RATE_HZ
-from training.clips import SYNTHESIS, ClipWriter, to_int16
+from audio_classifier.constants import SAMPLE_RATE_HZ
+from training.data.clips import SYNTHESIS, ClipWriter, to_int16
 
 # These register their recipes.
 from training.synthesis import animals, body, impacts, machines, nature, people, signals  # noqa: F401

@@ -18,8 +18,8 @@ import soxr
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from audio_classifier.params import SAMPLE_RATE_HZ
-from training.clips import SYNTHESIS, ClipWriter, to_int16
+from audio_classifier.constants import SAMPLE_RATE_HZ
+from training.data.clips import SYNTHESIS, ClipWriter, to_int16
 from training.synthesis.dsp import Signal, place, samples_of, sometimes_reverberate, unit
 
 SOURCE: Final = f"{SYNTHESIS}voices"

@@ -13,14 +13,14 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 from urllib.parse import urlsplit
 
-from audio_classifier.bundle import hash_file
 from audio_classifier.errors import (
     ArtifactNotFoundError,
     ArtifactUnverifiedError,
     RemoteNotFoundError,
     TransferError,
 )
-from audio_classifier.transfer import Progress, download, is_remote, open_remote
+from audio_classifier.hub.remote import Progress, download, is_remote, open_remote
+from audio_classifier.model.bundle import hash_file
 
 CHECKPOINT: Final = "vggish_model.ckpt"
 PCA: Final = "vggish_pca_params.npz"

@@ -10,7 +10,14 @@ from pathlib import Path
 from typing import Final
 
 from audio_classifier.assets import audioset_labels_path
-from audio_classifier.bundle import (
+from audio_classifier.constants import CLASSES
+from audio_classifier.convert.artifacts import CHECKPOINT, CLASSIFIER, KNOWN_SOURCES, PCA, Artifact, collect
+from audio_classifier.convert.keras_classifier import read_classifier
+from audio_classifier.convert.litert_export import Precision, export_embedding
+from audio_classifier.convert.max_artifacts import read_checkpoint, read_pca
+from audio_classifier.errors import ArtifactFormatError, MissingExtraError
+from audio_classifier.hub.remote import Progress
+from audio_classifier.model.bundle import (
     EMBEDDING,
     HEAD,
     LABELS,
@@ -21,13 +28,6 @@ from audio_classifier.bundle import (
     check_free,
     write_bundle,
 )
-from audio_classifier.convert.artifacts import CHECKPOINT, CLASSIFIER, KNOWN_SOURCES, PCA, Artifact, collect
-from audio_classifier.convert.keras_classifier import read_classifier
-from audio_classifier.convert.litert_export import Precision, export_embedding
-from audio_classifier.convert.max_artifacts import read_checkpoint, read_pca
-from audio_classifier.errors import ArtifactFormatError, MissingExtraError
-from audio_classifier.params import CLASSES
-from audio_classifier.transfer import Progress
 
 VERSION: Final = "1.0.0"  # IBM's release of the artifacts
 

@@ -18,9 +18,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from audio_classifier.attention import AttentionHead, Dense, Level
 from audio_classifier.convert.keras_weights import Arrays, read_weights, refuse
 from audio_classifier.errors import ArtifactFormatError, BundleInvalidError, MissingExtraError
+from audio_classifier.model.attention import AttentionHead, Dense, Level
 
 DEFAULT_EPSILON: Final = 1e-3  # Keras's, for a file that does not tell
 

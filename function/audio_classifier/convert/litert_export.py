@@ -10,11 +10,11 @@ from typing import Any, Final, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from audio_classifier.constants import LOG_OFFSET, MEL_BANDS, PATCH_FRAMES
 from audio_classifier.convert.max_artifacts import VGGISH_LAYERS, Weights
 from audio_classifier.cpus import available_cpus
-from audio_classifier.embedding import Embedder
 from audio_classifier.errors import ConversionError
-from audio_classifier.params import LOG_OFFSET, MEL_BANDS, PATCH_FRAMES
+from audio_classifier.model.embedding import Embedder
 
 Precision: TypeAlias = Literal["float32", "float16", "int8"]
 

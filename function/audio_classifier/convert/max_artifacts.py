@@ -10,9 +10,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from audio_classifier.bundle import load_arrays
 from audio_classifier.errors import ArtifactFormatError, BundleInvalidError
-from audio_classifier.postprocess import Postprocessor
+from audio_classifier.model.bundle import load_arrays
+from audio_classifier.model.postprocess import Postprocessor
 
 Weights = dict[str, tuple[NDArray[np.float32], NDArray[np.float32]]]
 """Of each layer of VGGish its kernel and its bias."""

@@ -1,0 +1,1 @@
+"""Decode audio files to mono windows and compute log-mel features."""

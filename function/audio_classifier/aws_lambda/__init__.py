@@ -1,0 +1,1 @@
+"""Lambda events, batches, metrics and SnapStart."""

@@ -1,0 +1,1 @@
+"""Classify many inputs and store their results, resumably."""

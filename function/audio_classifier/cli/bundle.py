@@ -1,0 +1,95 @@
+"""``bundle``: look at model bundles, fetch them, make one of the published weights."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from audio_classifier.cli.common import EXIT_OK, add_bundle, open_bundle, open_classifier, read_settings
+from audio_classifier.cli.terminal import download_progress, log_shown, native_stderr_hidden
+
+if TYPE_CHECKING:
+    from audio_classifier.model.bundle import Bundle
+
+
+def add(commands: Any) -> None:
+    """The command's own commands, and their options."""
+    bundle = commands.add_parser("bundle", help="model bundles").add_subparsers(
+        required=True, metavar="COMMAND"
+    )
+    for name, run, about in (
+        ("show", _bundle_show, "what a bundle says of itself"),
+        ("verify", _bundle_verify, "check every file of a bundle, and that it loads"),
+        ("copy", _bundle_copy, "fetch a bundle into a new directory, verified"),
+    ):
+        command = bundle.add_parser(name, help=about)
+        command.set_defaults(run=run)
+        add_bundle(command, "bundle")
+
+    importer = bundle.add_parser(
+        "import-max",
+        help="make a bundle of IBM's published weights (extra: convert)",
+        usage="%(prog)s OUT_DIR [-h] [--from SOURCE ...] [--precision PRECISION] [--allow-unverified]",
+    )
+    importer.set_defaults(run=_bundle_import_max)
+    for command in (bundle.choices["copy"], importer):
+        command.add_argument(
+            "out_dir", type=Path, metavar="OUT_DIR", help="where to write it; must not exist"
+        )
+    importer.add_argument(
+        "--from",
+        dest="sources",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="SOURCE",
+        help="a folder, a tar file or the address of one; the known places if left out",
+    )
+    importer.add_argument(
+        "--precision", choices=("float32", "float16", "int8"), default="float32", help="of the weights"
+    )
+    importer.add_argument(
+        "--allow-unverified", action="store_true", help="take other weights than the published, too"
+    )
+
+
+def _bundle_show(args: argparse.Namespace) -> int:
+    bundle = open_bundle(args.bundle, read_settings())
+    print(json.dumps({"digest": bundle.digest, **bundle.manifest.model_dump(mode="json")}, indent=2))
+    return EXIT_OK
+
+
+def _bundle_verify(args: argparse.Namespace) -> int:
+    classifier = open_classifier(args.bundle)
+    manifest = classifier.bundle.manifest
+    size_mb = sum(entry.size for entry in manifest.files) / 1e6
+    print(f"{manifest.name} {manifest.version}, digest {classifier.bundle.digest}")
+    print(f"{len(manifest.files)} files, {size_mb:.1f} MB, all as listed; it loads")
+    return EXIT_OK
+
+
+def _bundle_copy(args: argparse.Namespace) -> int:
+    bundle = open_bundle(args.bundle, read_settings())
+    bundle.copy_to(args.out_dir)
+    return _written(args.out_dir, bundle)
+
+
+def _bundle_import_max(args: argparse.Namespace) -> int:
+    from audio_classifier.convert.import_max import import_max
+
+    with native_stderr_hidden(), log_shown(), download_progress() as progress:
+        bundle = import_max(
+            args.out_dir,
+            args.sources,
+            precision=args.precision,
+            allow_unverified=args.allow_unverified,
+            progress=progress,
+        )
+    return _written(args.out_dir, bundle)
+
+
+def _written(out_dir: Path, bundle: Bundle) -> int:
+    print(f"{out_dir}: {bundle.manifest.name} {bundle.manifest.version}, digest {bundle.digest}")
+    return EXIT_OK

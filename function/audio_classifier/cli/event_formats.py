@@ -1,0 +1,89 @@
+"""Events of a recording as text: for people, as JSON and CSV, for editors, players and evaluation tools."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, fields
+from typing import Final, TextIO
+
+from audio_classifier.inference.sound_events import Event, by_start
+
+
+def write_table(events: Iterable[Event], out: TextIO, name: str) -> None:  # noqa: ARG001  # one shape
+    """From when to when, how sure at most, and what, as soon as it has ended."""
+    for event in events:
+        span = f"{_clock(event.start_s)[:-2]} - {_clock(event.end_s)[:-2]}"
+        print(f"{span}  {event.peak:6.1%}  {event.label}", file=out, flush=True)
+
+
+def write_json(events: Iterable[Event], out: TextIO, name: str) -> None:
+    """One object with the recording's ``file`` and its ``events``, by their start."""
+    json.dump(
+        {"file": name, "events": [asdict(event) for event in sorted(events, key=by_start)]}, out, indent=2
+    )
+    print(file=out)
+
+
+def write_jsonl(events: Iterable[Event], out: TextIO, name: str) -> None:
+    """An object a line for each event, as soon as it has ended."""
+    for event in events:
+        print(json.dumps({"file": name, **asdict(event)}), file=out, flush=True)
+
+
+def write_csv(events: Iterable[Event], out: TextIO, name: str) -> None:
+    """A row for each event, by their start."""
+    rows = csv.writer(out, lineterminator="\n")
+    rows.writerow(("file", *(field.name for field in fields(Event))))
+    rows.writerows((name, *asdict(event).values()) for event in sorted(events, key=by_start))
+
+
+def write_audacity(events: Iterable[Event], out: TextIO, name: str) -> None:  # noqa: ARG001  # one shape
+    """Audacity's label track: start, end and label with tabs between them (File, Import, Labels)."""
+    for event in sorted(events, key=by_start):
+        print(f"{event.start_s:.6f}\t{event.end_s:.6f}\t{event.label}", file=out)
+
+
+def write_vtt(events: Iterable[Event], out: TextIO, name: str) -> None:  # noqa: ARG001  # one shape
+    """WebVTT subtitles: a cue for each event, which players show over each other."""
+    print("WEBVTT", file=out)
+    for event in sorted(events, key=by_start):
+        label = event.label.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+        print(f"\n{_clock(event.start_s)} --> {_clock(event.end_s)}\n{label}", file=out)
+
+
+def write_rttm(events: Iterable[Event], out: TextIO, name: str) -> None:
+    """A line for each event as in RTTM (NIST, Rich Transcription 2009), its class where speakers stand.
+
+    The fields have no blanks: these become underscores.
+    """
+    file = _field(name)
+    for event in sorted(events, key=by_start):
+        print(
+            f"SPEAKER {file} 1 {event.start_s:.3f} {event.end_s - event.start_s:.3f} <NA> <NA> "
+            f"{_field(event.label)} {event.mean:.3f} <NA>",
+            file=out,
+        )
+
+
+TRACKS: Final[dict[str, Callable[[Iterable[Event], TextIO, str], None]]] = {
+    "table": write_table,
+    "json": write_json,
+    "jsonl": write_jsonl,
+    "csv": write_csv,
+    "audacity": write_audacity,
+    "vtt": write_vtt,
+    "rttm": write_rttm,
+}
+
+
+def _clock(seconds: float) -> str:
+    milliseconds = round(seconds * 1000)
+    minutes, milliseconds = divmod(milliseconds, 60_000)
+    return f"{minutes // 60:02}:{minutes % 60:02}:{milliseconds // 1000:02}.{milliseconds % 1000:03}"
+
+
+def _field(text: str) -> str:
+    return re.sub(r"\s+", "_", text)

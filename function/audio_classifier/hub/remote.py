@@ -1,0 +1,200 @@
+"""Remote files, by https or from S3, as streams of bytes that are hashed and bounded while they arrive."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
+from urllib.parse import quote, urljoin, urlsplit
+
+from audio_classifier.errors import (
+    InvalidParameterError,
+    RemoteNotFoundError,
+    RemoteTooLongError,
+    TransferError,
+)
+from audio_classifier.s3.client import CONNECT_TIMEOUT_S, READ_TIMEOUT_S, http_status, s3_client
+
+if TYPE_CHECKING:
+    import urllib3
+
+Progress: TypeAlias = Callable[[str, int, int | None], None]
+"""Told a file's name, how many more bytes of it arrived, and how many it has in all, if that is known."""
+
+CHUNK_BYTES: Final = 1 << 20
+CONNECTIONS: Final = 4
+RETRIES: Final = 3
+MAX_REDIRECTS: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What a remote file holds: its pieces, and how many bytes they make, if the server says so."""
+
+    chunks: Iterator[bytes]
+    size: int | None
+
+
+class Remote(Protocol):
+    """A place that holds files under relative paths."""
+
+    uri: str
+
+    def open(self, path: str) -> AbstractContextManager[Content]:
+        """The content of one file; the path ``""`` is the address itself.
+
+        Raises
+        ------
+        RemoteNotFoundError, TransferError
+            Also while the pieces are read.
+        """
+
+
+def is_remote(uri: str) -> bool:
+    """Whether this is an address rather than a path."""
+    return "://" in uri
+
+
+def open_remote(uri: str) -> Remote:
+    """The place that an ``https://`` or ``s3://`` address names.
+
+    Raises
+    ------
+    InvalidParameterError
+        If the address is of another kind.
+    """
+    try:
+        parts = urlsplit(uri)
+    except ValueError:  # brackets that hold no address
+        parts = urlsplit("")
+    if parts.scheme == "https" and parts.hostname:
+        return HttpsRemote(uri)
+    if parts.scheme == "s3" and parts.netloc:
+        return S3Remote(uri)
+    raise InvalidParameterError(
+        "uri", f"{uri!r} is not an address that can be read", hint="Use https://... or s3://bucket/prefix/."
+    )
+
+
+def download(
+    remote: Remote,
+    path: str,
+    target: Path,
+    *,
+    algorithm: str,
+    max_bytes: int,
+    progress: Progress | None = None,
+) -> str:
+    """Copy a remote file to ``target`` and return its hash, worked out on the way.
+
+    Raises
+    ------
+    TransferError
+        If it cannot be read; `RemoteTooLongError` if it is longer than ``max_bytes``.
+    """
+    digest, count = hashlib.new(algorithm), 0
+    with target.open("wb") as file, remote.open(path) as content:
+        for chunk in content.chunks:
+            count += len(chunk)
+            if count > max_bytes:
+                raise RemoteTooLongError(f"{target.name} from {remote.uri} is longer than {max_bytes} bytes")
+            digest.update(chunk)
+            file.write(chunk)
+            if progress is not None:
+                progress(target.name, len(chunk), content.size)
+    return digest.hexdigest()
+
+
+class HttpsRemote:
+    """Files below an ``https://`` address.  Proxies are those of the environment."""
+
+    def __init__(self, uri: str) -> None:
+        from urllib.request import getproxies, proxy_bypass
+
+        import urllib3
+
+        self.uri = uri
+        host = urlsplit(uri).hostname or ""
+        settings: dict[str, Any] = {
+            "maxsize": CONNECTIONS,
+            "timeout": urllib3.Timeout(connect=CONNECT_TIMEOUT_S, read=READ_TIMEOUT_S),
+            "retries": urllib3.Retry(
+                RETRIES,
+                backoff_factor=0.3,
+                status_forcelist=(429, 500, 502, 503, 504),
+                respect_retry_after_header=False,  # a server must not hold up a cold start at its will
+            ),
+        }
+        proxy = None if proxy_bypass(host) else getproxies().get("https")
+        self._pool = urllib3.ProxyManager(proxy, **settings) if proxy else urllib3.PoolManager(**settings)
+
+    @contextmanager
+    def open(self, path: str) -> Iterator[Content]:
+        import urllib3
+
+        url = _join(self.uri, quote(path))
+        try:
+            with self._get(url) as response:
+                if response.status in (401, 403, 404, 410):
+                    raise RemoteNotFoundError(f"{url}: HTTP status {response.status}")
+                if response.status != 200:
+                    raise TransferError(f"{url}: HTTP status {response.status}")
+                yield Content(response.stream(CHUNK_BYTES), response.length_remaining)
+        except urllib3.exceptions.HTTPError as error:
+            reason = getattr(error, "reason", None) or error  # what was at fault at the last try
+            raise TransferError(f"{url}: {re.sub(r'^HTTPS?Connection.*?[)]: ', '', str(reason))}") from error
+
+    def _get(self, url: str) -> urllib3.BaseHTTPResponse:
+        """Ask for a URL, and go where it redirects to, as long as that is encrypted, too."""
+        target = url
+        for _ in range(MAX_REDIRECTS + 1):
+            response = self._pool.request(
+                "GET", target, redirect=False, preload_content=False, headers={"Accept-Encoding": "identity"}
+            )
+            location = response.get_redirect_location()
+            if not location:
+                return response
+            response.close()
+            try:
+                target = urljoin(target, location)
+            except ValueError as error:
+                raise TransferError(f"{url} redirects to {location!r}, which is no address") from error
+            if urlsplit(target).scheme != "https":
+                raise TransferError(f"{url} redirects to {target}, which is not encrypted")
+        raise TransferError(f"{url} redirects more than {MAX_REDIRECTS} times")
+
+
+class S3Remote:
+    """Objects below ``s3://bucket/prefix/``.  Credentials and endpoint are those of the environment."""
+
+    def __init__(self, uri: str) -> None:
+        self.uri = uri
+        parts = urlsplit(uri)
+        self._bucket, self._prefix = parts.netloc, parts.path.lstrip("/")
+        self._client = s3_client()
+
+    @contextmanager
+    def open(self, path: str) -> Iterator[Content]:
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        key = _join(self._prefix, path)
+        name = f"s3://{self._bucket}/{key}"
+        try:
+            answer = self._client.get_object(Bucket=self._bucket, Key=key)
+            with closing(answer["Body"]) as body:
+                yield Content(body.iter_chunks(CHUNK_BYTES), answer["ContentLength"])
+        except ClientError as error:
+            kind = RemoteNotFoundError if http_status(error) in (401, 403, 404) else TransferError
+            raise kind(f"{name}: {error}") from error
+        except BotoCoreError as error:
+            raise TransferError(f"{name}: {error}") from error
+
+
+def _join(base: str, path: str) -> str:
+    if not path:
+        return base
+    return f"{base.rstrip('/')}/{path}" if base else path

@@ -1,0 +1,1 @@
+"""`AudioClassifier`: clips, windows and sound events."""

@@ -1,0 +1,1 @@
+"""The bundle format and the network's arithmetic."""

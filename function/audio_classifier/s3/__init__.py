@@ -1,0 +1,1 @@
+"""Amazon S3: the client, objects as seekable files, notifications and JSON documents."""

@@ -1,0 +1,1 @@
+"""Code that all entry points share: settings, the loaded classifier, requests and stored results."""

@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from audio_classifier.cli.clip_formats import FORMATS, Outcome, bar
+from audio_classifier.inference.selection import Prediction
+
+RAIN = Prediction("/m/06mb1", "Rain", 0.75)
+CAP = Prediction("/m/07qjznl", 'Tick-tock, "clock"', 0.015625)
+GOOD = Outcome("a.wav", (RAIN, CAP))
+BAD = Outcome("b.wav", error="not a sound", hint="Send one.")
+
+
+def written(name: str, *outcomes: Outcome) -> str:
+    out = io.StringIO()
+    FORMATS[name](iter(outcomes), out, single=len(outcomes) == 1)
+    return out.getvalue()
+
+
+def test_json_of_one_file_is_the_originals_response() -> None:
+    assert json.loads(written("json", GOOD)) == {
+        "status": "ok",
+        "predictions": [
+            {"label_id": "/m/06mb1", "label": "Rain", "probability": 0.75},
+            {"label_id": "/m/07qjznl", "label": 'Tick-tock, "clock"', "probability": 0.015625},
+        ],
+    }
+
+
+def test_json_of_an_error_names_it() -> None:
+    assert json.loads(written("json", BAD)) == {
+        "status": "error",
+        "message": "not a sound",
+        "hint": "Send one.",
+    }
+
+
+def test_json_of_several_files_is_a_list_with_their_names() -> None:
+    responses = json.loads(written("json", GOOD, BAD))
+    assert [(response["file"], response["status"]) for response in responses] == [
+        ("a.wav", "ok"),
+        ("b.wav", "error"),
+    ]
+
+
+def test_json_of_many_files_is_written_as_they_come() -> None:
+    out, seen = io.StringIO(), []
+
+    def outcomes() -> Iterator[Outcome]:
+        for outcome in (GOOD, BAD, GOOD):
+            seen.append(out.getvalue().count('"file"'))
+            yield outcome
+
+    FORMATS["json"](outcomes(), out, single=False)
+    assert seen == [0, 1, 2]
+    assert out.getvalue() == json.dumps(json.loads(out.getvalue()), indent=2) + "\n"
+
+
+def test_jsonl_is_a_response_a_line() -> None:
+    responses = [json.loads(line) for line in written("jsonl", GOOD, BAD).splitlines()]
+    assert responses == json.loads(written("json", GOOD, BAD))
+
+
+def test_jsonl_does_not_wait_for_the_last_file() -> None:
+    out = io.StringIO()
+
+    def outcomes() -> Iterator[Outcome]:
+        yield GOOD
+        assert json.loads(out.getvalue())["file"] == "a.wav"
+        yield BAD
+
+    FORMATS["jsonl"](outcomes(), out, single=False)
+    assert len(out.getvalue().splitlines()) == 2
+
+
+def test_csv_has_a_row_for_each_prediction() -> None:
+    rows = list(csv.DictReader(io.StringIO(written("csv", GOOD, BAD))))
+    assert rows == [
+        {"file": "a.wav", "label_id": "/m/06mb1", "label": "Rain", "probability": "0.75"},
+        {"file": "a.wav", "label_id": "/m/07qjznl", "label": 'Tick-tock, "clock"', "probability": "0.015625"},
+    ]
+
+
+def test_the_table_draws_bars() -> None:
+    assert written("table", GOOD) == (
+        '  75.0%  ██████████████████        Rain\n   1.6%  ▍                         Tick-tock, "clock"\n'
+    )
+
+
+def test_the_table_of_several_files_names_them() -> None:
+    lines = written("table", GOOD, BAD, Outcome("c.wav")).splitlines()
+    assert [line for line in lines if line.endswith(".wav")] == ["a.wav", "c.wav"]
+    assert lines[-2].strip() == "nothing above the threshold"
+
+
+@pytest.mark.parametrize(
+    ("probability", "drawn"),
+    [(0, ""), (1, "█" * 24), (0.5, "█" * 12), (1 / 192, "▏"), (0.999, "█" * 24), (0.98, "█" * 23 + "▌")],
+)
+def test_bars_are_drawn_to_an_eighth(probability: float, drawn: str) -> None:
+    assert bar(probability) == drawn.ljust(24)

@@ -1,0 +1,204 @@
+"""What the documents say is held against the code; the README's commands are run."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from audio_classifier.cli.clip_formats import bar
+from audio_classifier.cli.parser import build_parser
+from audio_classifier.model.bundle import FILES
+from audio_classifier.s3.objects import ObjectRef
+from audio_classifier.service.settings import PREFIX, Settings
+from audio_classifier.service.uploads import Uploads
+from tests.support.serving import serving
+
+ROOT = Path(__file__).parents[2]
+README, ARCHITECTURE, COMMAND_LINE, HTTP, SETTINGS = (
+    (ROOT / name).read_text(encoding="utf-8")
+    for name in (
+        "README.md",
+        "docs/architecture.md",
+        "docs/command-line.md",
+        "docs/http.md",
+        "docs/settings.md",
+    )
+)
+
+
+def lines_of(kind: str, *texts: str) -> list[str]:
+    """The lines of all blocks of a kind."""
+    blocks = re.findall(rf"```{kind}\n(.*?)```", "".join(texts), re.DOTALL)
+    return [line for block in blocks for line in block.splitlines() if line]
+
+
+COMMANDS = lines_of("sh", README, COMMAND_LINE)
+
+
+def subcommand(parser: argparse.ArgumentParser, name: str) -> argparse.ArgumentParser:
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            found: argparse.ArgumentParser = action.choices[name]
+            return found
+    raise KeyError(name)
+
+
+def test_the_readme_begins_with_the_two_commands() -> None:
+    assert COMMANDS[:2] == ["make classify WAV=assets/thunder.wav", "make test"]
+
+
+@pytest.mark.parametrize(
+    "command", sorted({command for command in COMMANDS if not command.startswith("make ")})
+)
+def test_each_command_works(command: str, tmp_path: Path) -> None:
+    (tmp_path / "assets").symlink_to(ROOT / "assets")
+    binaries = Path(sys.executable).parent
+    assert command.startswith(".venv/bin/audio-classifier ")
+    command = command.replace(".venv/bin/", f"{binaries}{os.sep}", 1)
+    result = subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout
+
+
+def test_each_request_works() -> None:
+    with serving() as (url, service):
+        service.load()
+        for command in lines_of("curl", README, HTTP):
+            command = command.replace("http://localhost:5000", url)
+            result = subprocess.run(
+                command, shell=True, cwd=ROOT, capture_output=True, text=True, check=False
+            )
+            assert result.returncode == 0, result.stderr
+            answer = json.loads(result.stdout)
+            assert answer.get("status", "ok") == "ok", answer
+
+
+@pytest.mark.skipif(shutil.which("jq") is None, reason="jq is not installed")
+def test_the_upload_works(s3: Any, tmp_path: Path) -> None:
+    (example,) = re.findall(r"```bash\n(.*?)```", HTTP, re.DOTALL)
+    s3.create_bucket(Bucket="uploads")
+    (tmp_path / "assets").symlink_to(ROOT / "assets")
+    with serving(uploads_bucket="uploads") as (url, service):
+        script = example.replace("http://localhost:5000", url)
+        run = subprocess.run(
+            ["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert json.loads(run.stdout) == {"status": "pending"}, run.stdout + run.stderr
+        uploaded = s3.list_objects_v2(Bucket="uploads")["Contents"][0]["Key"]
+        assert Uploads(service).process(ObjectRef("uploads", uploaded)).error == ""
+
+
+def test_every_route_is_documented() -> None:
+    with serving(uploads_bucket="uploads", read_buckets=("uploads",)) as (url, _):
+        routes = requests.get(f"{url}/openapi.json", timeout=5).json()["paths"]
+    documented = re.findall(r"`(?:GET|POST) (/[a-z._/{}]*)`", HTTP)
+    assert {*routes, "/", "/demo", "/openapi.json", "/swagger.json"} == {*documented}
+
+
+def test_each_make_target_of_the_readme_exists() -> None:
+    targets = re.findall(r"^([a-z0-9-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert {*re.findall(r"`?make ([a-z0-9-]+)", README)} <= {*targets}
+
+
+def test_the_python_example_works() -> None:
+    (example,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    result = subprocess.run(
+        [sys.executable, "-c", example], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    assert len(result.stdout.splitlines()) > 5
+
+
+def test_the_picture_of_the_output_is_what_it_prints() -> None:
+    (shown,) = re.findall(r"```console\n\$ make classify WAV=(\S+)\n(.*?)```", README, re.DOTALL)
+    command = [Path(sys.executable).with_name("audio-classifier"), "classify", shown[0]]
+    printed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    pattern = r"^ *([\d.]+)%  ([█▏▎▍▌▋▊▉]+) +(\S.*)$"
+    rows, wanted = (re.findall(pattern, text, re.MULTILINE) for text in (printed, shown[1]))
+    assert [label for *_, label in rows] == [label for *_, label in wanted]
+    assert len(wanted) == len(shown[1].splitlines()) == 5
+    for (percent, drawn, _), (shown_percent, shown_bar, _) in zip(rows, wanted, strict=True):
+        # CPUs differ in the last bits, and 8 bits have coarse steps.
+        assert float(percent) == pytest.approx(float(shown_percent), abs=1)
+        assert len(drawn) == pytest.approx(len(shown_bar), abs=1)
+        drawn_of = {bar(float(shown_percent) / 100 + rounded).strip() for rounded in (-0.0005, 0, 0.0005)}
+        assert shown_bar in drawn_of
+
+
+@pytest.mark.parametrize("command", ["classify", "timeline", "plot"])
+def test_the_table_of_options_is_complete(command: str) -> None:
+    options = {
+        action.option_strings[-1]: action
+        for action in subcommand(build_parser(), command)._actions
+        if action.option_strings
+    }
+    (table,) = re.findall(rf"^\| option of `{command}` \|.*\n((?:\|.*\n)+)", COMMAND_LINE, re.MULTILINE)
+    documented = {re.findall(r"--[a-z-]+", row)[0]: row for row in table.splitlines() if "`--" in row}
+    assert documented.keys() == options.keys() - {"--help"}
+    for name, option in options.items():
+        for choice in option.choices or ():
+            assert choice in documented[name]
+
+
+def test_the_table_of_variables_is_complete() -> None:
+    documented = re.findall(rf"^\| `({PREFIX}\w+)` \|", SETTINGS, re.MULTILINE)
+    assert sorted(documented) == sorted(PREFIX + field.name.upper() for field in fields(Settings))
+
+
+def test_every_file_of_a_bundle_is_in_the_architecture() -> None:
+    assert {*FILES} <= {*re.findall(r"^\| `([\w.]+)` \|", ARCHITECTURE, re.MULTILINE)}
+
+
+def test_every_dependency_is_named_with_its_reason() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    extras = project["project"]["optional-dependencies"]
+    groups = [project["project"]["dependencies"], *extras.values(), *project["dependency-groups"].values()]
+    requirements = [entry for group in groups for entry in group if isinstance(entry, str)]
+    named = [re.split(r"[\[><=]", requirement)[0] for requirement in requirements]
+    table = "\n".join(line for line in ARCHITECTURE.splitlines() if line.startswith("|"))
+    assert [name for name in named if name not in table] == []
+    assert [extra for extra in extras if f"| `{extra}` |" not in table] == []
+
+
+def test_doctests_hold() -> None:
+    import doctest
+
+    import audio_classifier.inference.classifier
+
+    before = Path.cwd()
+    os.chdir(ROOT)
+    try:
+        results = doctest.testmod(audio_classifier.inference.classifier)
+    finally:
+        os.chdir(before)
+    assert results.attempted > 0
+    assert results.failed == 0
+
+
+@pytest.mark.parametrize(
+    "path",
+    sorted(
+        path for path in ROOT.rglob("*.md") if not {"build", "dist"} & {*path.parts} and "/." not in str(path)
+    ),
+    ids=lambda path: str(path.relative_to(ROOT)),
+)
+def test_links_lead_somewhere(path: Path) -> None:
+    text = re.sub(r"```.*?```", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
+    for target, anchor in re.findall(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]*))?\)", text):
+        place = path.parent / target if target else path
+        assert place.exists(), target
+        if anchor:
+            titles = re.findall(r"^#+ (.*)", place.read_text(encoding="utf-8"), re.MULTILINE)
+            assert anchor in [re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles]

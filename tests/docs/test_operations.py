@@ -1,0 +1,147 @@
+"""What docs/operations.md tells people to type, held against what understands it."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import shlex
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import boto3
+import pytest
+from aws_lambda_powertools import Logger
+from botocore.validate import ParamValidator
+
+from audio_classifier.server.uploads import EXPIRES_S
+from tests.infra.templates import IMAGE, function, of_type
+
+ROOT = Path(__file__).parents[2]
+DOCUMENT = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+MACHINE = (ROOT / "infra" / "backfill.asl.json").read_text(encoding="utf-8")
+COMMANDS = [
+    shlex.split(command)
+    for block in re.findall(r"```bash\n(.*?)```", DOCUMENT, re.DOTALL)
+    for command in block.replace("\\\n", " ").splitlines()
+    if command.startswith("aws ")
+]
+
+
+def section(title: str) -> str:
+    """What stands below a heading."""
+    _, _, rest = DOCUMENT.partition(f"\n## {title}\n")
+    return rest.partition("\n## ")[0]
+
+
+def first_cells(title: str) -> list[str]:
+    """The first column of a section's tables, without their heads."""
+    return re.findall(r"^\| (?!.*\n\|---)(\S.*?) \|", section(title), re.MULTILINE)
+
+
+def parameters(command: list[str]) -> dict[str, Any]:
+    """Options as the API calls them."""
+    options = zip(command, [*command[1:], "--"], strict=True)
+    named = {name: value for name, value in options if name.startswith("--")}
+    return {
+        name.removeprefix("--").title().replace("-", ""): json.loads(value) if value[0] == "{" else value
+        for name, value in named.items()
+        if not value.startswith("--")
+    }
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[2])
+def test_amazon_understands_each_command(command: list[str]) -> None:
+    client = boto3.client(command[1], region_name="us-east-1")
+    given = parameters(command)
+    operation = command[2].title().replace("-", "")
+    shape = client.meta.service_model.operation_model(operation).input_shape
+    wanted = {name.lower(): (name, member.type_name) for name, member in shape.members.items()}
+    values = {}
+    for option, value in given.items():
+        name, kind = wanted[option.lower()]
+        # A state machine's input is JSON in a text.
+        text = json.dumps(value) if kind == "string" and isinstance(value, dict) else value
+        values[name] = int(value) if kind == "integer" else text
+    assert ParamValidator().validate(values, shape).generate_report() == ""
+
+
+def test_each_input_of_the_state_machine_is_in_the_table() -> None:
+    read = {*re.findall(r'"\$\.(\w+)"', MACHINE), *re.findall(r'"\$\.(inventory)\.', MACHINE)}
+    table = {name for cell in first_cells("Bulk work") for name in re.findall(r"`(\w+)`", cell)}
+    assert table == read - {"defaults", "given", "all", "Payload"}
+    starts = [parameters(command)["Input"] for command in COMMANDS if command[2] == "start-execution"]
+    assert {name for given in starts for name in given} <= table
+    assert [given.keys() & {"bucket", "inventory"} for given in starts] == [{"bucket"}, {"inventory"}]
+
+
+def test_each_alarm_is_explained() -> None:
+    alarms = of_type(IMAGE, "AWS::CloudWatch::Alarm")
+    assert sorted(first_cells("Alarms")) == sorted(alarms)
+    assert {*re.findall(r"`([A-Z]\w+)`", section("Alarms"))} <= IMAGE["Parameters"].keys()
+
+
+def test_the_queues_of_the_document_are_outputs() -> None:
+    assert {*re.findall(r"\$(\w+)", section("Dead letters"))} <= IMAGE["Outputs"].keys()
+
+
+def test_logs_and_metrics_are_where_the_document_says() -> None:
+    groups = of_type(IMAGE, "AWS::Logs::LogGroup").values()
+    named = {group["LogGroupName"]["Fn::Sub"].replace("${AWS::StackName}", "STACK") for group in groups}
+    body = json.loads(IMAGE["Resources"]["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"])
+    shown = [metric for widget in body["widgets"] for metric in widget["properties"]["metrics"]]
+    own = {metric[1] for metric in shown if metric[0] == "AudioClassifier"}
+    cells = first_cells("Logs and metrics")
+    assert {cell for cell in cells if cell.startswith("/")} == named
+    assert {name for cell in cells if not cell.startswith("/") for name in cell.split(", ")} == own
+
+
+def test_log_lines_have_the_fields_that_the_document_names() -> None:
+    text = section("Logs and metrics")
+    of_functions, of_requests = (
+        {*re.findall(r"(?:^fields |^\| filter |, )(\w+)", query, re.MULTILINE)}
+        for query in re.findall(r"```\n(.*?)```", text, re.DOTALL)
+    )
+    (requests,) = re.findall(r"requests: (.*) \|", text)
+    logged = json.loads(IMAGE["Mappings"]["AccessLog"]["Format"]["Json"]).keys()
+    assert of_requests <= {*re.findall(r"`(\w+)`", requests)} == logged
+    (functions,) = re.findall(r"a line for each event: (.*?)where", text, re.DOTALL)
+    assert of_functions | {*re.findall(r"`(\w+)`", functions)} <= fields_of_an_error()
+
+
+def fields_of_an_error() -> set[str]:
+    """What a function's logger writes when something is raised."""
+    written = io.StringIO()
+    logger = Logger(service="test-operations", stream=written)
+    context = SimpleNamespace(
+        function_name="f", memory_limit_in_mb=512, invoked_function_arn="arn", aws_request_id="id"
+    )
+
+    @logger.inject_lambda_context
+    def handler(_event: dict[str, Any], _context: Any) -> None:
+        try:
+            raise ValueError
+        except ValueError:
+            logger.exception("failed")
+
+    handler({}, context)
+    return {*json.loads(written.getvalue())}
+
+
+def test_the_limits_are_those_of_the_template() -> None:
+    queues = of_type(IMAGE, "AWS::SQS::Queue")
+    uploads, dead = queues["UploadsQueue"], queues["DeadLetterQueue"]
+    tries = uploads["RedrivePolicy"]["maxReceiveCount"]
+    assert sorted(first_cells("Limits")) == sorted(
+        [
+            f"{function(IMAGE, 'ApiFunction')['Timeout']} s",
+            f"{function(IMAGE, 'UploadFunction')['Timeout']} s",
+            "6 MB",
+            "`MaxObjectBytes`",
+            f"{tries} times, {uploads['VisibilityTimeout'] // 60} minutes apart",
+            f"{uploads['MessageRetentionPeriod'] // 86400} days",
+            f"{dead['MessageRetentionPeriod'] // 86400} days",
+            f"{EXPIRES_S // 60} minutes",
+        ]
+    )

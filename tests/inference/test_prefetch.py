@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from itertools import chain
+
+import pytest
+
+from audio_classifier.inference.prefetch import batches_ahead
+
+
+def test_results_are_in_order_whichever_is_ready_first() -> None:
+    def work(item: int) -> int:
+        time.sleep(0.02 if item % 5 == 0 else 0)
+        return item
+
+    batches = list(batches_ahead(work, range(50), threads=4, most=3))
+    assert list(chain.from_iterable(batches)) == list(range(50))
+    assert all(1 <= len(batch) <= 3 for batch in batches)
+
+
+def test_only_so_many_are_begun() -> None:
+    taken = 0
+
+    def items() -> Iterator[int]:
+        nonlocal taken
+        while True:  # for ever
+            yield taken
+            taken += 1
+
+    batches = batches_ahead(lambda item: item, items(), threads=2, most=4)
+    done = 0
+    for _ in range(20):
+        done += len(next(batches))
+        assert taken <= done + 12
+    batches.close()
+
+
+def test_an_error_comes_in_its_turn_and_ends_it() -> None:
+    begun = []
+
+    def work(item: int) -> int:
+        begun.append(item)
+        return 1 // (3 - item)
+
+    batches = batches_ahead(work, range(1000), threads=1, most=1)
+    assert [next(batches) for _ in range(3)] == [[0], [0], [1]]
+    with pytest.raises(ZeroDivisionError):
+        next(batches)
+    assert len(begun) < 20
+
+
+def test_giving_up_begins_nothing_more() -> None:
+    go, begun = threading.Event(), []
+
+    def work(item: int) -> int:
+        begun.append(item)
+        if item:
+            go.wait(10)
+        return item
+
+    batches = batches_ahead(work, range(100), threads=2, most=8)
+    assert next(batches) == [0]
+    batches.close()
+    go.set()
+    assert len(begun) <= 4
+
+
+def test_what_comes_before_an_error_is_given_first() -> None:
+    def items() -> Iterator[int]:
+        yield from range(5)
+        raise LookupError
+
+    def work(item: int) -> int:
+        return 1 // (5 - item)
+
+    for given, error in ((items(), LookupError), (iter(range(100)), ZeroDivisionError)):
+        results: list[int] = []
+
+        def collect(batch: list[int], results: list[int] = results) -> None:
+            time.sleep(0.02)  # so that more than one is ready
+            results.extend(batch)
+
+        with pytest.raises(error):
+            deque(map(collect, batches_ahead(work, given, threads=2)), maxlen=0)
+        assert results == [0, 0, 0, 0, 1]

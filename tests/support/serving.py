@@ -1,0 +1,42 @@
+"""The HTTP door on a real socket."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from audio_classifier.server.app import create_app
+from audio_classifier.service.settings import Settings
+from audio_classifier.service.shared_classifier import Service
+
+
+@contextmanager
+def serving(**changes: Any) -> Iterator[tuple[str, Service]]:
+    """Serve with changed settings; the server's address and what it serves."""
+    service = Service(replace(Settings.from_environment({}), **changes))
+    with running(create_app(service)) as address:
+        yield address, service
+
+
+@contextmanager
+def running(app: ASGIApp) -> Iterator[str]:
+    """Serve an application; its address."""
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning", ws="none"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        while not server.started:
+            time.sleep(0.01)
+            assert thread.is_alive()
+        port = server.servers[0].sockets[0].getsockname()[1]
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        thread.join()

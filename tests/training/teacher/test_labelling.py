@@ -1,0 +1,21 @@
+from __future__ import annotations
+
+import multiprocessing
+import time
+from pathlib import Path
+
+import pytest
+
+from training.teacher.labelling import LabellingError, labelling
+
+
+def test_a_worker_that_fails_is_not_overlooked(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    def wait_for_it_to_fail() -> None:
+        deadline = time.monotonic() + 60
+        with labelling(tmp_path / "nothing", tmp_path / "no teacher", minutes=1, patches=1):
+            while multiprocessing.active_children() and time.monotonic() < deadline:
+                time.sleep(0.1)
+
+    with pytest.raises(LabellingError):
+        wait_for_it_to_fail()
+    assert "FileNotFoundError" in capfd.readouterr().err

@@ -1,0 +1,1 @@
+"""Audio files, clips, splits, augmentation and sampling weights."""

@@ -1,0 +1,37 @@
+"""The windows of a pool: one patch's samples each, as the application itself would cut and fill them."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audio_classifier.constants import PATCH_SAMPLES
+from training.data.clips import ClipPool
+
+INT16_SCALE: Final = np.float32(1 / 32768)
+
+
+def list_windows(pool: ClipPool, hop_samples: int = PATCH_SAMPLES) -> NDArray[np.int32]:
+    """All windows, ``(n, 2)`` int32: the clip's index, and the first sample within it.
+
+    Those of one clip are a hop apart; the last one ends with the clip.  A clip shorter than a patch has one.
+    """
+    rows = []
+    for index, clip in enumerate(pool.clips):
+        last = max(0, clip.samples - PATCH_SAMPLES)
+        offsets = np.append(np.arange(0, last, hop_samples), last)
+        rows.append(np.column_stack([np.full(len(offsets), index), offsets]))
+    return np.concatenate(rows).astype(np.int32) if rows else np.empty((0, 2), np.int32)
+
+
+def cut(pool: ClipPool, clip: int, offset: int, samples: int = PATCH_SAMPLES) -> NDArray[np.float32]:
+    """Up to so many samples of a clip, ``(<= samples,)`` float32 within +-1; fewer where it ends."""
+    return pool.samples(clip)[offset : offset + samples] * INT16_SCALE
+
+
+def read_patch(pool: ClipPool, clip: int, offset: int) -> NDArray[np.float32]:
+    """The samples of a window, ``(15,600,)`` float32; a shorter clip is repeated until it fills it."""
+    samples: NDArray[Any] = cut(pool, clip, offset)
+    return np.resize(samples, PATCH_SAMPLES) if len(samples) < PATCH_SAMPLES else samples

@@ -1,0 +1,1 @@
+"""How well a bundle agrees with its teacher."""

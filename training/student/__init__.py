@@ -1,0 +1,1 @@
+"""The student network: training, quantisation, export and the attention head."""

@@ -1,0 +1,1 @@
+"""YAMNet, and the patches that it labels."""

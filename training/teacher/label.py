@@ -1,0 +1,199 @@
+"""Clips -> labelled patches: every window as it is, augmented ones, and mixtures of ten patches.
+
+The teacher always hears exactly the sound whose log-mels are stored.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audio_classifier.audio.log_mel import log_mel_patches
+from audio_classifier.constants import CLIP_PATCHES, PATCH_HOP_SAMPLES, PATCH_SAMPLES
+from training.data.augment import Augmenter
+from training.data.balance import class_frequencies, rarity, shares, sigmoid
+from training.data.clips import ClipPool
+from training.data.mixtures import Mixer
+from training.data.splits import TRAINING, splits
+from training.data.windows import cut, read_patch
+from training.logs import Progress, log_progress, show_log
+from training.teacher.shards import ShardReader, ShardWriter
+from training.teacher.yamnet import Teacher, teacher_classes, teacher_log_mels
+
+# Where things are in the work directory, and the kinds of shards.
+CLIPS: Final = "clips"
+SHARDS: Final = "shards"
+NATURAL: Final = "natural"
+AUGMENTED: Final = "augmented"
+MIXED: Final = "mixed"
+
+# Windows of natural patches begin every 0.48 s.
+WINDOW_HOP_SAMPLES: Final = PATCH_HOP_SAMPLES // 2
+BATCH_PATCHES: Final = 256
+
+# How the windows to augment are drawn: this share by class, the others evenly over sources.
+CLASS_SHARE: Final = 0.6
+RECORDED_FACTOR: Final = 2.5  # recordings are worth more than what is computed
+COMMON_FACTORS: Final = {"Music": 0.3, "Speech": 0.5, "Silence": 0.25}
+
+
+def window_offsets(samples: int) -> NDArray[np.int32]:
+    """Where the windows of a clip begin: those on whole patches first, then those half a patch later."""
+    last = max(0, samples - PATCH_SAMPLES)
+    phases = (np.arange(first, last + 1, PATCH_HOP_SAMPLES) for first in (0, WINDOW_HOP_SAMPLES))
+    return np.concatenate([*phases]).astype(np.int32)
+
+
+def label_natural(pool: ClipPool, teacher: Teacher, folder: Path, progress: Progress) -> ShardReader:
+    """Label every window of every clip as it is; goes on where it was left."""
+    ends = np.cumsum([len(window_offsets(clip.samples)) for clip in pool.clips])
+    writer = ShardWriter(folder, capacity=int(ends[-1]))
+    patches: list[NDArray[np.float32]] = []
+    owners: list[int] = []
+    for index in range(int(np.searchsorted(ends, writer.count, side="right")), len(pool)):
+        samples = pool.clips[index].samples
+        sound = read_patch(pool, index, 0) if samples < PATCH_SAMPLES else cut(pool, index, 0, samples)
+        patches += [log_mel_patches(sound), log_mel_patches(sound[WINDOW_HOP_SAMPLES:])]
+        owners.append(index)
+        if sum(map(len, patches)) >= BATCH_PATCHES or index == len(pool) - 1:
+            offsets = [window_offsets(pool.clips[owner].samples) for owner in owners]
+            clip = np.repeat(owners, list(map(len, offsets)))
+            _append(writer, teacher, np.concatenate(patches), clip, np.concatenate(offsets))
+            patches, owners = [], []
+            progress(writer.count, writer.capacity)
+    return ShardReader(folder)
+
+
+def label_augmented(
+    pool: ClipPool,
+    natural: ShardReader,
+    teacher: Teacher,
+    folder: Path,
+    *,
+    kind: str,
+    seed: int,
+    capacity: int,
+    until: Callable[[], bool],
+    progress: Progress,
+) -> None:
+    """Label what is made of training clips until the shard is full or ``until()``; goes on where it was left.
+
+    Parameters
+    ----------
+    natural
+        The labels of all windows, by which they are drawn.
+    kind
+        `AUGMENTED`: patches of their own.  `MIXED`: each ten rows are one sound of ten patches.
+    seed
+        Another one for each shard; together with the rows that there are, it decides what comes next.
+    """
+    writer = ShardWriter(folder, capacity)
+    make = (_augmented if kind == AUGMENTED else _mixed)(
+        pool, *weighted_windows(pool, natural), (seed << 32) + writer.count
+    )
+    while writer.room >= BATCH_PATCHES and not until():
+        patches, clip, offset = make()
+        _append(writer, teacher, patches, clip, offset)
+        progress(writer.count, capacity)
+
+
+_Made: TypeAlias = tuple[NDArray[np.float32], NDArray[Any], NDArray[Any]]
+
+
+def _augmented(
+    pool: ClipPool, windows: NDArray[np.int32], weights: NDArray[Any], seed: int
+) -> Callable[[], _Made]:
+    augmenter = Augmenter(pool, windows, weights, seed)
+
+    def make() -> _Made:
+        made = [augmenter.patch() for _ in range(BATCH_PATCHES)]
+        patches = np.concatenate([log_mel_patches(patch.samples) for patch in made])
+        return patches, np.array([patch.clip for patch in made]), np.array([patch.offset for patch in made])
+
+    return make
+
+
+def _mixed(
+    pool: ClipPool, windows: NDArray[np.int32], weights: NDArray[Any], seed: int
+) -> Callable[[], _Made]:
+    mixer = Mixer(pool, windows, weights, seed)
+    within = PATCH_HOP_SAMPLES * np.arange(CLIP_PATCHES)
+
+    def make() -> _Made:
+        made = [mixer.mixture() for _ in range(BATCH_PATCHES // CLIP_PATCHES)]
+        patches = np.concatenate([log_mel_patches(mixture.samples) for mixture in made])
+        clip = np.repeat([mixture.clip for mixture in made], CLIP_PATCHES)
+        return patches, clip, np.concatenate([mixture.offset + within for mixture in made])
+
+    return make
+
+
+def weighted_windows(pool: ClipPool, natural: ShardReader) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+    """The windows of training clips, ``(n, 2)``, and how often to take each, ``(n,)``."""
+    rows = np.flatnonzero(splits(pool.clips)[natural.clip[: natural.count]] == TRAINING)
+    logits, clip, offset = natural.logits[rows], natural.clip[rows], natural.offset[rows]
+    factor = np.where(np.array([c.is_synthetic for c in pool.clips])[clip], 1.0, RECORDED_FACTOR)
+    names = teacher_classes()
+    for name, less in COMMON_FACTORS.items():
+        factor *= np.where(sigmoid(logits[:, names.index(name)]) > 0.5, less, 1.0)
+    by_class = shares(rarity(logits, class_frequencies(logits)))
+    weights = (CLASS_SHARE * by_class + (1 - CLASS_SHARE) * _by_source(pool, clip)) * factor
+    return np.column_stack([clip, offset]), weights
+
+
+def _by_source(pool: ClipPool, clip: NDArray[np.int32]) -> NDArray[np.float64]:
+    """A window's share, where a source has the square root of how many windows it has."""
+    _, source = np.unique([clip.source for clip in pool.clips], return_inverse=True)
+    weights = np.bincount(source[clip])[source[clip]] ** -0.5
+    return np.asarray(weights / weights.sum())
+
+
+def _append(
+    writer: ShardWriter,
+    teacher: Teacher,
+    patches: NDArray[np.float32],
+    clip: NDArray[Any],
+    offset: NDArray[Any],
+) -> None:
+    logits, hint = teacher(teacher_log_mels(patches))
+    writer.append({"mel": patches, "logits": logits, "hint": hint, "clip": clip, "offset": offset})
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Label patches, as one process among several."""
+    parser = argparse.ArgumentParser(prog="python -m training.teacher.label", description=main.__doc__)
+    parser.add_argument("kind", choices=(NATURAL, AUGMENTED, MIXED))
+    parser.add_argument("--work", type=Path, required=True, help="the work directory, with the pool of clips")
+    parser.add_argument("--teacher", type=Path, required=True, help="yamnet.tflite")
+    parser.add_argument("--seed", type=int, default=0, help="of this shard; another one for each worker")
+    parser.add_argument("--minutes", type=float, default=60.0, help="how long to augment")
+    parser.add_argument("--patches", type=int, default=500_000, help="how many at most in this shard")
+    options = parser.parse_args(arguments)
+    show_log()
+    pool, teacher = ClipPool.open(options.work / CLIPS), Teacher(options.teacher)
+    shards = options.work / SHARDS
+    if options.kind == NATURAL:
+        label_natural(pool, teacher, shards / NATURAL, log_progress())
+        return
+    end_s = time.monotonic() + 60 * options.minutes
+    label_augmented(
+        pool,
+        ShardReader(shards / NATURAL),
+        teacher,
+        shards / f"{options.kind}-{options.seed}",
+        kind=options.kind,
+        seed=options.seed,
+        capacity=options.patches,
+        until=lambda: time.monotonic() > end_s,
+        progress=log_progress(),
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,65 @@
+"""Labelling in a process beside the training: more and more sounds, as long as it lasts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Final
+
+from training.data.clips import ClipPool
+from training.logs import log_progress, show_log
+from training.teacher.label import AUGMENTED, CLIPS, MIXED, NATURAL, SHARDS, label_augmented
+from training.teacher.shards import ShardReader
+from training.teacher.yamnet import Teacher
+
+# Of the time and of the patches: mixtures first, for the head; then patches for the embedding network.
+SHARES: Final = {MIXED: 0.25, AUGMENTED: 1.0}
+
+
+class LabellingError(Exception):
+    """The process that labels has failed; what it said stands above."""
+
+
+@contextmanager
+def labelling(work: Path, teacher: Path, minutes: float, patches: int) -> Iterator[None]:
+    """Label while the block runs.
+
+    Raises
+    ------
+    LabellingError
+        At the end of the block, if it could not be done.
+    """
+    # A fresh process: one that is forked beside PyTorch's threads may hang.
+    worker = get_context("spawn").Process(target=_label, args=(work, teacher, minutes, patches))
+    worker.start()
+    try:
+        yield
+    finally:
+        failed = worker.exitcode not in (None, 0)
+        worker.terminate()
+        worker.join()
+    if failed:
+        raise LabellingError("labelling has failed")
+
+
+def _label(work: Path, teacher_path: Path, minutes: float, patches: int) -> None:
+    show_log()
+    clips, natural = ClipPool.open(work / CLIPS), ShardReader(work / SHARDS / NATURAL)
+    teacher = Teacher(teacher_path)
+    begin_s = time.monotonic()
+    for seed, (kind, share) in enumerate(SHARES.items()):
+        end_s = begin_s + 60 * minutes * share
+        label_augmented(
+            clips,
+            natural,
+            teacher,
+            work / SHARDS / f"{kind}-0",
+            kind=kind,
+            seed=seed,
+            capacity=int(patches * share),
+            until=lambda end_s=end_s: time.monotonic() > end_s,  # type: ignore[misc]
+            progress=log_progress(),
+        )
