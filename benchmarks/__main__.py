@@ -21,7 +21,7 @@ from benchmarks.children import LOG, run
 from benchmarks.deployed import deploy, layers_mb
 from benchmarks.measuring import Measured
 from benchmarks.paths import Paths
-from tests.support.ports import free_port
+from devtools.ports import free_port
 
 ROUNDS: Final = 7
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from benchmarks.children import LOG, Ended, start, wait_for
-from tests.e2e.runtime_api import RuntimeApi
+from devtools.runtime_api import RuntimeApi
 
 START_S: Final = 60
 

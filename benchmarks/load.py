@@ -20,7 +20,7 @@ from benchmarks.children import start
 from benchmarks.deployed import Deployed
 from benchmarks.measuring import Measured, interleaved
 from benchmarks.paths import Paths
-from tests.support.ports import wait_until
+from devtools.ports import wait_until
 
 CLIENTS: Final = (1, 2, 4, 8, 16)
 SECONDS: Final = 4.0

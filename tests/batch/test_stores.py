@@ -10,7 +10,7 @@ import pytest
 from audio_classifier.batch.json_lines import LinesStore
 from audio_classifier.batch.stores import FolderStore, open_store
 from audio_classifier.errors import InvalidParameterError, PlaceTakenError, TransferError
-from tests.support.background import BackgroundServer, QuietServer
+from devtools.background import BackgroundServer, QuietServer
 
 HOSTILE = [
     *("../../a.wav", "/etc/passwd", "a//b.wav", ".", "..", "", "a/./b", "new\nline.wav", "\udcff.wav"),

@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler
 
 import requests
 
-from tests.support.background import BackgroundServer, QuietServer
+from devtools.background import BackgroundServer, QuietServer
 
 HOP_BY_HOP = {"connection", "content-length", "transfer-encoding", "date", "server"}
 

@@ -17,8 +17,8 @@ from typing import Any
 
 import requests
 
-from tests.e2e.runtime_api import FUNCTION_NAME
-from tests.support.ports import free_port, listens, wait_until
+from devtools.ports import free_port, listens, wait_until
+from devtools.runtime_api import FUNCTION_NAME
 
 INVOCATIONS = "/2015-03-31/functions/function/invocations"
 

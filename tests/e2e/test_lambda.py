@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
+from devtools.runtime_api import FUNCTION_NAME
 from tests.e2e.runtime import Function, emulator, running
-from tests.e2e.runtime_api import FUNCTION_NAME
 
 pytestmark = [
     pytest.mark.e2e,

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from devtools.runtime_api import CREDENTIALS, RESTORE, RUNTIME, snap_starting
 from tests.e2e.proxy import Answer, Proxy
-from tests.e2e.runtime_api import CREDENTIALS, RESTORE, RUNTIME, snap_starting
 
 pytestmark = pytest.mark.e2e
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from tests.support.ports import answers, free_port, wait_until
+from devtools.ports import answers, free_port, wait_until
 
 ENGINE = os.environ.get("ENGINE", "")
 CAREFULLY = (

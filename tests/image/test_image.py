@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 import requests
 
+from devtools.ports import wait_until
 from tests.image.container import ENGINE, Image, Server
-from tests.support.ports import wait_until
 
 pytestmark = pytest.mark.image
 MAX_ADDED_BYTES = 300_000_000

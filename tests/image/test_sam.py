@@ -16,9 +16,9 @@ import pytest
 import requests
 from moto.server import ThreadedMotoServer
 
+from devtools.ports import answers, free_port, wait_until
 from tests.e2e.test_lambda import EVENTS, http_event, labels, multipart
 from tests.image.container import ENGINE, Image
-from tests.support.ports import answers, free_port, wait_until
 
 pytestmark = [
     pytest.mark.sam,

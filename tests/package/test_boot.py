@@ -10,7 +10,7 @@ from unittest.mock import Mock
 import pytest
 
 from audio_classifier import boot
-from tests.support.ports import answers, free_port, wait_until
+from devtools.ports import answers, free_port, wait_until
 
 BOOT = [sys.executable, "-P", boot.__file__]
 

@@ -31,7 +31,7 @@ from starlette.types import Message
 from audio_classifier import AudioClassifier, Hysteresis
 from audio_classifier.server.body import SPOOL_BYTES, upload
 from audio_classifier.server.schemas import PredictParameters
-from tests.support.ports import answers, free_port, wait_until
+from devtools.ports import answers, free_port, wait_until
 from tests.support.serving import serving
 from tests.support.sounds import busy, encode
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import trustme
 
-from tests.support.background import BackgroundServer, QuietServer
+from devtools.background import BackgroundServer, QuietServer
 
 
 class FileServer(BackgroundServer):

@@ -18,7 +18,7 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
-from tests.support.background import BackgroundServer, QuietServer
+from devtools.background import BackgroundServer, QuietServer
 
 FUNCTION_NAME = "classify"
 RUNTIME = "/2018-06-01/runtime"

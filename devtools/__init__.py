@@ -1,0 +1,1 @@
+"""Helpers that tests and benchmarks share; no part of the package."""
