@@ -57,9 +57,8 @@ def with_header(content: bytes, offset: int, layout: str, value: int) -> bytes:
 def test_what_is_no_sound_is_refused_with_its_reason(
     content: bytes, error: type[AudioError], match: str
 ) -> None:
-    with pytest.raises(error, match=match) as caught:
+    with pytest.raises(error, match=match):
         read_window(content)
-    assert caught.value.status == 400
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e30])

@@ -170,7 +170,6 @@ def test_a_start_near_the_end_takes_the_last_patch_that_fits() -> None:
 def test_a_start_beyond_the_end_names_the_length() -> None:
     with pytest.raises(StartBeyondEndError, match=r"4 s.*lasts 3 s") as caught:
         read_window(encode(busy(3, 8_000), 8_000), start_s=4)
-    assert caught.value.status == 400
     assert "below 3 s" in caught.value.hint
 
 

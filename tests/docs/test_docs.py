@@ -20,7 +20,7 @@ import requests
 from audio_classifier.cli.clip_formats import bar
 from audio_classifier.cli.parser import build_parser
 from audio_classifier.model.bundle import FILES
-from audio_classifier.s3.objects import ObjectRef
+from audio_classifier.s3.location import S3Location
 from audio_classifier.service.settings import PREFIX, Settings
 from audio_classifier.service.uploads import Uploads
 from tests.support.serving import serving
@@ -97,7 +97,7 @@ def test_the_upload_works(s3: Any, tmp_path: Path) -> None:
         )
         assert json.loads(run.stdout) == {"status": "pending"}, run.stdout + run.stderr
         uploaded = s3.list_objects_v2(Bucket="uploads")["Contents"][0]["Key"]
-        assert Uploads(service).process(ObjectRef("uploads", uploaded)).error == ""
+        assert Uploads(service).process(S3Location("uploads", uploaded)).error == ""
 
 
 def test_every_route_is_documented() -> None:

@@ -87,7 +87,7 @@ import gc, os, sys
 gc.disable()  # as the image does
 os.environ.update({environ!r})
 from audio_classifier import lambda_handler
-print(gc.isenabled(), lambda_handler.service.ready, {ready!r} in sys.modules, {not_needed!r} in sys.modules)
+print(gc.isenabled(), lambda_handler.shared.ready, {ready!r} in sys.modules, {not_needed!r} in sys.modules)
 """
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert run.stdout.split()[-4:] == ["True", "True", "True", "False"]

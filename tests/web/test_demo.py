@@ -17,7 +17,6 @@ import pytest
 import requests
 from playwright.sync_api import Browser, Page, Route, expect
 
-from audio_classifier.server.limiter import Gate
 from tests.support.sounds import busy, encode
 from tests.web.browser import Open
 

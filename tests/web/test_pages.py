@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from audio_classifier.server.app import create_app
 from audio_classifier.service.settings import Settings
-from audio_classifier.service.shared_classifier import Service
+from audio_classifier.service.shared_classifier import SharedClassifier
 from tests.support.serving import running
 from tests.web.browser import Open
 from tests.web.test_demo import choose, classes
@@ -45,7 +45,9 @@ def test_everybody_can_use_the_demo(visit: Open, url: str, scheme: Scheme, width
     opened = visit(f"{url}/demo", color_scheme=scheme, viewport={"width": width, "height": 800})
     page = opened.page
     assert_everybody_can_use_it(page)
-    assert page.get_by_role("status").count() == 1, "what was hidden is not announced by all screen readers"
+    assert page.get_by_role("status").count() == 1, (
+        "what was hidden is not announced by all screen reader_threads"
+    )
     page.click('[data-sample="town.wav"]')
     expect(page.locator("#jsonl")).to_be_visible()
     page.click("summary")
@@ -85,7 +87,7 @@ def untold(app: ASGIApp) -> ASGIApp:
 
 @pytest.mark.parametrize("below", [told, untold])
 def test_the_pages_work_below_a_base_path(visit: Open, below: Callable[[ASGIApp], ASGIApp]) -> None:
-    app = create_app(Service(Settings.from_environment({})))
+    app = create_app(SharedClassifier(Settings.from_environment({})))
     with running(below(app)) as url:
         page = visit(f"{url}{BASE_PATH}/demo").page
         page.click('[data-sample="town.wav"]')

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,27 +24,6 @@ from audio_classifier.constants import (
 # Multiplied at once: so few that OpenBLAS does it in one thread (up to 2^18 products).  With threads of its
 # own, calls that meet, of several sounds, slow each other down tenfold.
 MATMUL_FRAMES: Final = 16
-
-
-class Block(NamedTuple):
-    """A piece of a sound as the model hears it, for whoever looks on.
-
-    Attributes
-    ----------
-    start_s
-        Where in the sound it begins.
-    samples
-        ``(n,)``, mono, 16 kHz, without what was repeated to fill a patch.
-    patches
-        ``(patches, 96, 64)`` float32, the log-mels.
-    """
-
-    start_s: float
-    samples: NDArray[Any]
-    patches: NDArray[np.float32]
-
-
-Watch: TypeAlias = Callable[[Block], None]
 
 
 def hertz_to_mel(frequency_hz: NDArray[np.float64] | float) -> NDArray[np.float64]:
