@@ -77,7 +77,7 @@ def test_a_bad_file_is_reported_and_the_others_go_on(
     assert statuses == {
         "broken.wav": "error", "SIREN.WAV": "ok", "rain.wav": "ok", "gone.wav": "error", "notes.txt": "error",
     }  # fmt: skip
-    assert "broken.wav: not a readable sound file" in err
+    assert "broken.wav: not a readable audio file" in err
     assert "Send a WAV, FLAC, OGG or MP3 file." in err
     assert "gone.wav: No such file or directory" in err
 
