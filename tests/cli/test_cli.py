@@ -160,7 +160,7 @@ def test_a_bundle_is_shown_and_verified(
     assert "4 files" in capsys.readouterr().out
     (copy / "head.npz").write_bytes(b"")
     assert run("bundle", "verify", copy) == 2
-    assert "head.npz: 0 bytes" in capsys.readouterr().err
+    assert re.search(r"head\.npz: expected \d+ bytes .*, got 0", capsys.readouterr().err)
 
 
 def test_a_bundle_is_copied(compact: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -170,7 +170,7 @@ def test_a_bundle_is_copied(compact: Path, tmp_path: Path, capsys: pytest.Captur
     assert Bundle.open(copy).digest == Bundle.open(compact).digest
     assert {path.name for path in copy.iterdir()} == {path.name for path in compact.iterdir()}
     assert run("bundle", "copy", "compact", copy) == 2
-    assert "exists already" in capsys.readouterr().err
+    assert "already exists" in capsys.readouterr().err
 
 
 def test_importing_without_the_extra_names_it(
