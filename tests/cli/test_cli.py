@@ -108,7 +108,7 @@ def test_a_start_beyond_the_end_is_that_files_error(assets: Path, capsys: pytest
         (["--threshold", "2"], "--threshold: 2.0 is no"),
         (["--start-time", "-1"], "--start-time: -1 is before"),
         (["--bundle", "nowhere"], "no model bundle"),
-        (["--bundle", "gopher://hole"], "--bundle: 'gopher://hole' is not an address"),
+        (["--bundle", "gopher://hole"], "--bundle: must be an https:// or s3:// URI, got 'gopher://hole'"),
         (["--bundle", "x" * 300], "File name too long"),
     ],
 )
