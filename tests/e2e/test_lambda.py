@@ -129,7 +129,7 @@ def test_a_batch_operation_gets_its_result_code(function: Function, buckets: Any
     buckets.put_object(Bucket="uploads", Key="in/rain.wav", Body=b"no sound")
     (task,) = function.invoke(event)["results"]
     assert task["resultCode"] == "PermanentFailure"
-    assert "not a readable sound file" in task["resultString"]
+    assert "not a readable audio file" in task["resultString"]
 
 
 def multipart(sound: bytes) -> bytes:

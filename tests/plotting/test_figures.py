@@ -197,7 +197,7 @@ def test_a_sound_that_cannot_be_used_leaves_the_old_picture(
     (tmp_path / "a.png").write_bytes(b"old")
     for command in (["plot", tmp_path / "a.wav", "-o"], ["classify", tmp_path / "a.wav", "--plot"]):
         assert run(*command, tmp_path / "a.png") == 1
-        assert "a.wav: not a readable sound file" in capsys.readouterr().err
+        assert "a.wav: not a readable audio file" in capsys.readouterr().err
     assert run("plot", tmp_path / "gone.wav", "-o", tmp_path / "a.png") == 1
     assert (tmp_path / "a.png").read_bytes() == b"old"
 

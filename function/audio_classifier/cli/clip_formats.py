@@ -1,4 +1,4 @@
-"""What `audio-classifier classify` prints: outcomes, file by file, in the format asked for."""
+"""Output formats of `audio-classifier classify`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ EIGHTHS: Final = " ▏▎▍▌▋▊▉"
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one file: its predictions, or why there are none."""
+    """The outcome of classifying one file: its predictions, or an error."""
 
     file: str
     predictions: tuple[Prediction, ...] = ()
@@ -25,14 +25,14 @@ class Outcome:
     hint: str = ""
 
     def response(self) -> dict[str, Any]:
-        """The original's JSON response."""
+        """Return the outcome in the original's JSON response format."""
         if self.error:
             return {"status": "error", "message": self.error, "hint": self.hint}
         return {"status": "ok", "predictions": [asdict(prediction) for prediction in self.predictions]}
 
 
 def write_table(outcomes: Iterable[Outcome], out: TextIO, *, single: bool) -> None:
-    """Probability, bar and label on a line each, below the file's name where there are several."""
+    """Write the probability, bar and label of each prediction, below the file's name unless it is single."""
     for outcome in outcomes:
         if outcome.error:
             continue
@@ -49,26 +49,26 @@ def write_table(outcomes: Iterable[Outcome], out: TextIO, *, single: bool) -> No
 
 
 def write_json(outcomes: Iterable[Outcome], out: TextIO, *, single: bool) -> None:
-    """The original's response for one file; a list of them, each with its ``file``, for several."""
+    """Write the original's response for a single file, or a list of responses, each with its ``file``."""
     if single:
         (outcome,) = outcomes
         print(json.dumps(outcome.response(), indent=2), file=out)
         return
-    before = "[\n"
-    for outcome in outcomes:  # each as soon as it is there: any number of them takes no more memory
-        out.write(before + indent(json.dumps(_named_response(outcome), indent=2), "  "))
-        before = ",\n"
+    separator = "[\n"
+    for outcome in outcomes:  # written one by one, so that memory use does not depend on their number
+        out.write(separator + indent(json.dumps(_named_response(outcome), indent=2), "  "))
+        separator = ",\n"
     out.write("\n]\n")
 
 
-def write_jsonl(outcomes: Iterable[Outcome], out: TextIO, *, single: bool) -> None:  # noqa: ARG001  # one shape
-    """One response a line, with its ``file``, as soon as it is there."""
+def write_jsonl(outcomes: Iterable[Outcome], out: TextIO, *, single: bool) -> None:  # noqa: ARG001  # common signature
+    """Write a response per line, with its ``file``, as soon as it is available."""
     for outcome in outcomes:
         print(json.dumps(_named_response(outcome)), file=out, flush=True)
 
 
-def write_csv(outcomes: Iterable[Outcome], out: TextIO, *, single: bool) -> None:  # noqa: ARG001  # one shape
-    """A row for each prediction; files without any have no row."""
+def write_csv(outcomes: Iterable[Outcome], out: TextIO, *, single: bool) -> None:  # noqa: ARG001  # common signature
+    """Write a row per prediction; files without predictions have no row."""
     rows = csv.writer(out, lineterminator="\n")
     rows.writerow(("file", "label_id", "label", "probability"))
     for outcome in outcomes:
@@ -85,7 +85,7 @@ FORMATS: Final[dict[str, Callable[..., None]]] = {
 
 
 def bar(probability: float) -> str:
-    """A bar of `BAR_CELLS` characters, drawn to an eighth of one."""
+    """Draw a bar of `BAR_CELLS` characters, with a resolution of an eighth of a character."""
     eighths = round(probability * BAR_CELLS * 8)
     return ("█" * (eighths // 8) + EIGHTHS[eighths % 8]).strip().ljust(BAR_CELLS)
 
