@@ -7,16 +7,17 @@ from collections.abc import Iterator
 
 import pytest
 
-from audio_classifier.cli.clip_formats import FORMATS, Outcome, bar
+from audio_classifier.cli.clip_formats import FORMATS, ClassifiedClip, ClipReport, FailedClip, bar
+from audio_classifier.cli.errors import Description
 from audio_classifier.inference.selection import Prediction
 
 RAIN = Prediction("/m/06mb1", "Rain", 0.75)
 CAP = Prediction("/m/07qjznl", 'Tick-tock, "clock"', 0.015625)
-GOOD = Outcome("a.wav", (RAIN, CAP))
-BAD = Outcome("b.wav", error="not an audio file", hint="Send another one.")
+GOOD = ClassifiedClip("a.wav", (RAIN, CAP))
+BAD = FailedClip("b.wav", Description("unreadable_audio", "not an audio file", "Use another one."))
 
 
-def written(name: str, *outcomes: Outcome) -> str:
+def written(name: str, *outcomes: ClipReport) -> str:
     out = io.StringIO()
     FORMATS[name](iter(outcomes), out, single=len(outcomes) == 1)
     return out.getvalue()
@@ -32,11 +33,12 @@ def test_json_of_one_file_equals_the_originals_response() -> None:
     }
 
 
-def test_json_of_an_error_has_message_and_hint() -> None:
+def test_json_of_an_error_is_the_error_body() -> None:
     assert json.loads(written("json", BAD)) == {
         "status": "error",
+        "code": "unreadable_audio",
         "message": "not an audio file",
-        "hint": "Send another one.",
+        "hint": "Use another one.",
     }
 
 
@@ -51,7 +53,7 @@ def test_json_of_several_files_is_a_list_with_file_names() -> None:
 def test_json_of_several_files_is_written_incrementally() -> None:
     out, seen = io.StringIO(), []
 
-    def outcomes() -> Iterator[Outcome]:
+    def outcomes() -> Iterator[ClipReport]:
         for outcome in (GOOD, BAD, GOOD):
             seen.append(out.getvalue().count('"file"'))
             yield outcome
@@ -69,7 +71,7 @@ def test_jsonl_has_a_response_per_line() -> None:
 def test_jsonl_is_written_incrementally() -> None:
     out = io.StringIO()
 
-    def outcomes() -> Iterator[Outcome]:
+    def outcomes() -> Iterator[ClipReport]:
         yield GOOD
         assert json.loads(out.getvalue())["file"] == "a.wav"
         yield BAD
@@ -93,7 +95,7 @@ def test_table_has_probability_bar_and_label() -> None:
 
 
 def test_table_of_several_files_has_file_names() -> None:
-    lines = written("table", GOOD, BAD, Outcome("c.wav")).splitlines()
+    lines = written("table", GOOD, BAD, ClassifiedClip("c.wav", ())).splitlines()
     assert [line for line in lines if line.endswith(".wav")] == ["a.wav", "c.wav"]
     assert lines[-2].strip() == "nothing above the threshold"
 

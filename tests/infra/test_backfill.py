@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
+from audio_classifier.aws_lambda.events import map_batch_objects
 from audio_classifier.errors import TransferError
-from audio_classifier.s3.notifications import batch_objects
-from audio_classifier.service.uploads import Stored
+from audio_classifier.s3.location import S3Location
+from audio_classifier.service.object_results import Stored
 
 TEXT = (Path(__file__).parents[2] / "infra" / "backfill.asl.json").read_text(encoding="utf-8")
 STATES = json.loads(TEXT)["States"]
@@ -56,9 +57,9 @@ def test_a_batch_of_the_longest_keys_fits(name: str) -> None:
     batcher = MAPS[name]["ItemBatcher"]
     items = [{"bucket": "b" * 63, "key": WORST_KEY}] * batcher["MaxItemsPerBatch"]
     event = {"Items": items, "BatchInput": batcher.get("BatchInput", {})}
-    assert len(batch_objects(event)) == batcher["MaxItemsPerBatch"]
+    assert len(map_batch_objects(event)) == batcher["MaxItemsPerBatch"]
     assert len(json.dumps(event)) <= batcher["MaxInputBytesPerBatch"] < MAX_PAYLOAD_BYTES
-    line = str(Stored("stored", ("b" * 63, f"results/{WORST_KEY}.json"), "m" * 1000))
+    line = str(Stored(S3Location("b" * 63, f"results/{WORST_KEY}.json"), "m" * 1000))
     answer = {"status": "ok", "results": [line] * batcher["MaxItemsPerBatch"]}
     assert len(json.dumps(answer)) < MAX_PAYLOAD_BYTES
 
@@ -70,4 +71,4 @@ def test_what_passes_is_waited_for(name: str) -> None:
     patient, _ = task["Retry"]
     ours = {name for name in patient["ErrorEquals"] if "." not in name}
     temporary = {"TransferError", *(kind.__name__ for kind in TransferError.__subclasses__())}
-    assert ours == temporary - {"RemoteNotFoundError", "RemoteTooLongError"}
+    assert ours == temporary - {"RemoteNotFoundError"}

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from audio_classifier import AudioClassifier
-from audio_classifier.inference.selection import Selection
 from tests.infra.templates import FUNCTIONS, IMAGE, both, function, of_type
 
 PACKAGE: Final = Path(__file__).parents[2] / "function" / "audio_classifier"
@@ -69,7 +68,7 @@ def test_alarms_go_off_in_time(template: dict[str, Any]) -> None:
 
 
 def test_the_dashboard_shows_metrics_that_there_are(classifier: AudioClassifier, assets: Path) -> None:
-    result = classifier.classify(assets / "rain.wav", Selection(classifier.labels))
+    result = classifier.classify(assets / "rain.wav")
     emitted = COUNTED | {f"{stage.capitalize()}Seconds" for stage in result.seconds}
     body = json.loads(IMAGE["Resources"]["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"])
     metrics = [metric for widget in body["widgets"] for metric in widget["properties"]["metrics"]]

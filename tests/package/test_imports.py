@@ -74,7 +74,10 @@ def test_entry_points_limit_blas_threads_and_the_library_does_not(
     code: str, given: str | None, threads: str
 ) -> None:
     environ = {name: value for name, value in os.environ.items() if name != "OPENBLAS_NUM_THREADS"}
-    environ |= {"AWS_DEFAULT_REGION": "us-east-1", **({} if given is None else {"OPENBLAS_NUM_THREADS": given})}
+    environ |= {
+        "AWS_DEFAULT_REGION": "us-east-1",
+        **({} if given is None else {"OPENBLAS_NUM_THREADS": given}),
+    }
     script = f"{code}\nimport os; print(os.environ.get('OPENBLAS_NUM_THREADS'))"
     run = subprocess.run(
         [sys.executable, "-c", script], env=environ, capture_output=True, text=True, check=True

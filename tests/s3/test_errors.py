@@ -9,7 +9,7 @@ from audio_classifier.s3.errors import s3_errors
 
 def client_error(status: int) -> ClientError:
     response = {"ResponseMetadata": {"HTTPStatusCode": status}, "Error": {"Code": str(status)}}
-    return ClientError(response, "GetObject")  # type: ignore[arg-type]
+    return ClientError(response, "GetObject")
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ import pytest
 import requests
 from playwright.sync_api import Browser, Page, Route, expect
 
+from audio_classifier.server.limiter import ConcurrencyLimiter
 from tests.support.sounds import busy, encode
 from tests.web.browser import Open
 
@@ -302,9 +303,9 @@ def test_a_newer_choice_makes_an_older_one_void(visit: Open, url: str) -> None:
 def test_while_a_timeline_comes_another_sound_may_be_chosen(
     visit: Open, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole, left = Gate.stream, threading.Event()
+    whole, left = ConcurrencyLimiter.stream, threading.Event()
 
-    async def beginning(gate: Gate, items: Iterator[Any]) -> AsyncIterator[Any]:
+    async def beginning(gate: ConcurrencyLimiter, items: Iterator[Any]) -> AsyncIterator[Any]:
         """The first lines; the others do not come as long as somebody waits for them."""
         lines = whole(gate, items)
         for _ in range(20):
@@ -314,7 +315,7 @@ def test_while_a_timeline_comes_another_sound_may_be_chosen(
         finally:
             left.set()
 
-    monkeypatch.setattr(Gate, "stream", beginning)
+    monkeypatch.setattr(ConcurrencyLimiter, "stream", beginning)
     page = visit(f"{url}/demo").page
     choose(page, "long.flac", encode(busy(60, 16_000), 16_000, "FLAC"), "audio/flac")
     expect(page.locator("#rows li").first).not_to_be_empty()

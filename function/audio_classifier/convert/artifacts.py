@@ -137,10 +137,7 @@ def collect(
         return found
     if mismatches := [line for name in missing for line in unverified[name]]:
         raise ArtifactUnverifiedError("\n  ".join(["files differ from the published ones:", *mismatches]))
-    raise ArtifactNotFoundError(
-        "\n  ".join([f"no source has {', '.join(missing)}", *failures]),
-        hint="Download the files elsewhere, and pass their folder with --from.",
-    )
+    raise ArtifactNotFoundError("\n  ".join([f"no source has {', '.join(missing)}", *failures]))
 
 
 def _offers(

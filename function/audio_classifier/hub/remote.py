@@ -11,13 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 from urllib.parse import quote, urljoin, urlsplit
 
-from audio_classifier.errors import (
-    InvalidParameterError,
-    RemoteNotFoundError,
-    RemoteTooLongError,
-    TransferError,
-)
-from audio_classifier.s3.client import CONNECT_TIMEOUT_S, READ_TIMEOUT_S, http_status, s3_client
+from audio_classifier.errors import InvalidParameterError, RemoteNotFoundError, TransferError
+from audio_classifier.s3.client import CONNECT_TIMEOUT_S, READ_TIMEOUT_S, s3_client
+from audio_classifier.s3.errors import FORBIDDEN, NOT_FOUND, s3_errors
 
 if TYPE_CHECKING:
     import urllib3
@@ -29,6 +25,7 @@ CHUNK_BYTES: Final = 1 << 20
 CONNECTIONS: Final = 4
 RETRIES: Final = 3
 MAX_REDIRECTS: Final = 5
+S3_MISSING: Final = (*FORBIDDEN, NOT_FOUND)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,14 +93,17 @@ def download(
     Raises
     ------
     TransferError
-        If it cannot be read; `RemoteTooLongError` if it is longer than ``max_bytes``.
+        If it cannot be read, or is longer than ``max_bytes``.
     """
     digest, count = hashlib.new(algorithm), 0
     with target.open("wb") as file, remote.open(path) as content:
         for chunk in content.chunks:
             count += len(chunk)
             if count > max_bytes:
-                raise RemoteTooLongError(f"{target.name} from {remote.uri} is longer than {max_bytes} bytes")
+                raise TransferError(
+                    f"{target.name} from {remote.uri} must have at most {max_bytes} bytes",
+                    hint="It is not the expected file, or is being replaced: try again.",
+                )
             digest.update(chunk)
             file.write(chunk)
             if progress is not None:
@@ -181,19 +181,23 @@ class S3Remote:
 
     @contextmanager
     def open(self, path: str) -> Iterator[Content]:
-        from botocore.exceptions import BotoCoreError, ClientError
-
         key = _join(self._prefix, path)
-        name = f"s3://{self._bucket}/{key}"
-        try:
+        uri = f"s3://{self._bucket}/{key}"
+        with s3_errors(uri, missing=S3_MISSING):
             response = self._client.get_object(Bucket=self._bucket, Key=key)
-            with closing(response["Body"]) as body:
-                yield Content(body.iter_chunks(CHUNK_BYTES), response["ContentLength"])
-        except ClientError as error:
-            kind = RemoteNotFoundError if http_status(error) in (401, 403, 404) else TransferError
-            raise kind(f"{name}: {error}") from error
-        except BotoCoreError as error:
-            raise TransferError(f"{name}: {error}") from error
+        with closing(response["Body"]) as body:
+            yield Content(_chunks(body, uri), response["ContentLength"])
+
+
+def _chunks(body: Any, uri: str) -> Iterator[bytes]:
+    """Yield an object's pieces; only errors of S3 are translated, not those of the consumer."""
+    chunks = iter(body.iter_chunks(CHUNK_BYTES))
+    while True:
+        with s3_errors(uri):
+            chunk = next(chunks, None)
+        if chunk is None:
+            return
+        yield chunk
 
 
 def _join(base: str, path: str) -> str:

@@ -118,6 +118,4 @@ class LabelSet:
         near = difflib.get_close_matches(text.strip().casefold(), self._by_text, n=SUGGESTIONS)
         found = [*(self.search(text) if text.strip() else ()), *(self._by_text[match] for match in near)]
         names = list(dict.fromkeys(label.name for label in found))[:SUGGESTIONS]
-        if not names:
-            return "Run `audio-classifier labels` to list all classes."
-        return f"Did you mean {' or '.join(repr(name) for name in names)}?"
+        return f"Did you mean {' or '.join(repr(name) for name in names)}?" if names else ""

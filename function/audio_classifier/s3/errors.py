@@ -9,6 +9,7 @@ from typing import Final
 from audio_classifier.errors import ObjectChangedError, RemoteNotFoundError, TransferError
 
 NOT_FOUND: Final = 404
+FORBIDDEN: Final = (401, 403)
 CONDITION_FAILED: Final = (409, 412)  # the object changed, or is being written by another request
 
 
@@ -21,12 +22,12 @@ def s3_errors(subject: object, *, missing: Collection[int] = (NOT_FOUND,)) -> It
     subject
         The bucket, object or prefix; its text begins the message.
     missing
-        HTTP statuses that mean that the subject does not exist.
+        HTTP statuses that mean that the subject does not exist, or may not be read.
 
     Raises
     ------
     RemoteNotFoundError
-        If the subject does not exist.
+        If the subject does not exist, or may not be read.
     ObjectChangedError
         If a condition of the request does not hold.
     TransferError
@@ -39,7 +40,8 @@ def s3_errors(subject: object, *, missing: Collection[int] = (NOT_FOUND,)) -> It
     except ClientError as error:
         status = _http_status(error)
         if status in missing:
-            raise RemoteNotFoundError(f"{subject} does not exist") from error
+            reason = "may not be read" if status in FORBIDDEN else "does not exist"
+            raise RemoteNotFoundError(f"{subject} {reason}") from error
         if status in CONDITION_FAILED:
             raise ObjectChangedError(f"{subject} was replaced in the meantime") from error
         raise TransferError(f"{subject}: {error}") from error
