@@ -16,7 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks import cold, costs, load, machine, recordings, tried, warm
+from benchmarks import cold, costs, load, machine, recordings, warm
 from benchmarks.children import LOG, run
 from benchmarks.deployed import deploy, layers_mb
 from benchmarks.measuring import Measured
@@ -70,7 +70,6 @@ def measure(folder: Path, rounds: int) -> Iterator[dict[str, Any]]:
         "warm": lambda: warm.measure(paths, peers, rounds),
         "recordings": lambda: recordings.measure(paths, rounds),
         "load": lambda: load.measure(paths, deployed, free_port(), rounds),
-        "tried": lambda: tried.measure(paths, rounds),
         "costs": lambda: costs.measure(paths, deployed, cpus, rounds) if costs.can_limit(cpus) else {},
     }
     for name, section in sections.items():

@@ -23,8 +23,6 @@ PEERS: Final = {"tensorflow": "tensorflow", "pytorch": "torch"}
 MODELS: Final = ("compact", "max-float32", "max-float16", "max-int8")
 MORE_ANSWERS: Final = 2  # before the peak memory is read
 HANDLER: Final = "audio_classifier.lambda_handler.handler"
-NOT_WARM: Final = "compact, not warmed up"
-COLLECTED: Final = "compact, garbage collected while it imports"
 # Of two answers to the same; the peers' resampler is another one.
 SAME_LABELS: Final = 4
 SAME_PROBABILITY: Final = 0.02
@@ -49,18 +47,14 @@ def measure(paths: Paths, deployed: Deployed, peers: Sequence[str], rounds: int)
 
         return measured
 
-    def ours(name: str, model: str, warm_up: str, command: Sequence[str]) -> Callable[[], dict[str, float]]:
-        return function(name, command, deployed.function_variables(paths, model, warm_up))
-
-    python, *_ = boot = deployed.command
+    python, *_ = deployed.command
     classify = [str(Path(sys.executable).with_name("audio-classifier")), "classify", str(paths.ten_seconds)]
     subjects: dict[str, Callable[[], dict[str, float]]] = {
         "Python and numpy": lambda: run([python, "-c", "import numpy"], deployed.variables),
         "command line": lambda: run(classify, {}),
-        **{model: ours(model, model, "http", boot) for model in MODELS},
-        NOT_WARM: ours(NOT_WARM, "compact", "", boot),
-        COLLECTED: ours(COLLECTED, "compact", "http", [python, "-P", "-m", "awslambdaric", HANDLER]),
     }
+    for model in MODELS:
+        subjects[model] = function(model, deployed.command, deployed.function_variables(paths, model))
     theirs = peer_functions(paths, peers)
     for name, (handler, variables) in theirs.items():
         subjects[name] = function(name, [sys.executable, "-m", "awslambdaric", handler], variables)

@@ -19,8 +19,6 @@ MB_PER_CPU: Final = 1769  # AWS Lambda developer guide, "Configure function memo
 CPUS_AT_START: Final = 1.0
 SIZES_MB: Final = (512, 1024, 1769, 3538, 8192)
 LEAST_MB: Final = {"compact": 512, "max-int8": 512, "max-float32": 1024}  # that hold their peak memory
-WARM: Final = "compact, 512 MB"
-NOT_WARM: Final = f"{WARM}, not warmed up"
 ANSWERS: Final = 3  # warm ones, of each function
 PERIOD_US: Final = 20_000
 CGROUP: Final = Path("/sys/fs/cgroup")
@@ -33,8 +31,8 @@ def measure(paths: Paths, deployed: Deployed, cpus: int, rounds: int) -> Measure
     """
     event = paths.event.read_bytes()
 
-    def function(model: str, memory_mb: int, warm_up: str) -> Callable[[], dict[str, float]]:
-        variables = deployed.function_variables(paths, model, warm_up)
+    def function(model: str, memory_mb: int) -> Callable[[], dict[str, float]]:
+        variables = deployed.function_variables(paths, model)
         share = memory_mb / MB_PER_CPU
 
         def measured() -> dict[str, float]:
@@ -50,12 +48,11 @@ def measure(paths: Paths, deployed: Deployed, cpus: int, rounds: int) -> Measure
         return measured
 
     subjects = {
-        f"{model}, {memory_mb} MB": function(model, memory_mb, "http")
+        f"{model}, {memory_mb} MB": function(model, memory_mb)
         for model, least_mb in LEAST_MB.items()
         for memory_mb in SIZES_MB
         if least_mb <= memory_mb <= cpus * MB_PER_CPU
     }
-    subjects[NOT_WARM] = function("compact", 512, "")
     return interleaved(subjects, rounds)
 
 

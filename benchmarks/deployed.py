@@ -43,10 +43,10 @@ class Deployed:
             **MALLOC,
         }
 
-    def function_variables(self, paths: Paths, model: str, warm_up: str) -> Mapping[str, str]:
+    def function_variables(self, paths: Paths, model: str) -> Mapping[str, str]:
         """The same for a function with one of the tables' models; ``compact`` is the one in the image."""
         bundle = {} if model == COMPACT else {"AUDIO_CLASSIFIER_BUNDLE": paths.place(model)}
-        return {**self.variables, **bundle, "AUDIO_CLASSIFIER_WARM_UP": warm_up}
+        return {**self.variables, **bundle, "AUDIO_CLASSIFIER_WARM_UP": "http"}
 
     @property
     def image_mb(self) -> float:

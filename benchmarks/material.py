@@ -42,7 +42,6 @@ def make(paths: Paths) -> None:
     """Make all of it; needs TensorFlow."""
     sound = _sound()
     _write(paths.ten_seconds, sound, 10, channels=2)
-    _write(paths.three_seconds, sound, 3, channels=2)
     _write(paths.ten_minutes, sound, 600, channels=2)
     _write(paths.minute, sound, 60, channels=1)
     _write(paths.hour, sound, 3600, channels=1)

@@ -17,11 +17,6 @@ class Paths:
     folder: Path
 
     @property
-    def three_seconds(self) -> Path:
-        """44.1 kHz, stereo."""
-        return self.folder / "three-seconds.wav"
-
-    @property
     def ten_seconds(self) -> Path:
         """44.1 kHz, stereo."""
         return self.folder / "ten-seconds.wav"

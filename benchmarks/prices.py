@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-from benchmarks.costs import MB_PER_CPU, NOT_WARM, SIZES_MB, WARM
+from benchmarks.costs import MB_PER_CPU, SIZES_MB
 from benchmarks.documents import table
 from benchmarks.limits import Results
 
@@ -30,29 +30,12 @@ def costs(results: Results) -> str:
             yield f"{size_mb} MB ({size_mb / MB_PER_CPU:.2f} CPUs){more}", *cells
 
     head = [cell for model in models for cell in (f"`{model}`, an answer", "$ for 1,000, warm / cold")]
-    return f"{table(('', *head), rows())}\n\n{_warm_up(results)}"
-
-
-def _warm_up(results: Results) -> str:
-    """What it brings to make ready what a small function is for, while it starts."""
-
-    def told(subject: str) -> str:
-        init_s, first_s = (results.median("costs", subject, quantity) for quantity in ("init", "first"))
-        return f"{1e3 * init_s:.0f} + {1e3 * first_s:.0f} = {1e3 * (init_s + first_s):.0f} ms"
-
-    return (
-        f"Start and first answer of `compact` with 512 MB: {told(WARM)}; "
-        f"if nothing is warmed up while it starts, {told(NOT_WARM)}."
-    )
+    return table(("", *head), rows())
 
 
 def _measured_for(values: Iterable[str], model: str, size_mb: int) -> str | None:
     """The subject of that size, or of the largest smaller one where the machine has no more CPUs."""
-    sizes = sorted(
-        int(subject.split()[1])
-        for subject in values
-        if subject.startswith(f"{model}, ") and subject.endswith(" MB")
-    )
+    sizes = sorted(int(subject.split()[1]) for subject in values if subject.startswith(f"{model}, "))
     fitting = [size for size in sizes if size <= size_mb]
     return f"{model}, {fitting[-1]} MB" if fitting else None
 

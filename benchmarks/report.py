@@ -17,7 +17,6 @@ from benchmarks.cold import MODELS, is_peer
 from benchmarks.documents import replace_block, table
 from benchmarks.limits import Results, limits
 from benchmarks.prices import costs
-from benchmarks.tried import PAIRS
 from benchmarks.warm import STAGES
 
 
@@ -33,7 +32,6 @@ def main() -> None:
         "Warm answers": f"{warm(results)}\n\n{stages(results)}",
         "Recordings, and many files": recordings(results),
         "Under load": load(results),
-        "What was tried": tried(results),
     }
     # Where the CPUs of others cannot be limited, there are no costs, and documents keep those they have.
     if results.values["costs"]:
@@ -53,7 +51,6 @@ def main() -> None:
 BLOCKS: Final = {
     "Beside the published pipeline": "beside",
     "Warm answers": "stages",
-    "What was tried": "tried",
     "Costs": "costs",
 }
 HEAD: Final = """# Benchmarks
@@ -164,24 +161,6 @@ def load(results: Results) -> str:
                 f"{sum(values['errors']):.0f}",
             )
             for clients, values in results.values["load"].items()
-        ),
-    )
-
-
-def tried(results: Results) -> str:
-    """What was tried beside what was kept."""
-
-    def told(section: str, name: str) -> str:
-        values = results.values[section][name]
-        error = f", off by {max(values['error']):.0e}" if any(values.get("error", ())) else ""
-        peak = f", {max(values['peak_mb']):.0f} MB" if section == "tried" and "peak_mb" in values else ""
-        return f"{name}: {_seconds(values['seconds'])}{error}{peak}"
-
-    return table(
-        ("kept", "tried", "tried ÷ kept"),
-        (
-            (told(section, kept), told(section, other), f"{results.ratio(section, other, kept):.2f}")
-            for section, kept, other in PAIRS
         ),
     )
 

@@ -14,12 +14,12 @@ from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 
-from benchmarks import variants
-from benchmarks.variants import Work
+Work: TypeAlias = Callable[[], dict[str, float] | None]
+"""Does a task once; may tell more than the seconds that it took."""
 
 
 def main() -> None:
@@ -189,12 +189,7 @@ def s3(place: str, sound: str) -> Work:
 
 
 TASKS: Final[dict[str, Callable[..., Work]]] = {
-    task.__name__: task
-    for task in (
-        *(gemm, engine, handler, classify, events, many_files, s3),
-        *(variants.log_mels, variants.resample, variants.sixteen_bits, variants.short_sound),
-        *(variants.decoded, variants.hashed, variants.loaded),
-    )
+    task.__name__: task for task in (gemm, engine, handler, classify, events, many_files, s3)
 }
 
 if __name__ == "__main__":

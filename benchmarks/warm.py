@@ -32,7 +32,6 @@ STAGES: Final = {
 }
 WARM_S: Final = 0.5
 REPEATS: Final = 3
-BLAS_THREADS: Final = f"max-float32, BLAS in {CPUS} threads"
 
 
 def measure(paths: Paths, peers: Sequence[str], rounds: int) -> Measured:
@@ -50,10 +49,6 @@ def measure(paths: Paths, peers: Sequence[str], rounds: int) -> Measured:
         def task(*arguments: str, variables: Mapping[str, str] = MALLOC) -> Callable[[], dict[str, float]]:
             return at_work(stack, *arguments, variables=variables, warm_s=WARM_S, repeats=REPEATS)
 
-        def ours(model: str, variables: Mapping[str, str] = MALLOC) -> Callable[[], dict[str, float]]:
-            bundle = {"AUDIO_CLASSIFIER_BUNDLE": paths.place(model)}
-            return task("handler", HANDLER, event, variables={**function, **bundle, **variables})
-
         subjects: dict[str, Callable[[], Mapping[str, float]]] = {
             "GEMM": task("gemm", str(PATCHES * PATCH_MULTIPLY_ADDS), variables=blas),
             "ten seconds": task("classify", "compact", sound, "0"),
@@ -64,8 +59,8 @@ def measure(paths: Paths, peers: Sequence[str], rounds: int) -> Measured:
             place = paths.place(model)
             subjects[f"{model}, network alone"] = task("engine", place, str(CPUS), sound)
             subjects[f"{model}, network alone, one CPU"] = task("engine", place, "1", sound)
-            subjects[model] = ours(model)
-        subjects[BLAS_THREADS] = ours("max-float32", blas)
-        for name, (handler, variables) in peer_functions(paths, peers).items():
-            subjects[name] = task("handler", handler, event, variables=variables)
+            variables = {**MALLOC, **function, "AUDIO_CLASSIFIER_BUNDLE": place}
+            subjects[model] = task("handler", HANDLER, event, variables=variables)
+        for name, (handler, peer_variables) in peer_functions(paths, peers).items():
+            subjects[name] = task("handler", handler, event, variables=peer_variables)
         return interleaved(subjects, rounds)

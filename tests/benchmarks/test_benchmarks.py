@@ -17,15 +17,14 @@ from numpy.typing import NDArray
 from audio_classifier.model.postprocess import dequantize
 from benchmarks.children import OTHERS, child, environment, run
 from benchmarks.cold import MODELS, PEERS, check_same
-from benchmarks.costs import LEAST_MB, NOT_WARM, SIZES_MB
+from benchmarks.costs import LEAST_MB, SIZES_MB
 from benchmarks.documents import replace_block
 from benchmarks.limits import Results, limits
 from benchmarks.load import CLIENTS
 from benchmarks.material import random_head
 from benchmarks.measuring import interleaved
 from benchmarks.prices import costs
-from benchmarks.report import BLOCKS, beside, load, stages, tried
-from benchmarks.tried import PAIRS
+from benchmarks.report import BLOCKS, beside, load, stages
 from benchmarks.warm import STAGES
 
 ROOT = Path(__file__).parents[2]
@@ -44,9 +43,6 @@ def values(**sections: dict[str, Any]) -> dict[str, Any]:
 
     alone = [f"{model}, network alone" for model in MODELS]
     windows = ["ten seconds", "the first ten of ten minutes", "ten in the middle of ten minutes"]
-    tried = {
-        name: [pair[at] for pair in PAIRS if pair[0] == name for at in (1, 2)] for name in ("cold", "warm")
-    }
     sizes = [
         f"{model}, {size} MB" for model, least in LEAST_MB.items() for size in SIZES_MB[:4] if size >= least
     ]
@@ -54,16 +50,15 @@ def values(**sections: dict[str, Any]) -> dict[str, Any]:
     return {
         "machine": {"CPU": "some"},
         "sizes_mb": {"image": 200.0, "layers": 240.0},
-        "cold": section("cold", [*MODELS, *tried["cold"], *PEERS], "init", "peak_mb"),
-        "warm": section("warm", [*MODELS, *alone, *windows, *tried["warm"], *PEERS, "GEMM"], *STAGES, "rest"),
+        "cold": section("cold", [*MODELS, *PEERS], "init", "peak_mb"),
+        "warm": section("warm", [*MODELS, *alone, *windows, *PEERS, "GEMM"], *STAGES, "rest"),
         "recordings": section(
             "recordings",
             [*timelines, "many files, one at a time", "many files, side by side"],
             *("peak_mb", "fetched_bytes"),
         ),
         "load": section("load", map(str, CLIENTS), "answers_per_s", "p50_s", "p99_s", "errors"),
-        "tried": section("tried", [pair[at] for pair in PAIRS if pair[0] == "tried" for at in (1, 2)]),
-        "costs": section("costs", [*sizes, NOT_WARM], "init", "first", "warm"),
+        "costs": section("costs", sizes, "init", "first", "warm"),
     }
 
 
@@ -208,15 +203,12 @@ def test_what_was_measured_is_what_is_told() -> None:
                 "compact": {"seconds": 0.012, "read": 0.003, "rest": 0.002},
                 "tensorflow": {"seconds": 0.24, "embedding": 0.1},
             },
-            tried={"base64 by Python": {"seconds": 0.006}, "base64 by pybase64": {"seconds": 0.0006}},
         )
     )
     assert cells(beside(results))["`compact`"] == ["0.50 s, 0.12 ×", "12 ms, 0.05 ×", "120 MB"]
     assert cells(beside(results))["TensorFlow"] == ["4.00 s, 1.00 ×", "240 ms, 1.00 ×", "1400 MB"]
     assert cells(stages(results))["`compact`"] == ["3.0", "1000.0", "1000.0", "1000.0", "2.0", "12.0"]
     assert cells(stages(results))["TensorFlow"][2] == "100.0"
-    kept = "base64 by pybase64: 0.6 ms (0.6 … 0.6)"
-    assert cells(tried(results))[kept] == ["base64 by Python: 6.0 ms (6.0 … 6.0)", "10.00"]
     assert cells(load(results))["16"] == ["1", *["1.00 s (1.00 … 1.00)"] * 2, "3"]
 
 
