@@ -33,7 +33,7 @@ class ProcessResult(NamedTuple):
 
 
 def environment(variables: Mapping[str, str]) -> dict[str, str]:
-    """Return this process' environment without the `HIDDEN_PREFIXES`, plus ``variables``."""
+    """Return the environment of this process without the `HIDDEN_PREFIXES`, plus ``variables``."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(HIDDEN_PREFIXES)}
     return {**kept, **variables}
 

@@ -110,7 +110,7 @@ def _audio() -> NDArray[np.int16]:
 
 
 def _write(path: Path, audio: NDArray[np.int16], seconds: int, *, channels: int) -> None:
-    """Write a 16-bit WAV file of a duration; repeat the audio as often as necessary."""
+    """Write a 16-bit WAV file of ``seconds``, repeating the audio as often as necessary."""
     with wave.open(str(path), "wb") as file:
         file.setnchannels(channels)
         file.setsampwidth(2)

@@ -31,7 +31,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def values(**sections: dict[str, Any]) -> dict[str, Any]:
-    """Return results in which everything takes one second and 100 MB, except the values in ``sections``."""
+    """Return results of one second and 100 MB for every subject, except for the values in ``sections``."""
 
     def section(name: str, subjects: Iterable[str], *quantities: str) -> dict[str, Any]:
         given = sections.get(name, {})
