@@ -55,16 +55,19 @@ def gemm(multiply_adds: str) -> Work:
 
 
 class StageTimes:
-    """Record the seconds of the last classification by stage; an observer of the service."""
+    """Record the seconds of the last classification by stage; an observer of the classifier."""
 
     def __init__(self, stages: dict[str, float]) -> None:
         self._stages = stages
 
-    def loaded(self, seconds: float) -> None:
+    def model_loaded(self, seconds: float) -> None:
         pass
 
-    def classified(self, result: Any) -> None:
-        self._stages.update(result.seconds)
+    def clip_classified(self, classification: Any) -> None:
+        self._stages.update(classification.seconds)
+
+    def recording_analyzed(self, analyzed_s: float) -> None:
+        pass
 
 
 def engine(bundle_uri: str, threads: str, recording: str) -> Work:
@@ -97,8 +100,8 @@ def handler(name: str, event: str) -> Work:
         function_name="benchmark", memory_limit_in_mb=0, invoked_function_arn="", aws_request_id=""
     )
     stages: dict[str, float] = getattr(module, "seconds", {})  # only peers have it
-    if service := getattr(module, "service", None):
-        service.observe(StageTimes(stages))
+    if shared := getattr(module, "shared", None):
+        shared.observe(StageTimes(stages))
 
     def work() -> dict[str, float]:
         begin = time.perf_counter()
@@ -113,11 +116,10 @@ def handler(name: str, event: str) -> Work:
 
 def classify(bundle_uri: str, recording: str, start_s: str) -> Work:
     """Classify ten seconds of a file."""
-    from audio_classifier import AudioClassifier, Selection
+    from audio_classifier import AudioClassifier
 
     classifier = AudioClassifier.open(bundle_uri)
-    selection = Selection(classifier.labels)
-    return lambda: classifier.classify(recording, selection, start_s=float(start_s)).seconds
+    return lambda: classifier.classify(recording, start_s=float(start_s)).seconds
 
 
 def events(bundle_uri: str, recording: str) -> Work:
@@ -130,21 +132,20 @@ def events(bundle_uri: str, recording: str) -> Work:
 
 def short_files(bundle_uri: str, folder: str, order: str) -> Work:
     """Classify all files of a folder, ``sequential`` or ``parallel``."""
-    from audio_classifier import AudioClassifier, Selection
+    from audio_classifier import AudioClassifier
     from audio_classifier.cpus import available_cpus
 
     files = sorted(Path(folder).iterdir())
     # The command line, too, gives half of the CPUs to the network when it processes files in parallel.
     threads = None if order == "sequential" else max(1, available_cpus() // 2)
     classifier = AudioClassifier.open(bundle_uri, threads=threads)
-    selection = Selection(classifier.labels)
 
     def work() -> dict[str, float]:
         if order == "sequential":
             for file in files:
-                classifier.classify(file, selection)
+                classifier.classify(file)
         else:
-            for result in classifier.classify_many(files, selection):
+            for result in classifier.classify_many(files):
                 if isinstance(result, Exception):
                     raise result
         return {"files": len(files)}
@@ -161,7 +162,8 @@ def s3(bundle_uri: str, recording: str) -> Work:
 
     from audio_classifier import AudioClassifier
     from audio_classifier.s3.client import s3_client
-    from audio_classifier.s3.objects import ObjectRef, S3File
+    from audio_classifier.s3.location import S3Location
+    from audio_classifier.s3.objects import S3File
 
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
     server.start()
@@ -183,7 +185,7 @@ def s3(bundle_uri: str, recording: str) -> Work:
 
     def work() -> dict[str, float]:
         fetched.clear()
-        classifier.predict(S3File(client, ObjectRef("recordings", "recording")), start_s=300)
+        classifier.predict(S3File(client, S3Location("recordings", "recording")), start_s=300)
         return {"fetched_bytes": sum(fetched), "requests": len(fetched)}
 
     return work
