@@ -225,7 +225,7 @@ def test_what_is_not_there_is_a_failure_and_tried_again(s3: Any, capsys: Any, tm
     where = tmp_path / "r.jsonl"
     assert run("s3://few/gone.wav", "s3://few/", "--output", where) == 1
     err = capsys.readouterr().err
-    assert "s3://few/gone.wav: does not exist" in err
+    assert "s3://few/gone.wav does not exist" in err
     assert "there are no audio files below this prefix" in err
     assert where.read_text() == ""
     s3.put_object(Bucket="few", Key="gone.wav", Body=encode(busy(1, 8_000), 8_000))

@@ -113,7 +113,7 @@ def test_a_file_of_something_else_is_left_alone(tmp_path: Path, content: str) ->
 
 
 def test_what_is_no_file_is_refused() -> None:
-    with pytest.raises(InvalidParameterError, match="is no file"):
+    with pytest.raises(InvalidParameterError, match="is not a file"):
         JsonLinesStore(Path("/dev/full"))
 
 
@@ -135,7 +135,7 @@ def test_a_refused_file_of_lines_can_be_opened_once_it_is_mended(tmp_path: Path)
     path = tmp_path / "r.jsonl"
     path.write_text("no result\n")
     for _ in range(2):
-        with pytest.raises(InvalidParameterError, match="is no result"):
+        with pytest.raises(InvalidParameterError, match="is not a result"):
             JsonLinesStore(path)
     path.write_text("")
     JsonLinesStore(path).close()

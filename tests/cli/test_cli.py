@@ -78,13 +78,13 @@ def test_a_bad_file_is_reported_and_the_others_go_on(
         "broken.wav": "error", "SIREN.WAV": "ok", "rain.wav": "ok", "gone.wav": "error", "notes.txt": "error",
     }  # fmt: skip
     assert "broken.wav: not a readable audio file" in err
-    assert "Send a WAV, FLAC, OGG or MP3 file." in err
+    assert "Use a WAV, FLAC, OGG or MP3 file." in err
     assert "gone.wav: No such file or directory" in err
 
 
 def test_an_empty_folder_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("classify", tmp_path) == 1
-    assert "no sound files in this folder" in capsys.readouterr().err
+    assert "no audio files in this folder" in capsys.readouterr().err
 
 
 def test_standard_input_is_a_file(
@@ -104,9 +104,9 @@ def test_a_start_beyond_the_end_is_that_files_error(assets: Path, capsys: pytest
     ("arguments", "complaint"),
     [
         (["--filter", "Thundr"], "Did you mean 'Thunder'"),
-        (["--top-k", "0"], "--top-k: 0 classes"),
-        (["--threshold", "2"], "--threshold: 2.0 is no"),
-        (["--start-time", "-1"], "--start-time: -1 is before"),
+        (["--top-k", "0"], "--top-k: must be at least 1, got 0"),
+        (["--threshold", "2"], "--threshold: must be a probability from 0 to 1, got 2.0"),
+        (["--start-time", "-1"], "--start-time: must be at least 0, got -1"),
         (["--bundle", "nowhere"], "no model bundle"),
         (["--bundle", "gopher://hole"], "--bundle: must be an https:// or s3:// URI, got 'gopher://hole'"),
         (["--bundle", "x" * 300], "File name too long"),
@@ -146,7 +146,7 @@ def test_labels_lists_527_classes(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("labels", "--search", "thunder") == 0
     assert [line.split()[-1] for line in capsys.readouterr().out.splitlines()] == ["Thunderstorm", "Thunder"]
     assert run("labels", "--search", "qqqq") == 1
-    assert "no class has 'qqqq'" in capsys.readouterr().err
+    assert "no class contains 'qqqq'" in capsys.readouterr().err
 
 
 def test_a_bundle_is_shown_and_verified(

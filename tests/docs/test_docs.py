@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from audio_classifier.cli.parser import build_parser
 from audio_classifier.errors import AudioClassifierError, AudioError, ConversionError, OutputError
 from audio_classifier.model.bundle import FILES
 from audio_classifier.s3.location import S3Location
+from audio_classifier.server.errors import status_of
 from audio_classifier.service.settings import PREFIX, Settings
 from audio_classifier.service.uploads import Uploads
 from tests.support.serving import serving
@@ -57,9 +59,10 @@ def subcommand(parser: argparse.ArgumentParser, name: str) -> argparse.ArgumentP
     raise KeyError(name)
 
 
-def codes_of(error_type: type[AudioClassifierError]) -> set[str]:
-    """Return the codes of an error class and its subclasses."""
-    return {error_type.code}.union(*map(codes_of, error_type.__subclasses__()))
+def subclasses(cls: type[AudioClassifierError]) -> Iterator[type[AudioClassifierError]]:
+    yield cls
+    for subclass in cls.__subclasses__():
+        yield from subclasses(subclass)
 
 
 def anchors_of(path: Path) -> list[str]:
@@ -120,12 +123,14 @@ def test_table_of_routes_lists_every_route() -> None:
     assert {*routes, "/", "/demo", "/openapi.json", "/swagger.json"} == {*documented}
 
 
-def test_table_of_error_codes_lists_every_code_of_the_server() -> None:
-    rows = re.findall(r"^\| (`[a-z_]+`(?:, `[a-z_]+`)*) \| \d{3} \|", HTTP, re.MULTILINE)
-    documented = [code for row in rows for code in re.findall(r"`(\w+)`", row)]
-    base_codes = {AudioClassifierError.code, AudioError.code}
-    command_line_codes = codes_of(OutputError) | codes_of(ConversionError)
-    assert sorted(documented) == sorted(codes_of(AudioClassifierError) - base_codes - command_line_codes)
+def test_table_of_error_codes_lists_every_code_with_its_status() -> None:
+    rows = re.findall(r"^\| (`[a-z_]+`(?:, `[a-z_]+`)*) \| (\d{3}) \|", HTTP, re.MULTILINE)
+    documented = [(code, int(status)) for codes, status in rows for code in re.findall(r"`(\w+)`", codes)]
+    bases = {AudioClassifierError, AudioError}
+    only_elsewhere = {*subclasses(OutputError), *subclasses(ConversionError)}
+    classes = {*subclasses(AudioClassifierError)} - bases - only_elsewhere
+    http_errors = [("not_found", 404), ("method_not_allowed", 405), ("internal_error", 500)]
+    assert sorted(documented) == sorted([(cls.code, status_of(cls)) for cls in classes] + http_errors)
 
 
 def test_make_targets_in_readme_exist() -> None:

@@ -159,18 +159,21 @@ def test_classify_draws_that_there_is_nothing(
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["plot", "{wav}", "-o", "a.bmp"], "--output: 'a.bmp' is no kind of picture"),
-        (["plot", "{wav}", "-o", "png"], "--output: 'png' is no kind of picture"),
-        (["plot", "{wav}", "-o", "nowhere/a.png"], "--output: there is no folder 'nowhere'"),
-        (["plot", "{wav}", "-o", "a.png", "--top-k", "101"], "--top-k: a picture has no room"),
-        (["plot", "{wav}", "-o", "a.png", "--top-k", "0"], "--top-k: 0 classes"),
+        (["plot", "{wav}", "-o", "a.bmp"], "--output: must be a .png, .svg or .pdf file, got 'a.bmp'"),
+        (["plot", "{wav}", "-o", "png"], "--output: must be a .png, .svg or .pdf file, got 'png'"),
+        (["plot", "{wav}", "-o", "nowhere/a.png"], "--output: the folder 'nowhere' does not exist"),
+        (
+            ["plot", "{wav}", "-o", "a.png", "--top-k", "101"],
+            "--top-k: must be at most 100",
+        ),
+        (["plot", "{wav}", "-o", "a.png", "--top-k", "0"], "--top-k: must be at least 1, got 0"),
         (["plot", "{wav}", "-o", "a.png", "--filter", "Thundr"], "--filter: no class"),
-        (["plot", "{wav}", "-o", "a.png", "--window", "20"], "--window: 20 s"),
+        (["plot", "{wav}", "-o", "a.png", "--window", "20"], "--window: must be at most 9.6 s, got 20 s"),
         (["plot", "{wav}", "-o", "a.png", "--hop", "5"], "--hop: "),
         (["plot", "{wav}", "-o", "folder.png"], "directory"),
-        (["classify", "{wav}", "--plot", ""], "--plot: '' is no kind of picture"),
-        (["classify", "{wav}", "--plot", "a.bmp"], "--plot: 'a.bmp' is no kind of picture"),
-        (["classify", "{wav}", "{wav}", "--plot", "a.png"], "--plot: one picture cannot show 2 files"),
+        (["classify", "{wav}", "--plot", ""], "--plot: must be a .png, .svg or .pdf file, got ''"),
+        (["classify", "{wav}", "--plot", "a.bmp"], "--plot: must be a .png, .svg or .pdf file, got 'a.bmp'"),
+        (["classify", "{wav}", "{wav}", "--plot", "a.png"], "--plot: a picture shows exactly 1 file, got 2"),
     ],
 )
 def test_what_cannot_be_drawn_says_why(

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from audio_classifier.errors import RemoteNotFoundError, TransferError
+from audio_classifier.errors import TransferError
 from audio_classifier.s3 import json_documents
 from audio_classifier.s3.location import S3Location
 
@@ -66,8 +66,8 @@ def test_encryption_is_passed_on(bucket: Any) -> None:
     assert bucket.head_object(**LOCATION.arguments())["SSEKMSKeyId"] == "alias/a"
 
 
-def test_bucket_that_does_not_exist_is_an_error_for_a_writer(bucket: Any) -> None:
-    with pytest.raises(RemoteNotFoundError, match="s3://no-such-bucket/a does not exist"):
+def test_writing_to_a_bucket_that_does_not_exist_may_be_retried(bucket: Any) -> None:
+    with pytest.raises(TransferError, match=r"s3://no-such-bucket/a: .*NoSuchBucket"):
         json_documents.write(bucket, S3Location("no-such-bucket", "a"), 1, if_match=None, metadata={})
 
 

@@ -12,7 +12,7 @@ import requests
 
 from audio_classifier import errors
 from audio_classifier.errors import AudioClassifierError, RequestError
-from audio_classifier.server.errors import STATUSES, body_of
+from audio_classifier.server.errors import body_of, status_of
 from tests.support.serving import serving
 from tests.support.sounds import busy, encode
 
@@ -34,8 +34,7 @@ def test_every_error_has_the_one_body(cls: type[AudioClassifierError]) -> None:
 
 def test_every_request_error_is_the_clients_or_asks_to_retry() -> None:
     for cls in RequestError.__subclasses__():
-        status = next(STATUSES[base] for base in cls.__mro__ if base in STATUSES)
-        assert 400 <= status < 500 or status == 503
+        assert 400 <= status_of(cls) < 500 or status_of(cls) == 503
 
 
 @pytest.mark.parametrize(

@@ -59,11 +59,10 @@ def map_batch_objects(event: Mapping[str, Any]) -> list[S3Location]:
         If the batch has another shape.
     """
     items, batch_input = event["Items"], event.get("BatchInput", {})
-    encoding = batch_input.get("encoding") if isinstance(batch_input, dict) else batch_input
+    encoding = batch_input.get("encoding") if isinstance(batch_input, dict) else "unknown"
     if not isinstance(items, list) or encoding not in (None, "url"):
         raise UnknownEventError(
-            "the event is not a batch of objects: expected a list of Items and no encoding or 'url', "
-            f"got {type(items).__name__} and {encoding!r:.20}"
+            "the event is not a batch of objects: expected a list of Items, and the encoding url or none"
         )
     try:
         return [

@@ -72,14 +72,12 @@ def write(
 
     Raises
     ------
-    RemoteNotFoundError
-        If the bucket does not exist.
     TransferError
         If the object cannot be written; a retry may succeed.
     """
     condition = {"IfNoneMatch": "*"} if if_match is None else {"IfMatch": if_match}
     try:
-        with s3_errors(location):
+        with s3_errors(location, missing=()):  # a bucket may be created later
             client.put_object(
                 **location.arguments(),
                 Body=json.dumps(document, indent=2).encode(),

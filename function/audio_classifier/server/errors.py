@@ -78,9 +78,14 @@ ERROR_RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
 _log = logging.getLogger(__name__)
 
 
+def status_of(cls: type[AudioClassifierError]) -> int:
+    """Return the HTTP status of a class of errors."""
+    return _of_class(STATUSES, cls)
+
+
 def body_of(error: AudioClassifierError) -> dict[str, str]:
     """Build the body of an error."""
-    body = request_error_body(error, hint=_of_class(HINTS, error))
+    body = request_error_body(error, hint=_of_class(HINTS, type(error)))
     if isinstance(error, StartBeyondEndError):  # the original's message, which clients may compare
         hint = f"{body['message']}. {body['hint']}"
         body |= {"message": "Invalid start time: value outside audio clip", "hint": hint}
@@ -101,7 +106,7 @@ async def answer_unexpected(_: Request, error: Exception) -> JSONResponse:
 
 
 async def _answer_error(_: Request, error: AudioClassifierError) -> JSONResponse:
-    status = _of_class(STATUSES, error)
+    status = status_of(type(error))
     headers = {"Retry-After": str(RETRY_AFTER_S)} if status == 503 else None
     return JSONResponse(body_of(error), status, headers)
 
@@ -115,5 +120,5 @@ async def _answer_disconnected(_: Request, __: Exception) -> Response:
     return Response(status_code=CLIENT_CLOSED_REQUEST)
 
 
-def _of_class(values: Mapping[type[AudioClassifierError], T], error: AudioClassifierError) -> T:
-    return next(values[cls] for cls in type(error).__mro__ if cls in values)
+def _of_class(values: Mapping[type[AudioClassifierError], T], cls: type[AudioClassifierError]) -> T:
+    return next(values[base] for base in cls.__mro__ if base in values)
