@@ -272,7 +272,7 @@ def test_an_execution_without_a_source_says_what_is_missing(
     execution = backfill.run(**given)
     assert execution["status"] == "FAILED"
     assert execution["error"] == "NoSource"
-    assert "neither a bucket nor an inventory" in execution["cause"]
+    assert "must name a bucket or an inventory" in execution["cause"]
 
 
 def test_what_is_reworded_for_moto_is_what_it_does_not_know(backfill: Backfill) -> None:
