@@ -52,7 +52,7 @@ MALLOC: Final = "".join(
 REPLACEMENTS: Final = (
     (r"\A", 1, "# Generated from template.yaml by `make template-zip`; do not edit.\n"),
     (r"^(Description: .*)$", 1, r"\1 (zip packaging)"),
-    # Parameters of images only: their condition, their entries in groups and labels, and the parameters themselves.
+    # Parameters of images only: their condition, groups, labels and definitions.
     (r"^  KeepsWarm: .*\n", 1, ""),
     (r"(?<=\[)Bundle, |\bProvisionedConcurrency, ", 2, ""),
     (r"^      (Bundle|ProvisionedConcurrency): \{default: .*\n", 2, ""),
