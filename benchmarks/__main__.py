@@ -1,6 +1,7 @@
-"""Measures all of it in one run, and writes benchmarks/results.md: ``python -m benchmarks``.
+"""Run all benchmarks and write benchmarks/results.md: ``python -m benchmarks``.
 
-This process starts all others and must stay small (see `children`): what is large is imported in those.
+This process starts every measured process and must stay small (see `children`), so it imports no large
+modules.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks import cold, costs, load, machine, recordings, tried, warm
+from benchmarks import cold, costs, load, machine, recordings, warm
 from benchmarks.children import LOG, run
 from benchmarks.deployed import deploy, layers_mb
 from benchmarks.measuring import Measured
@@ -28,11 +29,13 @@ ROUNDS: Final = 7
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"how often each is measured ({ROUNDS})")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"measurements per subject ({ROUNDS})")
     parser.add_argument(
-        "--out", type=Path, default=Path("build/bench"), help="where results.md goes (build/bench)"
+        "--out", type=Path, default=Path("build/bench"), help="output folder of results.md (build/bench)"
     )
-    parser.add_argument("--document", type=Path, nargs="*", default=[], help="whose tables are replaced")
+    parser.add_argument(
+        "--document", type=Path, nargs="*", default=[], help="documents in which to replace the tables"
+    )
     arguments = parser.parse_args()
     LOG.parent.mkdir(parents=True, exist_ok=True)
     LOG.unlink(missing_ok=True)
@@ -45,15 +48,15 @@ def main() -> None:
 
 
 def measure(folder: Path, rounds: int) -> Iterator[dict[str, Any]]:
-    """All values, by section, subject and quantity; those that there are, after each section."""
+    """Yield all values measured so far, by section, subject and quantity, after each section."""
     paths, cpus = Paths(folder / "material"), _confine(cold.CPUS)
     peers = [name for name, package in cold.PEERS.items() if find_spec(package)]
     for name in cold.PEERS.keys() - peers:
-        _say(f"{name} is not installed, and not measured")
-    _say("making the material, with TensorFlow")
+        _log(f"{name} is not installed and is skipped")
+    _log("creating the test material with TensorFlow")
     paths.folder.mkdir()
     run([sys.executable, "-m", "benchmarks.material", str(paths.folder)], {"TF_CPP_MIN_LOG_LEVEL": "3"})
-    _say("building what is deployed")
+    _log("building the deployed function")
     deployed = deploy(folder / "deployed")
     sizes = {"image": deployed.image_mb}
     if (layers := layers_mb(folder / "layers")) is not None:
@@ -62,7 +65,7 @@ def measure(folder: Path, rounds: int) -> Iterator[dict[str, Any]]:
         **machine.describe(cpus),
         "peers": ", ".join(peers),
         "rounds": str(rounds),
-        "threads": f"{cold.CPUS} of networks, peers and the GEMM; 1 of numpy's BLAS",
+        "threads": f"{cold.CPUS} for networks, peers and the matrix product; 1 for numpy's BLAS",
     }
     results: dict[str, Any] = {"machine": about, "sizes_mb": sizes}
     sections: dict[str, Callable[[], Measured]] = {
@@ -70,25 +73,24 @@ def measure(folder: Path, rounds: int) -> Iterator[dict[str, Any]]:
         "warm": lambda: warm.measure(paths, peers, rounds),
         "recordings": lambda: recordings.measure(paths, rounds),
         "load": lambda: load.measure(paths, deployed, free_port(), rounds),
-        "tried": lambda: tried.measure(paths, rounds),
         "costs": lambda: costs.measure(paths, deployed, cpus, rounds) if costs.can_limit(cpus) else {},
     }
     for name, section in sections.items():
-        _say(f"measuring: {name}")
+        _log(f"measuring: {name}")
         results[name] = section()
         yield results
 
 
 def _confine(cpus: int) -> int:
-    """Let this process and those that it starts have no more CPUs; how many they have."""
+    """Limit this process and its children to a number of CPUs; return the number they actually have."""
     if not hasattr(os, "sched_setaffinity"):  # macOS, Windows
         return os.cpu_count() or 1
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cpus])
     return len(os.sched_getaffinity(0))
 
 
-def _say(what: str) -> None:
-    print(what, file=sys.stderr)
+def _log(message: str) -> None:
+    print(message, file=sys.stderr)
 
 
 if __name__ == "__main__":

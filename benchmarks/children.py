@@ -1,7 +1,7 @@
-"""Processes that are measured, started by one that is small.
+"""Start the measured processes from a small parent process.
 
-A process begins with the peak memory of the one that starts it (``ru_maxrss`` outlives ``exec``), so nothing
-large may be imported here.
+A process starts with the peak memory of its parent (``ru_maxrss`` survives ``exec``), so this module imports
+nothing large.
 """
 
 from __future__ import annotations
@@ -18,27 +18,28 @@ from statistics import median
 from typing import Any, Final, NamedTuple
 
 LOG: Final = Path("build/bench/log.txt")
-# As the package sets it, where numpy is not imported before it.
-ALONE: Final = {"OPENBLAS_NUM_THREADS": "1"}
-# What a developer's environment may say, but not to what is measured.
-OTHERS: Final = ("AUDIO_CLASSIFIER_", "AWS_", "MALLOC_", "OMP_", "OPENBLAS_NUM", "PYTHONPATH", "TF_")
+# The package sets the same, unless numpy is imported before it.
+SINGLE_THREADED_BLAS: Final = {"OPENBLAS_NUM_THREADS": "1"}
+# Prefixes of variables in the developer's environment that would change the measurements.
+HIDDEN_PREFIXES: Final = ("AUDIO_CLASSIFIER_", "AWS_", "MALLOC_", "OMP_", "OPENBLAS_NUM", "PYTHONPATH", "TF_")
 PEAK_BYTES: Final = 1 if sys.platform == "darwin" else 1024  # the unit of `ru_maxrss`
 
 
-class Ended(NamedTuple):
-    """How a process ended, and its peak memory in MB (``ru_maxrss``)."""
+class ProcessResult(NamedTuple):
+    """Exit status of a process, and its peak memory in MB (``ru_maxrss``)."""
 
     status: int
     peak_mb: float
 
 
 def environment(variables: Mapping[str, str]) -> dict[str, str]:
-    """What a process that is measured is told: nothing of `OTHERS` but ``variables``."""
-    return {**{name: value for name, value in os.environ.items() if not name.startswith(OTHERS)}, **variables}
+    """Return the environment of this process without the `HIDDEN_PREFIXES`, plus ``variables``."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(HIDDEN_PREFIXES)}
+    return {**kept, **variables}
 
 
 def start(command: Sequence[str], variables: Mapping[str, str], **options: Any) -> subprocess.Popen[Any]:
-    """Start a process that is measured and complains into `LOG`; ``options`` as of `subprocess.Popen`."""
+    """Start a measured process that writes stderr to `LOG`; ``options`` are those of `subprocess.Popen`."""
     LOG.parent.mkdir(parents=True, exist_ok=True)
     with LOG.open("ab") as errors:
         return subprocess.Popen(
@@ -46,85 +47,85 @@ def start(command: Sequence[str], variables: Mapping[str, str], **options: Any) 
         )
 
 
-def wait_for(process: subprocess.Popen[Any]) -> Ended:
-    """Wait for a process to end."""
+def wait_for(process: subprocess.Popen[Any]) -> ProcessResult:
+    """Wait until a process exits."""
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
-    return Ended(process.returncode, usage.ru_maxrss * PEAK_BYTES / 1e6)
+    return ProcessResult(process.returncode, usage.ru_maxrss * PEAK_BYTES / 1e6)
 
 
 def run(command: Sequence[str], variables: Mapping[str, str]) -> dict[str, float]:
-    """Run a command to its end: ``seconds`` and ``peak_mb``."""
+    """Run a command until it exits; return ``seconds`` and ``peak_mb``."""
     begin = time.perf_counter()
-    ended = wait_for(start(command, variables))
+    result = wait_for(start(command, variables))
     seconds = time.perf_counter() - begin
-    if ended.status:
-        raise RuntimeError(f"{command} ends with {ended.status}; see {LOG}")
-    return {"seconds": seconds, "peak_mb": ended.peak_mb}
+    if result.status:
+        raise RuntimeError(f"{command} exited with status {result.status}; see {LOG}")
+    return {"seconds": seconds, "peak_mb": result.peak_mb}
 
 
 class Child:
-    """A process that has a task ready, and does it when it is asked to.
+    """A process that has prepared a task and performs it on request.
 
     Attributes
     ----------
-    ended
-        What it took, once it has ended.
+    result
+        Exit status and peak memory, set after the process has exited.
     """
 
-    ended: Ended
+    result: ProcessResult
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
 
-    def turn(self, repeats: int = 1, *, warm_s: float = 0) -> list[dict[str, float]]:
-        """Do it so many times: ``seconds`` and whatever else the task tells, of each.
+    def perform(self, repeats: int = 1, *, warm_s: float = 0) -> list[dict[str, float]]:
+        """Perform the task a number of times; return ``seconds`` and the task's own quantities of each.
 
-        Before, it is done as often as ``warm_s`` have room for, the last time beyond them.
+        The task is first performed without measurement until ``warm_s`` seconds have passed.
         """
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         print(warm_s, repeats, file=self._process.stdin, flush=True)
         line = self._process.stdout.readline()
         if not line:
-            raise RuntimeError(f"{self._process.args!r} has ended; see {LOG}")
+            raise RuntimeError(f"{self._process.args!r} exited unexpectedly; see {LOG}")
         return list(json.loads(line))
 
 
 @contextmanager
 def child(task: str, *arguments: str, variables: Mapping[str, str] | None = None) -> Iterator[Child]:
-    """Start a process for a task (see `tasks`); it is ready when this returns, and ends with the block."""
+    """Start a process for a task of `tasks`, wait until it is ready, and end it when the block ends."""
     process = start(
         [sys.executable, "-m", "benchmarks.tasks", task, *arguments],
-        {**ALONE, **(variables or {})},
+        {**SINGLE_THREADED_BLAS, **(variables or {})},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
     )
     started = Child(process)
     try:
-        started.turn(0)
+        started.perform(0)
         yield started
     finally:
         assert process.stdin is not None
         process.stdin.close()
-        started.ended = wait_for(process)
+        started.result = wait_for(process)
         assert process.stdout is not None
         process.stdout.close()
 
 
-def once(task: str, *arguments: str) -> Callable[[], dict[str, float]]:
-    """A subject: a process of its own each time, which does a task once; ``peak_mb``, too."""
+def new_process(task: str, *arguments: str) -> Callable[[], dict[str, float]]:
+    """Return a subject that performs a task once in a new process, and adds ``peak_mb`` to its quantities."""
 
     def measured() -> dict[str, float]:
         with child(task, *arguments) as process:
-            (turn,) = process.turn()
-        return {**turn, "peak_mb": process.ended.peak_mb}
+            (values,) = process.perform()
+        return {**values, "peak_mb": process.result.peak_mb}
 
     return measured
 
 
-def at_work(
+def warm_process(
     stack: ExitStack,
     task: str,
     *arguments: str,
@@ -132,14 +133,14 @@ def at_work(
     warm_s: float = 0.2,
     repeats: int = 1,
 ) -> Callable[[], dict[str, float]]:
-    """A subject: a process that stays until the stack ends, and does a task when it is warm.
+    """Return a subject that performs a task in one warm process, which ends with the stack.
 
     Each value is the median of the ``repeats``.
     """
     process = stack.enter_context(child(task, *arguments, variables=variables))
 
     def measured() -> dict[str, float]:
-        turns = process.turn(repeats, warm_s=warm_s)
-        return {quantity: median(turn[quantity] for turn in turns) for quantity in turns[0]}
+        values = process.perform(repeats, warm_s=warm_s)
+        return {quantity: median(one[quantity] for one in values) for quantity in values[0]}
 
     return measured

@@ -1,4 +1,4 @@
-"""Cold starts: the start of a process to its first answer, a new process each time."""
+"""Measure cold starts: from the start of a new process to its first response."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.children import ALONE, run
+from benchmarks.children import SINGLE_THREADED_BLAS, run
 from benchmarks.costs import MB_PER_CPU
 from benchmarks.deployed import MALLOC, Deployed
 from benchmarks.function import running
@@ -18,65 +18,60 @@ from benchmarks.paths import Paths
 
 CPUS: Final = 2
 MEMORY_MB: Final = MB_PER_CPU * CPUS
-# By the package that each needs; their subjects' names begin with theirs.
+# The package that each peer requires. The names of a peer's subjects start with the peer's name.
 PEERS: Final = {"tensorflow": "tensorflow", "pytorch": "torch"}
 MODELS: Final = ("compact", "max-float32", "max-float16", "max-int8")
-MORE_ANSWERS: Final = 2  # before the peak memory is read
+MORE_REQUESTS: Final = 2  # after the first, because later requests may raise the peak memory
 HANDLER: Final = "audio_classifier.lambda_handler.handler"
-NOT_WARM: Final = "compact, not warmed up"
-COLLECTED: Final = "compact, garbage collected while it imports"
-# Of two answers to the same; the peers' resampler is another one.
-SAME_LABELS: Final = 4
-SAME_PROBABILITY: Final = 0.02
+# How closely predictions must agree; they differ slightly because the peers may use another resampler.
+MIN_COMMON_LABELS: Final = 4
+MAX_PROBABILITY_DIFFERENCE: Final = 0.02
 
 
 def measure(paths: Paths, deployed: Deployed, peers: Sequence[str], rounds: int) -> Measured:
-    """``seconds``, those of them that went by until the first event was asked for (``init``), ``peak_mb``."""
+    """Measure ``seconds`` to the first response, of which ``init`` until ready, and ``peak_mb``."""
     event = paths.event.read_bytes()
-    answers: dict[str, Any] = {}
+    responses: dict[str, Any] = {}
 
     def function(
         name: str, command: Sequence[str], variables: Mapping[str, str]
     ) -> Callable[[], dict[str, float]]:
         def measured() -> dict[str, float]:
             with running(command, memory_mb=MEMORY_MB, variables=variables) as started:
-                init = started.started()
-                answers[name] = started.invoke(event)
+                init = started.wait_until_ready()
+                responses[name] = started.invoke(event)
                 seconds = time.perf_counter() - started.begin
-                for _ in range(MORE_ANSWERS):
+                for _ in range(MORE_REQUESTS):
                     started.invoke(event)
-            return {"seconds": seconds, "init": init, "peak_mb": started.ended.peak_mb}
+            return {"seconds": seconds, "init": init, "peak_mb": started.result.peak_mb}
 
         return measured
 
-    def ours(name: str, model: str, warm_up: str, command: Sequence[str]) -> Callable[[], dict[str, float]]:
-        return function(name, command, deployed.function_variables(paths, model, warm_up))
-
-    python, *_ = boot = deployed.command
+    python, *_ = deployed.command
     classify = [str(Path(sys.executable).with_name("audio-classifier")), "classify", str(paths.ten_seconds)]
     subjects: dict[str, Callable[[], dict[str, float]]] = {
         "Python and numpy": lambda: run([python, "-c", "import numpy"], deployed.variables),
         "command line": lambda: run(classify, {}),
-        **{model: ours(model, model, "http", boot) for model in MODELS},
-        NOT_WARM: ours(NOT_WARM, "compact", "", boot),
-        COLLECTED: ours(COLLECTED, "compact", "http", [python, "-P", "-m", "awslambdaric", HANDLER]),
     }
-    theirs = peer_functions(paths, peers)
-    for name, (handler, variables) in theirs.items():
+    for model in MODELS:
+        subjects[model] = function(model, deployed.command, deployed.function_variables(paths, model))
+    peer_subjects = peer_functions(paths, peers)
+    for name, (handler, variables) in peer_subjects.items():
         subjects[name] = function(name, [sys.executable, "-m", "awslambdaric", handler], variables)
     measured = interleaved(subjects, rounds)
-    for name in theirs:
-        check_same(name, answers[name], answers["max-float32"])
+    for name in peer_subjects:
+        check_predictions(name, responses[name], responses["max-float32"])
     return measured
 
 
 def peer_functions(paths: Paths, peers: Sequence[str]) -> dict[str, tuple[str, Mapping[str, str]]]:
-    """The handler of each peer, and its variables: the weights; CPUs, BLAS and malloc as of ours.
+    """Return the handler and the environment variables of each peer.
 
-    Each is there with the original's resampler, and with ours, which is faster.
+    Weights, CPUs, BLAS threads and malloc settings are the same as for this package.  Each peer occurs twice:
+    with the original's resampler, and with this package's, which is faster.
     """
     variables = {
-        **ALONE,
+        **SINGLE_THREADED_BLAS,
         **MALLOC,
         "BENCHMARK_MATERIAL": str(paths.folder),
         "BENCHMARK_CPUS": str(CPUS),
@@ -93,16 +88,18 @@ def peer_functions(paths: Paths, peers: Sequence[str]) -> dict[str, tuple[str, M
 
 
 def is_peer(subject: str) -> bool:
-    """Whether it is a peer's, with whichever resampler."""
+    """Return whether a subject belongs to a peer, with either resampler."""
     return subject.startswith(tuple(PEERS))
 
 
-def check_same(name: str, answer: str, ours: str) -> None:
-    """Raise `RuntimeError` if what a peer answers is something else than what we do."""
-    theirs, expected = (
+def check_predictions(name: str, response: str, expected_response: str) -> None:
+    """Raise `RuntimeError` if a peer's predictions differ from those of this package."""
+    predicted, expected = (
         {one["label"]: one["probability"] for one in json.loads(text)["predictions"]}
-        for text in (answer, ours)
+        for text in (response, expected_response)
     )
-    common = theirs.keys() & expected.keys()
-    if len(common) < SAME_LABELS or any(abs(theirs[at] - expected[at]) > SAME_PROBABILITY for at in common):
-        raise RuntimeError(f"{name} answers {theirs}, where we answer {expected}")
+    common = predicted.keys() & expected.keys()
+    if len(common) < MIN_COMMON_LABELS or any(
+        abs(predicted[label] - expected[label]) > MAX_PROBABILITY_DIFFERENCE for label in common
+    ):
+        raise RuntimeError(f"expected {name} to predict {expected}, got {predicted}")

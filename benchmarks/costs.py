@@ -1,4 +1,4 @@
-"""What an answer takes with the share of the CPUs that Lambda gives to a function of a size."""
+"""Measure response times with the CPU share that Lambda assigns to each memory size."""
 
 from __future__ import annotations
 
@@ -18,23 +18,22 @@ MB_PER_CPU: Final = 1769  # AWS Lambda developer guide, "Configure function memo
 # https://serverlessland.com/content/service/lambda/guides/effectively-running-java-on-serverless/init-heavy-lifting
 CPUS_AT_START: Final = 1.0
 SIZES_MB: Final = (512, 1024, 1769, 3538, 8192)
-LEAST_MB: Final = {"compact": 512, "max-int8": 512, "max-float32": 1024}  # that hold their peak memory
-WARM: Final = "compact, 512 MB"
-NOT_WARM: Final = f"{WARM}, not warmed up"
-ANSWERS: Final = 3  # warm ones, of each function
+MIN_SIZES_MB: Final = {"compact": 512, "max-int8": 512, "max-float32": 1024}  # by their peak memory
+WARM_REQUESTS: Final = 3
 PERIOD_US: Final = 20_000
 CGROUP: Final = Path("/sys/fs/cgroup")
 
 
 def measure(paths: Paths, deployed: Deployed, cpus: int, rounds: int) -> Measured:
-    """``init``, ``first`` and ``warm`` seconds by model and memory, as far as this machine has the CPUs.
+    """Measure ``init``, ``first`` and ``warm`` seconds by model and memory size.
 
-    While a function starts it has a whole CPU at least; then its share.
+    Sizes that have more CPUs than this machine are left out.  A function has at least one whole CPU while it
+    starts, and its share afterwards.
     """
     event = paths.event.read_bytes()
 
-    def function(model: str, memory_mb: int, warm_up: str) -> Callable[[], dict[str, float]]:
-        variables = deployed.function_variables(paths, model, warm_up)
+    def function(model: str, memory_mb: int) -> Callable[[], dict[str, float]]:
+        variables = deployed.function_variables(paths, model)
         share = memory_mb / MB_PER_CPU
 
         def measured() -> dict[str, float]:
@@ -42,25 +41,24 @@ def measure(paths: Paths, deployed: Deployed, cpus: int, rounds: int) -> Measure
                 running(deployed.command, memory_mb=memory_mb, variables=variables) as started,
                 _limited(started.pid, max(share, CPUS_AT_START)) as limit,
             ):
-                init = started.started()
+                init = started.wait_until_ready()
                 limit(share)
-                first, *warm = (_seconds(lambda: started.invoke(event)) for _ in range(1 + ANSWERS))
-            return {"init": init, "first": first, "warm": sum(warm) / ANSWERS}
+                first, *warm = (_seconds(lambda: started.invoke(event)) for _ in range(1 + WARM_REQUESTS))
+            return {"init": init, "first": first, "warm": sum(warm) / WARM_REQUESTS}
 
         return measured
 
     subjects = {
-        f"{model}, {memory_mb} MB": function(model, memory_mb, "http")
-        for model, least_mb in LEAST_MB.items()
+        f"{model}, {memory_mb} MB": function(model, memory_mb)
+        for model, min_size_mb in MIN_SIZES_MB.items()
         for memory_mb in SIZES_MB
-        if least_mb <= memory_mb <= cpus * MB_PER_CPU
+        if min_size_mb <= memory_mb <= cpus * MB_PER_CPU
     }
-    subjects[NOT_WARM] = function("compact", 512, "")
     return interleaved(subjects, rounds)
 
 
 def can_limit(cpus: int) -> bool:
-    """Whether this process may limit others to so many CPUs."""
+    """Return whether this process has the permission to limit others to a number of CPUs."""
     try:
         with _limited(None, cpus):
             return True
@@ -70,9 +68,9 @@ def can_limit(cpus: int) -> bool:
 
 @contextmanager
 def _limited(pid: int | None, cpus: float) -> Iterator[Callable[[float], None]]:
-    """Give a process so many CPUs while the block runs, by a control group of version 1 or 2.
+    """Limit a process to a number of CPUs until the block ends, by a control group (cgroup v1 or v2).
 
-    Yields what gives it another number of them.
+    Yields a function that changes the number.
     """
     version_1 = (CGROUP / "cpu").is_dir()
     group = CGROUP / ("cpu" if version_1 else "") / "audio-classifier-benchmark"
@@ -92,7 +90,7 @@ def _limited(pid: int | None, cpus: float) -> Iterator[Callable[[float], None]]:
             (group / "cgroup.procs").write_text(str(pid))
         yield limit
     finally:
-        with suppress(ProcessLookupError):  # it has ended
+        with suppress(ProcessLookupError):  # the process has exited
             if pid is not None:
                 (group.parent / "cgroup.procs").write_text(str(pid))
         group.rmdir()

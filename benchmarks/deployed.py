@@ -1,4 +1,4 @@
-"""The function as it is deployed: what the image holds over its base; the zip function and its layers."""
+"""Build the function as it is deployed: the contents of the image, and the zip function with its layers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Final
 from benchmarks.paths import COMPACT, Paths
 
 ROOT: Final = Path(__file__).parents[1]
-# What the image says to the C library.
+# The image's settings of the C library.
 MALLOC: Final = dict(
     re.findall(r"(MALLOC_\w+)=(\d+)", (ROOT / "Dockerfile.lambda").read_text(encoding="utf-8"))
 )
@@ -23,7 +23,7 @@ MALLOC: Final = dict(
 
 @dataclass(frozen=True, slots=True)
 class Deployed:
-    """A Python without packages, and beside it the folders that `Dockerfile.lambda` copies into the image."""
+    """A Python without packages, and the folders that `Dockerfile.lambda` copies into the image."""
 
     folder: Path
 
@@ -43,14 +43,14 @@ class Deployed:
             **MALLOC,
         }
 
-    def function_variables(self, paths: Paths, model: str, warm_up: str) -> Mapping[str, str]:
-        """The same for a function with one of the tables' models; ``compact`` is the one in the image."""
-        bundle = {} if model == COMPACT else {"AUDIO_CLASSIFIER_BUNDLE": paths.place(model)}
-        return {**self.variables, **bundle, "AUDIO_CLASSIFIER_WARM_UP": warm_up}
+    def function_variables(self, paths: Paths, model: str) -> Mapping[str, str]:
+        """Return `variables` for a function with a model of the tables; the image contains ``compact``."""
+        bundle = {} if model == COMPACT else {"AUDIO_CLASSIFIER_BUNDLE": paths.bundle_uri(model)}
+        return {**self.variables, **bundle, "AUDIO_CLASSIFIER_WARM_UP": "http"}
 
     @property
     def image_mb(self) -> float:
-        """What the image is larger than its base."""
+        """The size of the image without its base image."""
         return sum(size_mb(self.folder / name) for name in ("task", "opt"))
 
 
@@ -76,16 +76,17 @@ def deploy(folder: Path) -> Deployed:
 
 
 def layers_mb(folder: Path) -> float | None:
-    """Build the zip function and its layers; what they are unzipped.
+    """Build the zip function and its layers; return their unzipped size.
 
-    None if they are not byte-compiled, for want of Lambda's Python: they would be larger.
+    Returns None if the layers are not byte-compiled because Lambda's version of Python is not installed: the
+    deployed layers are larger.
     """
     _run("make", "layers", f"BUILD={folder}")
     return size_mb(folder) if any(folder.rglob("*.pyc")) else None
 
 
 def size_mb(folder: Path) -> float:
-    """The sum of all files in a folder, in 10^6 bytes."""
+    """Return the total size of all files in a folder, in 10^6 bytes."""
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
 
 

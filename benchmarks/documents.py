@@ -1,4 +1,4 @@
-"""Tables in documents, and what replaces them when they are measured anew."""
+"""Write Markdown tables, and replace the generated blocks of documents."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from pathlib import Path
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table in Markdown."""
+    """Format a Markdown table."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def replace_block(document: Path, name: str, content: str) -> None:
-    """Put something between ``<!-- name: ... -->`` and ``<!-- name: end -->``.
+    """Replace the text between ``<!-- name: written by ... -->`` and ``<!-- name: end -->``.
 
     Raises
     ------
@@ -24,6 +24,9 @@ def replace_block(document: Path, name: str, content: str) -> None:
     begin = text.find(f"<!-- {name}: written by ")
     end = text.find(f"<!-- {name}: end -->")
     if not 0 <= begin < end:
-        raise ValueError(f"{document} has no block {name}")
+        raise ValueError(
+            f"{document} has no block {name}: "
+            f"expected '<!-- {name}: written by ... -->' followed by '<!-- {name}: end -->'"
+        )
     begin = text.index("-->", begin) + len("-->")
     document.write_text(f"{text[:begin]}\n\n{content}\n\n{text[end:]}", encoding="utf-8")

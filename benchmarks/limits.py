@@ -1,4 +1,4 @@
-"""What was set beforehand, and whether it was reached."""
+"""Compare the measurements with limits that were set in advance."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ WINDOW_BYTES: Final = (9 * 0.96 + 0.975) * 44_100 * 4  # ten patches of 16-bit s
 
 
 class Results:
-    """The values, by section, subject and quantity; `KeyError` where something was not measured."""
+    """The measured values by section, subject and quantity; methods raise `KeyError` for missing ones."""
 
     def __init__(self, values: dict[str, Any]) -> None:
         self.values = values
@@ -30,91 +30,95 @@ class Results:
 
 
 class Limit(NamedTuple):
-    """Something that must not be more than ``at_most``."""
+    """An upper limit of a value that is computed from the results."""
 
-    what: str
+    name: str
     value: Callable[[Results], float]
     at_most: float
     unit: str = ""
 
 
 def _rate(results: Results, clients: int) -> float:
-    return results.median("load", str(clients), "answers_per_s")
+    return results.median("load", str(clients), "requests_per_s")
 
 
 LIMITS: Final = (
     Limit("cold start, `compact` ÷ TensorFlow", lambda r: r.ratio("cold", "compact", "tensorflow"), 0.12),
     Limit("cold start, `max` ÷ TensorFlow", lambda r: r.ratio("cold", "max-float32", "tensorflow"), 0.2),
     Limit(
-        "warm answer, `max` ÷ its network alone",
+        "warm request, `max` ÷ its network alone",
         lambda r: r.ratio("warm", "max-float32", "max-float32, network alone"),
         1.3,
     ),
-    Limit("warm answer, `max` ÷ TensorFlow", lambda r: r.ratio("warm", "max-float32", "tensorflow"), 0.5),
-    Limit("VGGish alone ÷ the GEMM", lambda r: r.ratio("warm", "max-float32, network alone", "GEMM"), 1.6),
+    Limit("warm request, `max` ÷ TensorFlow", lambda r: r.ratio("warm", "max-float32", "tensorflow"), 0.5),
     Limit(
-        "warm answer, `compact`, but for reading the file",
+        "network alone, `max` ÷ GEMM", lambda r: r.ratio("warm", "max-float32, network alone", "GEMM"), 1.6
+    ),
+    Limit(
+        "warm request, `compact`, without decoding and resampling",
         lambda r: 1e3 * (r.median("warm", "compact") - r.median("warm", "compact", "read")),
         25,
         "ms",
     ),
     Limit(
-        "the first ten seconds of ten minutes ÷ of ten seconds",
-        lambda r: r.ratio("warm", "the first ten of ten minutes", "ten seconds"),
+        "first 10 s of a 10-minute file ÷ 10-second file",
+        lambda r: r.ratio("warm", "10-minute file, first 10 s", "10-second file"),
         1.1,
     ),
     Limit(
-        "ten seconds in the middle of ten minutes ÷ of ten seconds",
-        lambda r: r.ratio("warm", "ten in the middle of ten minutes", "ten seconds"),
+        "middle 10 s of a 10-minute file ÷ 10-second file",
+        lambda r: r.ratio("warm", "10-minute file, middle 10 s", "10-second file"),
         1.1,
     ),
     Limit(
-        "fetched from S3 for ten seconds out of ten minutes",
-        lambda r: r.worst("recordings", "ten seconds out of ten minutes in S3", "fetched_bytes") / 1e6,
+        "data fetched from S3 for 10 s of a 10-minute object",
+        lambda r: r.worst("recordings", "10 s of a 10-minute object in S3", "fetched_bytes") / 1e6,
         (1.2 * WINDOW_BYTES + (256 << 10)) / 1e6,
         "MB",
     ),
     Limit(
-        "memory of a timeline, an hour ÷ a minute",
+        "peak memory of a timeline, one hour ÷ one minute",
         lambda r: (
-            r.median("recordings", "timeline of an hour", "peak_mb")
-            / r.median("recordings", "timeline of a minute", "peak_mb")
+            r.median("recordings", "timeline of one hour", "peak_mb")
+            / r.median("recordings", "timeline of one minute", "peak_mb")
         ),
         1.1,
     ),
     Limit("peak memory, `compact`", lambda r: r.worst("cold", "compact", "peak_mb"), 150, "MB"),
     Limit("peak memory, `max`", lambda r: r.worst("cold", "max-float32", "peak_mb"), 700, "MB"),
     Limit("peak memory, `max` in int8", lambda r: r.worst("cold", "max-int8", "peak_mb"), 300, "MB"),
-    Limit(f"answers a second, 1 client ÷ {CPUS}", lambda r: _rate(r, CLIENTS[0]) / _rate(r, CPUS), 1),
     Limit(
-        f"answers a second, the most ÷ {CLIENTS[-1]} clients",
+        f"requests per second, 1 client ÷ {CPUS} clients", lambda r: _rate(r, CLIENTS[0]) / _rate(r, CPUS), 1
+    ),
+    Limit(
+        f"requests per second, maximum ÷ {CLIENTS[-1]} clients",
         lambda r: max(_rate(r, clients) for clients in CLIENTS) / _rate(r, CLIENTS[-1]),
         1.1,
     ),
     Limit(
-        f"99 of 100 answers to {CLIENTS[-1]} clients ÷ as long as {CLIENTS[-1]} answers take",
+        f"p99 latency with {CLIENTS[-1]} clients ÷ time to serve {CLIENTS[-1]} requests",
         lambda r: r.median("load", str(CLIENTS[-1]), "p99_s") * _rate(r, CLIENTS[-1]) / CLIENTS[-1],
         1.5,
     ),
     Limit("errors under load", lambda r: sum(sum(r.values["load"][str(n)]["errors"]) for n in CLIENTS), 0),
     Limit("zip function with its layers, unzipped", lambda r: r.values["sizes_mb"]["layers"], 250, "MB"),
-    Limit("image over its base", lambda r: r.values["sizes_mb"]["image"], 300, "MB"),
+    Limit("image without its base image", lambda r: r.values["sizes_mb"]["image"], 300, "MB"),
 )
 
 
 def limits(results: Results) -> str:
-    """What was set beforehand, and what was reached."""
+    """Format the table of limits and measured values."""
 
     def rows() -> Iterator[Sequence[str]]:
-        for what, measure, at_most, unit in LIMITS:
+        for name, measure, at_most, unit in LIMITS:
             try:
                 value = measure(results)
             except KeyError:
-                yield what, "not measured", _number(at_most, unit), ""
+                yield name, "not measured", _number(at_most, unit), ""
                 continue
-            yield what, _number(value, unit), _number(at_most, unit), "yes" if value <= at_most else "**no**"
+            yield name, _number(value, unit), _number(at_most, unit), "yes" if value <= at_most else "**no**"
 
-    return table(("", "measured", "at most", "reached"), rows())
+    return table(("", "measured", "limit", "met"), rows())
 
 
 def _number(value: float, unit: str) -> str:

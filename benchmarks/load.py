@@ -1,6 +1,7 @@
-"""Clients that ask as fast as they are answered: ``python -m benchmarks.load PORT CLIENTS SECONDS FILE``.
+"""Measure an HTTP server under load: ``python -m benchmarks.load PORT CLIENTS SECONDS FILE``.
 
-They share the CPUs with the server.
+Each client sends its next request as soon as it has received a response.  Clients share the CPUs with the
+server.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ SECONDS: Final = 4.0
 
 
 def measure(paths: Paths, deployed: Deployed, port: int, rounds: int) -> Measured:
-    """By clients: answers a second, seconds that half and 99 of 100 of them took at most, errors."""
+    """Measure, by number of clients, requests per second, latency (p50 and p99), and errors."""
     serve = [*deployed.command, "serve", "--host", "127.0.0.1", "--port", str(port)]
     server = start(serve, deployed.variables)
 
@@ -46,12 +47,12 @@ def measure(paths: Paths, deployed: Deployed, port: int, rounds: int) -> Measure
 
 def _ready(port: int) -> bool:
     try:
-        return _ask(http.client.HTTPConnection("127.0.0.1", port), "GET", "/readyz") == 200
+        return _request(http.client.HTTPConnection("127.0.0.1", port), "GET", "/readyz") == 200
     except OSError:
         return False
 
 
-def _ask(connection: http.client.HTTPConnection, method: str, path: str, body: bytes = b"") -> int:
+def _request(connection: http.client.HTTPConnection, method: str, path: str, body: bytes = b"") -> int:
     connection.request(method, path, body, {"Content-Type": "audio/wav"})
     response = connection.getresponse()
     response.read()
@@ -69,10 +70,10 @@ def main() -> None:
         connection = http.client.HTTPConnection("127.0.0.1", port)
         while (begin := time.perf_counter()) < end:
             try:
-                status = _ask(connection, "POST", "/model/predict", body)
+                status = _request(connection, "POST", "/model/predict", body)
             except (OSError, http.client.HTTPException):
                 status = 0
-                connection.close()  # the next request opens it again
+                connection.close()  # the next request reconnects
             if status == 200:
                 latencies_s.append(time.perf_counter() - begin)
             else:
@@ -86,11 +87,13 @@ def main() -> None:
         thread.join()
     elapsed = time.perf_counter() - begin
     if len(latencies_s) < 2:
-        raise SystemExit(f"of {len(latencies_s) + len(errors)} requests {len(errors)} failed: {errors[:9]}")
+        raise SystemExit(
+            f"at least 2 requests must succeed, got {len(latencies_s)}; statuses of failed ones: {errors[:9]}"
+        )
     p50, p99 = (statistics.quantiles(latencies_s, n=100, method="inclusive")[at] for at in (49, 98))
     print(
         json.dumps(
-            {"answers_per_s": len(latencies_s) / elapsed, "p50_s": p50, "p99_s": p99, "errors": len(errors)}
+            {"requests_per_s": len(latencies_s) / elapsed, "p50_s": p50, "p99_s": p99, "errors": len(errors)}
         )
     )
 

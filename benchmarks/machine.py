@@ -1,4 +1,4 @@
-"""What it was measured on."""
+"""Describe the machine and the versions that were measured."""
 
 from __future__ import annotations
 
@@ -14,15 +14,17 @@ PACKAGES: Final = (
     *("ai-edge-litert", "numpy", "soundfile", "soxr", "fastapi", "mangum", "awslambdaric"),
     *("tensorflow-cpu", "torch", "resampy", "numba"),
 )
-INSTRUCTIONS: Final = ("avx2", "avx512f", "avx512_vnni", "asimddp")  # that decide what networks take
+INSTRUCTIONS: Final = ("avx2", "avx512f", "avx512_vnni", "asimddp")  # that determine the speed of networks
 
 
 def describe(cpus: int) -> dict[str, str]:
-    """Machine and versions, for the head of the report."""
+    """Return the machine and the versions for the head of the report."""
     info = _fields(Path("/proc/cpuinfo"))
-    has = [name for name in INSTRUCTIONS if name in info.get("flags", info.get("Features", "")).split()]
+    present = [name for name in INSTRUCTIONS if name in info.get("flags", info.get("Features", "")).split()]
     memory_kb = int(_fields(Path("/proc/meminfo")).get("MemTotal", "0 kB").split()[0])
-    cpu = f"{info.get('model name', platform.machine())}, {' '.join(has)}; {cpus} of {os.cpu_count()} used"
+    cpu = (
+        f"{info.get('model name', platform.machine())}, {' '.join(present)}; {cpus} of {os.cpu_count()} used"
+    )
     return {
         "date": datetime.now(UTC).date().isoformat(),
         "CPU": cpu,
@@ -34,7 +36,7 @@ def describe(cpus: int) -> dict[str, str]:
 
 
 def _fields(path: Path) -> dict[str, str]:
-    """``name: value`` lines; the first of each name."""
+    """Parse ``name: value`` lines; the first line of each name counts."""
     fields: dict[str, str] = {}
     for line in path.read_text().splitlines() if path.exists() else ():
         name, _, value = line.partition(":")
@@ -53,6 +55,6 @@ def _commit() -> str:
     command = ["git", "describe", "--always", "--dirty"]
     try:
         run = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):  # no git, or no clone
+    except (OSError, subprocess.CalledProcessError):  # git is not installed, or this is not a clone
         return "unknown"
     return run.stdout.strip()

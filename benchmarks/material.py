@@ -1,7 +1,8 @@
-"""What is measured on: sounds made of the project's own, and a model with the published architecture.
+"""Create the test material: recordings, and bundles with the published architecture.
 
-``python -m benchmarks.material FOLDER`` makes them.  The weights are random, of the published shapes: they
-take the same time, mean nothing, and everybody has them.
+``python -m benchmarks.material FOLDER`` creates them.  The recordings consist of the project's own WAV files.
+The weights are random and have the published shapes, so they take the same time as the published weights
+and need no download.
 """
 
 from __future__ import annotations
@@ -29,24 +30,23 @@ from benchmarks.paths import PRECISIONS, Paths
 
 ASSETS: Final = Path(__file__).parents[1] / "assets"
 RATE_HZ: Final = 44_100
-PIECES: Final = 200
-HIDDEN: Final = 1024  # of the published classifier
+SHORT_FILES: Final = 200
+HIDDEN: Final = 1024  # as in the published classifier
 BOUNDARY: Final = b"----------------------boundary"
 
 
 def main() -> None:
-    make(Paths(Path(sys.argv[1])))
+    create(Paths(Path(sys.argv[1])))
 
 
-def make(paths: Paths) -> None:
-    """Make all of it; needs TensorFlow."""
-    sound = _sound()
-    _write(paths.ten_seconds, sound, 10, channels=2)
-    _write(paths.three_seconds, sound, 3, channels=2)
-    _write(paths.ten_minutes, sound, 600, channels=2)
-    _write(paths.minute, sound, 60, channels=1)
-    _write(paths.hour, sound, 3600, channels=1)
-    _write_pieces(paths.many, sound)
+def create(paths: Paths) -> None:
+    """Create all files; requires TensorFlow."""
+    audio = _audio()
+    _write(paths.ten_seconds, audio, 10, channels=2)
+    _write(paths.ten_minutes, audio, 600, channels=2)
+    _write(paths.minute, audio, 60, channels=1)
+    _write(paths.hour, audio, 3600, channels=1)
+    _write_short_files(paths.short_files, audio)
     paths.event.write_text(json.dumps(http_event(paths.ten_seconds.read_bytes())), encoding="utf-8")
 
     generator = np.random.default_rng(0)
@@ -77,8 +77,10 @@ def make(paths: Paths) -> None:
 
 
 def http_event(wav: bytes) -> dict[str, object]:
-    """A WAV file as API Gateway gives the form that `curl -F audio=@...` sends to a function."""
-    head = b'Content-Disposition: form-data; name="audio"; filename="sound.wav"\r\nContent-Type: audio/wav'
+    """Return the event that API Gateway sends for the form upload of a WAV file (`curl -F audio=@...`)."""
+    head = (
+        b'Content-Disposition: form-data; name="audio"; filename="recording.wav"\r\nContent-Type: audio/wav'
+    )
     body = b"--%b\r\n%b\r\n\r\n%b\r\n--%b--\r\n" % (BOUNDARY, head, wav, BOUNDARY)
     return {
         "version": "2.0",
@@ -98,38 +100,40 @@ def http_event(wav: bytes) -> dict[str, object]:
     }
 
 
-def _sound() -> NDArray[np.int16]:
-    """All of the project's sounds in a row, mono."""
-    sounds = (soundfile.read(path, dtype="float32", always_2d=True) for path in sorted(ASSETS.glob("*.wav")))
-    row = np.concatenate([soxr.resample(signal.mean(axis=1), rate, RATE_HZ) for signal, rate in sounds])
-    return np.round(row.clip(-1, 1) * 32767).astype("<i2")
+def _audio() -> NDArray[np.int16]:
+    """Concatenate all WAV files of the project, as mono."""
+    recordings = (
+        soundfile.read(path, dtype="float32", always_2d=True) for path in sorted(ASSETS.glob("*.wav"))
+    )
+    audio = np.concatenate([soxr.resample(signal.mean(axis=1), rate, RATE_HZ) for signal, rate in recordings])
+    return np.round(audio.clip(-1, 1) * 32767).astype("<i2")
 
 
-def _write(path: Path, sound: NDArray[np.int16], seconds: int, *, channels: int) -> None:
-    """So many seconds of it, again and again, as a WAV file of 16 bits."""
+def _write(path: Path, audio: NDArray[np.int16], seconds: int, *, channels: int) -> None:
+    """Write a 16-bit WAV file of ``seconds``, repeating the audio as often as necessary."""
     with wave.open(str(path), "wb") as file:
         file.setnchannels(channels)
         file.setsampwidth(2)
         file.setframerate(RATE_HZ)
         left = seconds * RATE_HZ
         while left:
-            piece = sound[:left]
+            piece = audio[:left]
             file.writeframes(np.repeat(piece, channels).tobytes())
             left -= len(piece)
 
 
-def _write_pieces(folder: Path, sound: NDArray[np.int16]) -> None:
-    """Hundreds of short files, 1 to 10 s long."""
+def _write_short_files(folder: Path, audio: NDArray[np.int16]) -> None:
+    """Write hundreds of excerpts, each 1 to 10 s long."""
     folder.mkdir()
     generator = np.random.default_rng(0)
-    for number in range(PIECES):
-        begin, seconds = generator.integers(len(sound) - 10 * RATE_HZ), generator.uniform(1, 10)
-        piece = sound[begin : begin + round(seconds * RATE_HZ)]
-        soundfile.write(folder / f"{number:03}.wav", piece, RATE_HZ)
+    for number in range(SHORT_FILES):
+        begin, seconds = generator.integers(len(audio) - 10 * RATE_HZ), generator.uniform(1, 10)
+        excerpt = audio[begin : begin + round(seconds * RATE_HZ)]
+        soundfile.write(folder / f"{number:03}.wav", excerpt, RATE_HZ)
 
 
 def _kernel(generator: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """Scaled for ReLU (He et al., arXiv:1502.01852), so that signals neither vanish nor grow."""
+    """Draw weights scaled for ReLU (He et al., arXiv:1502.01852), so that signals neither vanish nor grow."""
     inputs = int(np.prod(shape[:-1]))
     return generator.standard_normal(shape, np.float32) * np.float32(np.sqrt(2 / inputs))
 
@@ -141,7 +145,10 @@ def _postprocessor(generator: np.random.Generator) -> Postprocessor:
 
 
 def random_head(generator: np.random.Generator) -> AttentionHead:
-    """The published classifier's shape; what it answers depends on what it hears, as answers are compared."""
+    """Draw a head of the published shape whose predictions depend clearly on its input.
+
+    Tests and benchmarks compare predictions, so different inputs must yield different ones.
+    """
 
     def dense(inputs: int, outputs: int, gain: float = 1) -> Dense:
         kernel = _kernel(generator, (inputs, outputs)) * np.float32(gain)
@@ -150,7 +157,7 @@ def random_head(generator: np.random.Generator) -> AttentionHead:
     hidden = (dense(EMBEDDING_SIZE, HIDDEN), dense(HIDDEN, HIDDEN), dense(HIDDEN, HIDDEN))
     levels = (Level(1, dense(HIDDEN, 2 * CLASSES, 4)), Level(2, dense(HIDDEN, 2 * CLASSES, 4)))
     output = dense(2 * CLASSES, CLASSES, 2)
-    # Levels tell of a half, more or less: what all of them have in common would drown what they differ in.
+    # The levels output values around one half; this common part would outweigh their differences.
     output.kernel[:] -= output.kernel.mean(axis=0)
     return AttentionHead(hidden, levels, output)
 

@@ -1,4 +1,4 @@
-"""Measurements in turn, so that whatever else the machine does hits all that is compared."""
+"""Measure all subjects interleaved, so that other load on the machine affects all of them alike."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from collections.abc import Callable, Mapping
 from typing import Final, TypeAlias
 
 Values: TypeAlias = dict[str, list[float]]
-"""What was measured of a subject: values by quantity."""
+"""The measured values of one subject, by quantity."""
 
 Measured: TypeAlias = dict[str, Values]
-"""By subject."""
+"""The values of all subjects, by name."""
 
-PAUSE_S: Final = 0.3  # threads of the process before wait in loops for more work, a tenth of a second
+PAUSE_S: Final = 0.3  # threads of the previous process busy-wait for more work for a tenth of a second
 
 
 def interleaved(subjects: Mapping[str, Callable[[], Mapping[str, float]]], rounds: int) -> Measured:
-    """Measure each subject once a round; each round is in an order of its own.
+    """Measure each subject once per round, in a new random order every round.
 
-    If there are several rounds, one before them fills caches and does not count.
+    With more than one round, an additional first round fills caches and is discarded.
     """
     values: Measured = {name: {} for name in subjects}
     orders = random.Random(0)  # noqa: S311

@@ -1,9 +1,8 @@
-"""How close the pipeline is to IBM's own code, stage by stage, on the same random weights and the same
-sounds.
+"""Compare every stage of the pipeline with IBM's own code, on the same random weights and recordings.
 
-``python -m benchmarks.parity FOLDER`` writes the table in docs/deviations.md.  FOLDER holds ``parity/`` (a
-script that writes random weights in the published formats, and what IBM's code computed from them) and
-``samples/`` (the sounds).
+``python -m benchmarks.parity FOLDER`` writes the table in docs/deviations.md.  FOLDER contains ``parity/`` (a
+script that writes random weights in the published formats, and the results of IBM's code with these weights)
+and ``samples/`` (the recordings).
 """
 
 from __future__ import annotations
@@ -39,26 +38,26 @@ PATHS: Final[tuple[tuple[str, Resampler, Precision], ...]] = (
     ("default, float16", "soxr", "float16"),
     ("default, int8", "soxr", "int8"),
 )
-MIDDLE_PATCH: Final = 4  # where a window that begins within the file is compared
+MIDDLE_PATCH: Final = 4  # first patch of the window that is read from within the file
 DOCUMENT: Final = Path(__file__).parents[1] / "docs" / "deviations.md"
 
 
 @dataclass(frozen=True, slots=True)
 class Differences:
-    """The largest differences over all sounds.
+    """The largest differences over all recordings.
 
     Attributes
     ----------
     patches
-        Of log-mel values, absolute.
+        Absolute difference of log-mel values.
     embeddings
-        As a share of the embeddings' range.
+        Difference of embeddings as a fraction of their range.
     codes_equal, codes_within_1, codes_within_2
-        Shares of the 8-bit codes.
+        Fractions of the 8-bit codes that are equal, or differ by at most 1 or 2.
     middle_codes_within_1, middle_codes_within_2
-        The same where only a window in the middle of the file was read.
+        The same for a window that is read from the middle of the file.
     probabilities
-        Of class probabilities, absolute, by start time.
+        Absolute difference of class probabilities, by start time.
     """
 
     patches: float
@@ -74,7 +73,7 @@ class Differences:
 def compare(
     bundle: Bundle, resampler: Resampler, golden: Mapping[str, NDArray[Any]], samples: Path
 ) -> Differences:
-    """Run every stage over every sound of the golden data and compare it with what IBM's code computed."""
+    """Run every stage on every recording of the golden data and compare it with the results of IBM's code."""
     classifier = AudioClassifier(bundle, resampler=resampler)
     embedder = Embedder(bundle.path(EMBEDDING), threads=available_cpus())
     postprocessor = Postprocessor.from_arrays(bundle.arrays(POSTPROCESS))
@@ -83,8 +82,8 @@ def compare(
     probability_errors: dict[str, float] = {}
 
     for name in sorted({key.split("/")[0] for key in golden}):
-        sound = samples / f"{name}.wav"
-        with AudioReader(sound, resampler=resampler) as reader:
+        recording = samples / f"{name}.wav"
+        with AudioReader(recording, resampler=resampler) as reader:
             patches = np.concatenate([log_mel_patches(block) for block in reader.blocks(CLIP_PATCHES)])
         embeddings = embedder.embed(patches)
         expected = golden[f"{name}/embeddings"]
@@ -93,14 +92,15 @@ def compare(
         codes.append(_code_errors(postprocessor.quantize(embeddings), golden[f"{name}/quantized"]))
 
         if len(expected) > MIDDLE_PATCH:
-            window = read_window(sound, start_s=MIDDLE_PATCH * PATCH_S + 0.1, patches=2, resampler=resampler)
+            start_s = MIDDLE_PATCH * PATCH_S + 0.1
+            window = read_window(recording, start_s=start_s, patches=2, resampler=resampler)
             middle = postprocessor.quantize(embedder.embed(log_mel_patches(window)))
             rows = golden[f"{name}/quantized"][MIDDLE_PATCH : MIDDLE_PATCH + len(middle)]
             middle_codes.append(_code_errors(middle, rows))
 
         for key in (key for key in golden if key.startswith(f"{name}/probabilities/start=")):
             start = key.split("=")[1]
-            probabilities = classifier.probabilities(sound, start_s=float(start))
+            probabilities = classifier.probabilities(recording, start_s=float(start))
             error = float(np.abs(probabilities - golden[key]).max())
             probability_errors[start] = max(error, probability_errors.get(start, 0.0))
 
@@ -118,7 +118,7 @@ def compare(
 
 
 def write_artifacts(parity: Path, out_dir: Path) -> None:
-    """Write the random-weight artifacts that the golden data were computed from."""
+    """Write the artifacts with random weights from which the golden data were computed."""
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
     subprocess.run(
         [sys.executable, parity / "make_reference_bundle.py", out_dir, "--seed", "7"],
@@ -129,13 +129,13 @@ def write_artifacts(parity: Path, out_dir: Path) -> None:
 
 
 def load_golden(parity: Path) -> dict[str, NDArray[Any]]:
-    """What IBM's code computed from the artifacts."""
+    """Load the results of IBM's code with the artifacts."""
     with np.load(parity / "golden-seed7.npz") as golden:
         return {key: golden[key] for key in golden.files}
 
 
-def described(rows: Mapping[str, Differences]) -> str:
-    """The table for the documentation."""
+def format_table(rows: Mapping[str, Differences]) -> str:
+    """Format the table for docs/deviations.md."""
     return table(
         (
             *("path", "log-mel, max abs", "embedding, max of range", "codes equal", "within ±1", "within ±2"),
@@ -174,13 +174,13 @@ def main() -> None:
                     Path(workspace, precision), [str(artifacts)], precision=precision, allow_unverified=True
                 )
             rows[name] = compare(bundles[precision], resampler, golden, folder / "samples")
-    replace_block(DOCUMENT, "parity", described(rows))
-    print(described(rows))
+    replace_block(DOCUMENT, "parity", format_table(rows))
+    print(format_table(rows))
 
 
 def _code_errors(actual: NDArray[np.uint8], expected: NDArray[np.uint8]) -> NDArray[np.int16]:
     if actual.shape != expected.shape:
-        raise ValueError(f"{actual.shape} codes, where the original has {expected.shape}")
+        raise ValueError(f"expected {expected.shape} codes as in the original, got {actual.shape}")
     return np.abs(actual.astype(np.int16) - expected.astype(np.int16)).reshape(-1)
 
 

@@ -1,4 +1,4 @@
-"""Where the material is; without numpy, for the process that starts all others must be small."""
+"""Locate the test material; without numpy, because the process that starts all others must stay small."""
 
 from __future__ import annotations
 
@@ -12,14 +12,9 @@ COMPACT: Final = "compact"
 
 @dataclass(frozen=True, slots=True)
 class Paths:
-    """The files that `material` makes in a folder."""
+    """The files that `material` creates in a folder."""
 
     folder: Path
-
-    @property
-    def three_seconds(self) -> Path:
-        """44.1 kHz, stereo."""
-        return self.folder / "three-seconds.wav"
 
     @property
     def ten_seconds(self) -> Path:
@@ -42,24 +37,24 @@ class Paths:
         return self.folder / "hour.wav"
 
     @property
-    def many(self) -> Path:
-        """Hundreds of short files."""
-        return self.folder / "many"
+    def short_files(self) -> Path:
+        """Folder of hundreds of short WAV files."""
+        return self.folder / "short-files"
 
     @property
     def event(self) -> Path:
-        """The ten seconds as a form in an event of API Gateway, JSON."""
+        """JSON event of API Gateway with `ten_seconds` as a form upload."""
         return self.folder / "event.json"
 
     @property
     def weights(self) -> Path:
-        """The random weights as the peers read them, ``.npz``."""
+        """The random weights in the format that the peers read, ``.npz``."""
         return self.folder / "weights.npz"
 
     def bundle(self, precision: str) -> Path:
-        """The same as one of our bundles."""
+        """Return the bundle with the same random weights in a precision."""
         return self.folder / f"max-{precision}"
 
-    def place(self, model: str) -> str:
-        """What a model of the tables is for us: ``compact`` or ``max-float32`` and so on."""
+    def bundle_uri(self, model: str) -> str:
+        """Return the bundle URI of a model in the tables, such as ``compact`` or ``max-float32``."""
         return COMPACT if model == COMPACT else str(self.folder / model)

@@ -1,10 +1,10 @@
-"""The published pipeline as one would write it down: what the two peers have in common.
+"""A straightforward implementation of the published pipeline, shared by the two peers.
 
-The whole file is decoded, resampled and embedded, as IBM's code does (``core/model.py``, ``core/vggish_*.py``
-of IBM/MAX-Audio-Classifier), and answered by FastAPI on Lambda.  A peer brings the two networks.  It is made
-easy for them: weights are read from plain arrays, not from a checkpoint and by Keras, the classifier's
-BatchNorm is folded into its layers, and instead of resampy, which the original resamples with, there may be
-soxr (``BENCHMARK_RESAMPLER``).
+It decodes, resamples and embeds the whole file, as IBM's code does (``core/model.py``, ``core/vggish_*.py``
+of IBM/MAX-Audio-Classifier), and responds with FastAPI on Lambda.  Each peer supplies the two networks.
+Three simplifications favour the peers: weights are read from plain arrays instead of a checkpoint and a Keras
+file, the classifier's BatchNorm is folded into its layers, and soxr may replace resampy, the original's
+resampler (``BENCHMARK_RESAMPLER``).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ CPUS: Final = int(os.environ["BENCHMARK_CPUS"])
 RATE_HZ: Final = 16_000
 FRAME, HOP, FFT = 400, 160, 512
 PATCH_FRAMES: Final = 96
-# VGGish's convolutions, a max-pool behind each group, and its dense layers (``vggish_slim.py``).
+# VGGish's convolutions, with a max-pool after each group, and its dense layers (``vggish_slim.py``).
 CONVOLUTIONS: Final = (
     ("conv1",),
     ("conv2",),
@@ -42,7 +42,7 @@ STAGES: Final = ("read", "features", "embedding", "head")
 
 Array = NDArray[Any]
 
-# What the last answer took, by stage, as our classifier tells it.
+# Seconds of the last classification by stage, with the keys of `Classification.seconds`.
 seconds: dict[str, float] = {}
 
 if os.environ["BENCHMARK_RESAMPLER"] == "soxr":
@@ -58,7 +58,7 @@ else:
 
 
 def weights() -> Mapping[str, Array]:
-    """The random weights of the benchmark's material."""
+    """Load the random weights of the test material."""
     with np.load(_paths().weights) as arrays:
         return dict(arrays)
 
@@ -66,14 +66,14 @@ def weights() -> Mapping[str, Array]:
 def function(
     embed: Callable[[Array], Array], classify: Callable[[Array], Array], pca: tuple[Array, Array]
 ) -> Mangum:
-    """A Lambda function of two networks.
+    """Return the handler of a Lambda function with two networks.
 
     Parameters
     ----------
     embed
-        ``(patches, 96, 64)`` float32 log-mels -> ``(patches, 128)``.
+        Converts ``(patches, 96, 64)`` float32 log-mels to ``(patches, 128)`` embeddings.
     classify
-        ``(10, 128)`` float32 codes in -1..1 -> ``(527,)`` probabilities.
+        Converts ``(10, 128)`` float32 codes in -1..1 to ``(527,)`` probabilities.
     pca
         Eigenvectors ``(128, 128)`` and means ``(128, 1)``.
     """
@@ -116,9 +116,9 @@ def _paths() -> Paths:
 
 
 def _samples(file: Any) -> Array:
-    with wave.open(file, "rb") as sound:
-        frames = np.frombuffer(sound.readframes(sound.getnframes()), "<i2").reshape(-1, sound.getnchannels())
-        return _resample((frames / 32768).mean(axis=1), sound.getframerate())
+    with wave.open(file, "rb") as wav:
+        frames = np.frombuffer(wav.readframes(wav.getnframes()), "<i2").reshape(-1, wav.getnchannels())
+        return _resample((frames / 32768).mean(axis=1), wav.getframerate())
 
 
 def _patches(samples: Array) -> Array:

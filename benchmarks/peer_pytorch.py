@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch.nn import functional as F  # noqa: N812  # as everybody calls it
+from torch.nn import functional as F  # noqa: N812  # the conventional name
 
 from benchmarks import peer
 
 torch.set_num_threads(peer.CPUS)
 _arrays = peer.weights()
-# Kernels as PyTorch has them: of convolutions (out, in, height, width), of dense layers (out, in).
+# PyTorch's kernel layouts: (out, in, height, width) for convolutions, (out, in) for dense layers.
 _weights = {
     name: torch.from_numpy(array.transpose(3, 2, 0, 1).copy() if array.ndim == 4 else array.T.copy())
     for name, array in _arrays.items()
@@ -25,7 +25,7 @@ def _dense(x: Any, name: str) -> Any:
 
 @torch.inference_mode()  # type: ignore[untyped-decorator]
 def _embed(patches: Any) -> Any:
-    """VGGish (``vggish_slim.py``), with ReLU behind the last layer, too, as IBM has it."""
+    """Compute VGGish (``vggish_slim.py``), with ReLU after the last layer as in IBM's code."""
     x = torch.from_numpy(patches)[:, None]
     for group in peer.CONVOLUTIONS:
         for name in group:
@@ -39,7 +39,7 @@ def _embed(patches: Any) -> Any:
 
 @torch.inference_mode()  # type: ignore[untyped-decorator]
 def _classify(codes: Any) -> Any:
-    """The multi-level attention classifier (arXiv:1803.02353)."""
+    """Compute the multi-level attention classifier (arXiv:1803.02353)."""
     hidden, pooled = [torch.from_numpy(codes)], []
     for index in range(3):
         hidden.append(F.relu(_dense(hidden[-1], f"hidden_{index}")))
@@ -52,7 +52,7 @@ def _classify(codes: Any) -> Any:
 
 
 _pca = _arrays["pca_eigen_vectors"], _arrays["pca_means"]
-del _arrays  # the networks have copies
+del _arrays  # the networks hold copies
 
 seconds = peer.seconds
 handler = peer.function(_embed, _classify, _pca)

@@ -20,7 +20,7 @@ def _dense(x: Any, name: str) -> Any:
 
 @tf.function(input_signature=[tf.TensorSpec((None, 96, 64), tf.float32)])  # type: ignore[untyped-decorator]
 def _embed(patches: Any) -> Any:
-    """VGGish (``vggish_slim.py``), with ReLU behind the last layer, too, as IBM has it."""
+    """Compute VGGish (``vggish_slim.py``), with ReLU after the last layer as in IBM's code."""
     x = tf.expand_dims(patches, -1)
     for group in peer.CONVOLUTIONS:
         for name in group:
@@ -34,7 +34,7 @@ def _embed(patches: Any) -> Any:
 
 @tf.function(input_signature=[tf.TensorSpec((10, 128), tf.float32)])  # type: ignore[untyped-decorator]
 def _classify(codes: Any) -> Any:
-    """The multi-level attention classifier (arXiv:1803.02353)."""
+    """Compute the multi-level attention classifier (arXiv:1803.02353)."""
     hidden, pooled = [codes], []
     for index in range(3):
         hidden.append(tf.nn.relu(_dense(hidden[-1], f"hidden_{index}")))
@@ -47,7 +47,7 @@ def _classify(codes: Any) -> Any:
 
 
 _pca = _arrays["pca_eigen_vectors"], _arrays["pca_means"]
-del _arrays  # the networks have copies
+del _arrays  # the networks hold copies
 
 seconds = peer.seconds
 handler = peer.function(lambda x: _embed(x).numpy(), lambda x: _classify(x).numpy(), _pca)

@@ -1,4 +1,4 @@
-"""Plots of the report."""
+"""Draw the plots of the report."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ from matplotlib import pyplot as plt
 from benchmarks.cold import MODELS, is_peer
 from benchmarks.warm import STAGES
 
-# Colours that can be told apart without colour vision (Okabe and Ito), and what is set back.
-OURS, PEER, LIMIT = "#0072B2", "#D55E00", "#999999"
-COLOURS: Final = {"the least it could take": LIMIT, "ours": OURS, "the published pipeline, otherwise": PEER}
+# Colours that remain distinguishable without colour vision (Okabe and Ito); grey for the lower bound.
+PACKAGE, PEER, BOUND = "#0072B2", "#D55E00", "#999999"
+COLOURS: Final = {"lower bound": BOUND, "this package": PACKAGE, "published pipeline": PEER}
 STAGE_COLOURS: Final = ("#0072B2", "#56B4E9", "#E69F00", "#009E73", "#999999")
 
 
 def draw(values: dict[str, Any], folder: Path) -> dict[str, str]:
-    """Draw what was measured; the files' names by the section that they belong to."""
+    """Draw all plots; return their file names by the title of their section."""
     mpl.rcParams.update(
         {"font.size": 10, "axes.spines.top": False, "axes.spines.right": False, "figure.dpi": 110}
     )
-    _bars(values["cold"], "seconds from the start of a process to its first answer", folder / "cold.png")
+    _bars(values["cold"], "seconds from process start to first response", folder / "cold.png")
     _stages(values["warm"], folder / "stages.png")
     _load(values["load"], folder / "load.png")
-    return {"Cold starts": "cold.png", "Warm answers": "stages.png", "Under load": "load.png"}
+    return {"Cold starts": "cold.png", "Warm requests": "stages.png", "Load": "load.png"}
 
 
 def _bars(subjects: dict[str, Any], label: str, path: Path) -> None:
     figure, axes = plt.subplots(figsize=(8, 0.36 * len(subjects) + 0.9), layout="constrained")
     for row, (name, measured) in enumerate(subjects.items()):
         seconds = measured["seconds"]
-        colour = PEER if is_peer(name) else LIMIT if name == "Python and numpy" else OURS
+        colour = PEER if is_peer(name) else BOUND if name == "Python and numpy" else PACKAGE
         axes.barh(row, median(seconds), color=colour, height=0.65)
-        axes.plot(seconds, [row] * len(seconds), "|", color="black", markersize=5, alpha=0.6)
+        axes.plot([min(seconds), max(seconds)], [row, row], "|-", color="black", markersize=5, alpha=0.6)
         axes.text(max(seconds), row, f"  {median(seconds):.2f} s", va="center")
     axes.set_yticks(range(len(subjects)), list(subjects))
     axes.invert_yaxis()
@@ -53,15 +53,15 @@ def _stages(subjects: dict[str, Any], path: Path) -> None:
     figure, axes = plt.subplots(figsize=(8, 0.36 * len(names) + 1), layout="constrained")
     for row, name in enumerate(names):
         left = 0.0
-        for quantity, colour in zip((*STAGES, "rest"), STAGE_COLOURS, strict=True):
+        for quantity, colour in zip((*STAGES, "other"), STAGE_COLOURS, strict=True):
             part = 1e3 * median(subjects[name][quantity])
             axes.barh(row, part, left=left, color=colour, height=0.65)
             left += part
         axes.text(left, row, f"  {1e3 * median(subjects[name]['seconds']):.0f} ms", va="center")
     axes.set_yticks(range(len(names)), names)
     axes.invert_yaxis()
-    axes.set_xlabel("milliseconds of a warm answer, ten seconds of 44.1 kHz stereo")
-    labels = (*STAGES.values(), "the rest: event, form, HTTP, JSON")
+    axes.set_xlabel("milliseconds per warm request, ten seconds of 44.1 kHz stereo")
+    labels = (*STAGES.values(), "other: event, form, HTTP, JSON")
     _explain(axes, dict(zip(labels, STAGE_COLOURS, strict=True)))
     axes.set_xlim(0, 1.15 * max(1e3 * median(subjects[name]["seconds"]) for name in names))
     figure.savefig(path)
@@ -76,18 +76,18 @@ def _explain(axes: Any, colours: dict[str, str]) -> None:
 def _load(subjects: dict[str, Any], path: Path) -> None:
     clients = [int(name) for name in subjects]
     figure, (rate, latency) = plt.subplots(1, 2, figsize=(8, 3), layout="constrained")
-    rate.plot(clients, [median(one["answers_per_s"]) for one in subjects.values()], "o-", color=OURS)
-    rate.set_ylabel("answers a second")
+    rate.plot(clients, [median(one["requests_per_s"]) for one in subjects.values()], "o-", color=PACKAGE)
+    rate.set_ylabel("requests per second")
     rate.set_ylim(0, 1.15 * rate.get_ylim()[1])
-    for quantity, label, style in (("p50_s", "half of them", "o-"), ("p99_s", "99 of 100", "s--")):
+    for quantity, label, style in (("p50_s", "p50", "o-"), ("p99_s", "p99", "s--")):
         values = [1e3 * median(one[quantity]) for one in subjects.values()]
-        latency.plot(clients, values, style, color=OURS if quantity == "p50_s" else PEER, label=label)
-    latency.set_ylabel("answered within, ms")
+        latency.plot(clients, values, style, color=PACKAGE if quantity == "p50_s" else PEER, label=label)
+    latency.set_ylabel("latency, ms")
     latency.set_ylim(0, 1.15 * latency.get_ylim()[1])
     latency.legend(frameon=False)
     for axes in (rate, latency):
         axes.set_xscale("log", base=2)
         axes.set_xticks(clients, [str(count) for count in clients])
-        axes.set_xlabel("clients at the same time")
+        axes.set_xlabel("concurrent clients")
     figure.savefig(path)
     plt.close(figure)

@@ -1,4 +1,4 @@
-"""What a thousand clips cost on Lambda."""
+"""Compute the price of a thousand clips on Lambda."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-from benchmarks.costs import MB_PER_CPU, NOT_WARM, SIZES_MB, WARM
+from benchmarks.costs import MB_PER_CPU, SIZES_MB
 from benchmarks.documents import table
 from benchmarks.limits import Results
 
-# AWS Lambda, x86, us-east-1, https://aws.amazon.com/lambda/pricing/, of 2026.
+# AWS Lambda, x86, us-east-1, https://aws.amazon.com/lambda/pricing/, November 2026.
 USD_PER_GB_S: Final = 0.0000166667
 USD_PER_REQUEST: Final = 0.20 / 1e6
 
 
 def costs(results: Results) -> str:
-    """US dollars of a thousand clips of ten seconds, by memory."""
+    """Format the table of US dollars per thousand clips of ten seconds, by memory size."""
     values = results.values["costs"]
     models = dict.fromkeys(subject.split(", ")[0] for subject in values)
 
@@ -26,33 +26,16 @@ def costs(results: Results) -> str:
             for model in models:
                 subject = _measured_for(values, model, size_mb)
                 cells += _cost_cells(results, subject, size_mb) if subject else ["", "does not fit"]
-            more = "" if any(f", {size_mb} MB" in subject for subject in values) else ", at most"
-            yield f"{size_mb} MB ({size_mb / MB_PER_CPU:.2f} CPUs){more}", *cells
+            note = "" if any(f", {size_mb} MB" in subject for subject in values) else ", upper bound"
+            yield f"{size_mb} MB ({size_mb / MB_PER_CPU:.2f} CPUs){note}", *cells
 
-    head = [cell for model in models for cell in (f"`{model}`, an answer", "$ for 1,000, warm / cold")]
-    return f"{table(('', *head), rows())}\n\n{_warm_up(results)}"
-
-
-def _warm_up(results: Results) -> str:
-    """What it brings to make ready what a small function is for, while it starts."""
-
-    def told(subject: str) -> str:
-        init_s, first_s = (results.median("costs", subject, quantity) for quantity in ("init", "first"))
-        return f"{1e3 * init_s:.0f} + {1e3 * first_s:.0f} = {1e3 * (init_s + first_s):.0f} ms"
-
-    return (
-        f"Start and first answer of `compact` with 512 MB: {told(WARM)}; "
-        f"if nothing is warmed up while it starts, {told(NOT_WARM)}."
-    )
+    head = [cell for model in models for cell in (f"`{model}`, warm request", "$ per 1,000, warm / cold")]
+    return table(("", *head), rows())
 
 
 def _measured_for(values: Iterable[str], model: str, size_mb: int) -> str | None:
-    """The subject of that size, or of the largest smaller one where the machine has no more CPUs."""
-    sizes = sorted(
-        int(subject.split()[1])
-        for subject in values
-        if subject.startswith(f"{model}, ") and subject.endswith(" MB")
-    )
+    """Return the subject of a size, or of the largest smaller size if this machine has too few CPUs."""
+    sizes = sorted(int(subject.split()[1]) for subject in values if subject.startswith(f"{model}, "))
     fitting = [size for size in sizes if size <= size_mb]
     return f"{model}, {fitting[-1]} MB" if fitting else None
 

@@ -1,6 +1,6 @@
-"""From the values to what is read: ``python -m benchmarks.report RESULTS FOLDER [DOCUMENT...]``.
+"""Write the report of measured values: ``python -m benchmarks.report RESULTS FOLDER [DOCUMENT...]``.
 
-Writes ``results.md`` and its pictures into the folder, and tables into the documents' blocks.
+Writes ``results.md`` and its pictures into the folder, and replaces the generated tables of the documents.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from benchmarks.cold import MODELS, is_peer
 from benchmarks.documents import replace_block, table
 from benchmarks.limits import Results, limits
 from benchmarks.prices import costs
-from benchmarks.tried import PAIRS
 from benchmarks.warm import STAGES
 
 
@@ -28,14 +27,13 @@ def main() -> None:
     drawn = pictures.draw(results.values, folder / "pictures")
     parts = {
         "Limits": limits(results),
-        "Beside the published pipeline": beside(results),
+        "Comparison with the published pipeline": comparison(results),
         "Cold starts": cold(results),
-        "Warm answers": f"{warm(results)}\n\n{stages(results)}",
-        "Recordings, and many files": recordings(results),
-        "Under load": load(results),
-        "What was tried": tried(results),
+        "Warm requests": f"{warm(results)}\n\n{stages(results)}",
+        "Recordings and batches": recordings(results),
+        "Load": load(results),
     }
-    # Where the CPUs of others cannot be limited, there are no costs, and documents keep those they have.
+    # Costs are not measured if this process must not limit CPUs; documents then keep their previous table.
     if results.values["costs"]:
         parts["Costs"] = costs(results)
     text = HEAD + table(("", ""), results.values["machine"].items())
@@ -49,24 +47,24 @@ def main() -> None:
                 replace_block(document, block, stages(results) if block == "stages" else parts[title])
 
 
-# Which parts of the report documents repeat, and what they call them.
+# Sections of the report that documents repeat, and the names of their blocks.
 BLOCKS: Final = {
-    "Beside the published pipeline": "beside",
-    "Warm answers": "stages",
-    "What was tried": "tried",
+    "Comparison with the published pipeline": "comparison",
+    "Warm requests": "stages",
     "Costs": "costs",
 }
 HEAD: Final = """# Benchmarks
 
-Written by `make bench`, which measures all of it in one run, in turn: whatever else the machine did hit all
-that is compared. Medians, with the least and the most behind them; of memory the most. It is the process' own
-peak (`ru_maxrss`); MB are 10⁶ bytes. [docs/performance.md](../docs/performance.md) says what it means.
+`make bench` writes this file. It measures all subjects interleaved in one run, so that other load on the
+machine affects all of them alike. Times are medians, followed by minimum and maximum. Memory is the peak of
+each process itself (`ru_maxrss`), the maximum of all rounds; MB are 10⁶ bytes.
+[docs/performance.md](../docs/performance.md) explains the results.
 
 """
 
 
-def beside(results: Results) -> str:
-    """What the same takes by us and by the peers."""
+def comparison(results: Results) -> str:
+    """Compare this package with the peers."""
 
     def times(section: str, name: str) -> str:
         unit, scale, digits = ("s", 1, 2) if section == "cold" else ("ms", 1e3, 0)
@@ -75,10 +73,10 @@ def beside(results: Results) -> str:
 
     names = ["compact", "max-float32", *_peers(results)]
     return table(
-        ("", "start and first answer", "a warm answer", "peak memory"),
+        ("", "cold start and first response", "warm request", "peak memory"),
         (
             (
-                _shown(name),
+                _display_name(name),
                 times("cold", name),
                 times("warm", name),
                 f"{results.worst('cold', name, 'peak_mb'):.0f} MB",
@@ -89,9 +87,9 @@ def beside(results: Results) -> str:
 
 
 def cold(results: Results) -> str:
-    """Start of the process to the first answer."""
+    """Format the time from process start to first response."""
     return table(
-        ("", "first answer", "of it, until ready", "peak memory"),
+        ("", "first response", "of which until ready", "peak memory"),
         (
             (
                 name,
@@ -105,21 +103,21 @@ def cold(results: Results) -> str:
 
 
 def warm(results: Results) -> str:
-    """Answers of processes that have been at work."""
+    """Format the time of warm requests."""
     return table(
-        ("", "an answer"),
+        ("", "time"),
         ((name, _seconds(values["seconds"])) for name, values in results.values["warm"].items()),
     )
 
 
 def stages(results: Results) -> str:
-    """Where a warm answer's time goes."""
-    quantities = (*STAGES, "rest", "seconds")
+    """Format the time of warm requests by stage."""
+    quantities = (*STAGES, "other", "seconds")
     return table(
-        ("ms", *STAGES.values(), "the rest", "together"),
+        ("ms", *STAGES.values(), "other", "total"),
         (
             (
-                _shown(name),
+                _display_name(name),
                 *(f"{1e3 * results.median('warm', name, quantity):.1f}" for quantity in quantities),
             )
             for name in (*MODELS, *_peers(results))
@@ -128,37 +126,37 @@ def stages(results: Results) -> str:
 
 
 def recordings(results: Results) -> str:
-    """What is long, in S3, or many."""
-    told = {"events": "events", "files": "files", "fetched_bytes": "bytes fetched", "requests": "requests"}
-    hour_s = results.median("recordings", "timeline of an hour")
+    """Format the results of long recordings, S3 objects and batches."""
+    units = {"events": "events", "files": "files", "fetched_bytes": "bytes fetched", "requests": "requests"}
+    hour_s = results.median("recordings", "timeline of one hour")
     rows = (
         (
             name,
-            # The process that reads from S3 runs it, too.
+            # The measured process also runs the S3 server, so its time and memory are not meaningful.
             "" if "fetched_bytes" in values else _seconds(values["seconds"]),
             f"{max(values['peak_mb']):.0f} MB"
             if "peak_mb" in values and "fetched_bytes" not in values
             else "",
-            ", ".join(f"{median(values[key]):,.0f} {text}" for key, text in told.items() if key in values),
+            ", ".join(f"{median(values[key]):,.0f} {text}" for key, text in units.items() if key in values),
         )
         for name, values in results.values["recordings"].items()
     )
-    faster = results.ratio("recordings", "many files, one at a time", "many files, side by side")
+    speedup = results.ratio("recordings", "short files, one at a time", "short files, in parallel")
     return (
-        table(("", "", "peak memory", ""), rows)
-        + f"\n\nA timeline hears {3600 / hour_s:,.0f} seconds in one; many files of 1 to 10 s are classified "
-        + f"{faster:.2f} × as fast side by side."
+        table(("", "time", "peak memory", "result"), rows)
+        + f"\n\nA timeline processes {3600 / hour_s:,.0f} seconds of audio per second. "
+        + f"Files of 1 to 10 s are classified {speedup:.2f} × as fast in parallel as one at a time."
     )
 
 
 def load(results: Results) -> str:
-    """Answers a second."""
+    """Format throughput and latency by number of clients."""
     return table(
-        ("clients", "answers a second", "half of them within", "99 of 100 within", "errors"),
+        ("clients", "requests per second", "p50", "p99", "errors"),
         (
             (
                 clients,
-                f"{median(values['answers_per_s']):.0f}",
+                f"{median(values['requests_per_s']):.0f}",
                 _seconds(values["p50_s"]),
                 _seconds(values["p99_s"]),
                 f"{sum(values['errors']):.0f}",
@@ -168,30 +166,12 @@ def load(results: Results) -> str:
     )
 
 
-def tried(results: Results) -> str:
-    """What was tried beside what was kept."""
-
-    def told(section: str, name: str) -> str:
-        values = results.values[section][name]
-        error = f", off by {max(values['error']):.0e}" if any(values.get("error", ())) else ""
-        peak = f", {max(values['peak_mb']):.0f} MB" if section == "tried" and "peak_mb" in values else ""
-        return f"{name}: {_seconds(values['seconds'])}{error}{peak}"
-
-    return table(
-        ("kept", "tried", "tried ÷ kept"),
-        (
-            (told(section, kept), told(section, other), f"{results.ratio(section, other, kept):.2f}")
-            for section, kept, other in PAIRS
-        ),
-    )
-
-
 def _peers(results: Results) -> list[str]:
     return [*filter(is_peer, results.values["cold"])]
 
 
-def _shown(name: str) -> str:
-    """A model as what it is called; a peer in words."""
+def _display_name(name: str) -> str:
+    """Return a model's name as code, and a peer's name in words."""
     return (
         name.replace("tensorflow", "TensorFlow").replace("pytorch", "PyTorch")
         if is_peer(name)
@@ -200,14 +180,14 @@ def _shown(name: str) -> str:
 
 
 def _seconds(values: Sequence[float]) -> str:
-    """The median, and the least and the most."""
+    """Format the median, followed by minimum and maximum."""
     scale, unit, digits = (
         (1, "s", 2) if median(values) >= 1 else (1e3, "ms", 0 if median(values) >= 0.1 else 1)
     )
-    middle, least, most = (
+    middle, minimum, maximum = (
         f"{scale * value:.{digits}f}" for value in (median(values), min(values), max(values))
     )
-    return f"{middle} {unit} ({least} … {most})"
+    return f"{middle} {unit} ({minimum} … {maximum})"
 
 
 if __name__ == "__main__":

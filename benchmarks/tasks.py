@@ -1,7 +1,7 @@
-"""What is measured within processes of its own: ``python -m benchmarks.tasks TASK [ARGUMENT...]``.
+"""Perform tasks in a process of their own: ``python -m benchmarks.tasks TASK [ARGUMENT...]``.
 
-The process makes the task ready.  For each line of its input, seconds and a number, it does the task as long
-as that to get warm, then as often as that, and answers with a line of JSON.
+The process prepares the task.  Each line of its standard input holds warm-up seconds and a number of repeats:
+the process performs the task for that time, then repeats it and prints the measured values as a line of JSON.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 
-from benchmarks import variants
-from benchmarks.variants import Work
+Work: TypeAlias = Callable[[], dict[str, float] | None]
+"""Performs a task once, and may return further quantities besides ``seconds``."""
 
 
 def main() -> None:
-    # Whatever a task prints must not come between the answers.
-    answers = os.fdopen(os.dup(1), "w")
+    # Output of a task must not mix with the measured values.
+    output = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     task, *arguments = sys.argv[1:]
     work = TASKS[task](*arguments)
@@ -33,17 +33,17 @@ def main() -> None:
         end = time.perf_counter() + float(warm_s)
         while time.perf_counter() < end:
             work()
-        print(json.dumps([_timed(work) for _ in range(int(repeats))]), file=answers, flush=True)
+        print(json.dumps([_timed(work) for _ in range(int(repeats))]), file=output, flush=True)
 
 
 def _timed(work: Work) -> dict[str, float]:
     begin = time.perf_counter()
-    told = work()
-    return {"seconds": time.perf_counter() - begin, **(told or {})}
+    quantities = work()
+    return {"seconds": time.perf_counter() - begin, **(quantities or {})}
 
 
 def gemm(multiply_adds: str) -> Work:
-    """A product of two square float32 matrices that takes so many multiply-adds, by numpy's BLAS."""
+    """Multiply two square float32 matrices with numpy's BLAS, sized to take a number of multiply-adds."""
     size = round(int(multiply_adds) ** (1 / 3))
     a, b = np.random.default_rng(0).standard_normal((2, size, size), np.float32)
     out = np.empty_like(a)
@@ -55,28 +55,31 @@ def gemm(multiply_adds: str) -> Work:
 
 
 class StageTimes:
-    """Keeps what the last answer took, by stage."""
+    """Record the seconds of the last classification by stage; an observer of the classifier."""
 
     def __init__(self, stages: dict[str, float]) -> None:
         self._stages = stages
 
-    def loaded(self, seconds: float) -> None:
+    def model_loaded(self, seconds: float) -> None:
         pass
 
-    def classified(self, result: Any) -> None:
-        self._stages.update(result.seconds)
+    def clip_classified(self, classification: Any) -> None:
+        self._stages.update(classification.seconds)
+
+    def recording_analyzed(self, analyzed_s: float) -> None:
+        pass
 
 
-def engine(place: str, threads: str, sound: str) -> Work:
-    """The bare invocation of a bundle's network by LiteRT, on ten seconds of a sound."""
+def engine(bundle_uri: str, threads: str, recording: str) -> Work:
+    """Invoke the network of a bundle by LiteRT alone, on the first ten seconds of a recording."""
     from ai_edge_litert.interpreter import Interpreter
 
     from audio_classifier.audio.log_mel import log_mel_patches
     from audio_classifier.audio.reader import read_window
     from audio_classifier.hub.bundles import open_bundle
 
-    patches = log_mel_patches(read_window(sound))
-    interpreter = Interpreter(str(open_bundle(place).path("embedding.tflite")), num_threads=int(threads))
+    patches = log_mel_patches(read_window(recording))
+    interpreter = Interpreter(str(open_bundle(bundle_uri).path("embedding.tflite")), num_threads=int(threads))
     (tensor,) = interpreter.get_input_details()
     interpreter.resize_tensor_input(tensor["index"], patches.shape)
     interpreter.allocate_tensors()
@@ -85,9 +88,9 @@ def engine(place: str, threads: str, sound: str) -> Work:
 
 
 def handler(name: str, event: str) -> Work:
-    """A Lambda handler, called as the runtime client does with an event of API Gateway.
+    """Call a Lambda handler with an event of API Gateway, as the runtime client does.
 
-    Of each answer: seconds by stage, and the ``rest``.
+    The quantities are the seconds by stage, and the remaining seconds as ``other``.
     """
     path, _, attribute = name.rpartition(".")
     module = import_module(path)
@@ -96,71 +99,71 @@ def handler(name: str, event: str) -> Work:
     context: Any = SimpleNamespace(
         function_name="benchmark", memory_limit_in_mb=0, invoked_function_arn="", aws_request_id=""
     )
-    stages: dict[str, float] = getattr(module, "seconds", {})  # of a peer
-    if service := getattr(module, "service", None):
-        service.observe(StageTimes(stages))
+    stages: dict[str, float] = getattr(module, "seconds", {})  # only peers have it
+    if shared := getattr(module, "shared", None):
+        shared.observe(StageTimes(stages))
 
     def work() -> dict[str, float]:
         begin = time.perf_counter()
-        answer = function(parsed, context)
+        response = function(parsed, context)
         seconds = time.perf_counter() - begin
-        if answer["statusCode"] != 200:
-            raise RuntimeError(answer["body"])
-        return {**stages, "rest": seconds - sum(stages.values())}
+        if response["statusCode"] != 200:
+            raise RuntimeError(f"expected status 200, got {response['statusCode']}: {response['body']}")
+        return {**stages, "other": seconds - sum(stages.values())}
 
     return work
 
 
-def classify(place: str, sound: str, start_s: str) -> Work:
-    """Ten seconds of a file."""
-    from audio_classifier import AudioClassifier, Selection
-
-    classifier = AudioClassifier.open(place)
-    selection = Selection(classifier.labels)
-    return lambda: classifier.classify(sound, selection, start_s=float(start_s)).seconds
-
-
-def events(place: str, sound: str) -> Work:
-    """A timeline of a whole file."""
+def classify(bundle_uri: str, recording: str, start_s: str) -> Work:
+    """Classify ten seconds of a file."""
     from audio_classifier import AudioClassifier
 
-    classifier = AudioClassifier.open(place)
-    return lambda: {"events": sum(1 for _ in classifier.events(sound))}
+    classifier = AudioClassifier.open(bundle_uri)
+    return lambda: classifier.classify(recording, start_s=float(start_s)).seconds
 
 
-def many_files(place: str, folder: str, way: str) -> Work:
-    """All files of a folder, ``one`` after the other or side by ``side``."""
-    from audio_classifier import AudioClassifier, Selection
+def events(bundle_uri: str, recording: str) -> Work:
+    """Find the sound events of a whole file."""
+    from audio_classifier import AudioClassifier
+
+    classifier = AudioClassifier.open(bundle_uri)
+    return lambda: {"events": sum(1 for _ in classifier.events(recording))}
+
+
+def short_files(bundle_uri: str, folder: str, order: str) -> Work:
+    """Classify all files of a folder, ``sequential`` or ``parallel``."""
+    from audio_classifier import AudioClassifier
     from audio_classifier.cpus import available_cpus
 
     files = sorted(Path(folder).iterdir())
-    # Half of the CPUs for the network, as the command line has it.
-    classifier = AudioClassifier.open(place, threads=None if way == "one" else max(1, available_cpus() // 2))
-    selection = Selection(classifier.labels)
+    # The command line, too, gives half of the CPUs to the network when it processes files in parallel.
+    threads = None if order == "sequential" else max(1, available_cpus() // 2)
+    classifier = AudioClassifier.open(bundle_uri, threads=threads)
 
     def work() -> dict[str, float]:
-        if way == "one":
+        if order == "sequential":
             for file in files:
-                classifier.classify(file, selection)
+                classifier.classify(file)
         else:
-            for answer in classifier.classify_many(files, selection):
-                if isinstance(answer, Exception):
-                    raise answer
+            for result in classifier.classify_many(files):
+                if isinstance(result, Exception):
+                    raise result
         return {"files": len(files)}
 
     return work
 
 
-def s3(place: str, sound: str) -> Work:
-    """Ten seconds in the middle of an object, from a real S3 over HTTP: ``fetched_bytes``.
+def s3(bundle_uri: str, recording: str) -> Work:
+    """Classify ten seconds in the middle of an S3 object; count ``fetched_bytes`` and ``requests``.
 
-    The S3 is in the same process, whose seconds and memory so are mostly those of the S3.
+    The S3 server (moto, over HTTP) runs in the same process and accounts for most of its time and memory.
     """
     from moto.server import ThreadedMotoServer
 
     from audio_classifier import AudioClassifier
     from audio_classifier.s3.client import s3_client
-    from audio_classifier.s3.objects import ObjectRef, S3File
+    from audio_classifier.s3.location import S3Location
+    from audio_classifier.s3.objects import S3File
 
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
     server.start()
@@ -172,29 +175,24 @@ def s3(place: str, sound: str) -> Work:
         "AWS_DEFAULT_REGION": "us-east-1",
     }
     client = s3_client()
-    client.create_bucket(Bucket="sounds")
-    client.upload_file(sound, "sounds", "sound")
+    client.create_bucket(Bucket="recordings")
+    client.upload_file(recording, "recordings", "recording")
     fetched: list[int] = []
     client.meta.events.register(
         "after-call.s3.GetObject", lambda parsed, **_: fetched.append(parsed["ContentLength"])
     )
-    classifier = AudioClassifier.open(place)
+    classifier = AudioClassifier.open(bundle_uri)
 
     def work() -> dict[str, float]:
         fetched.clear()
-        classifier.predict(S3File(client, ObjectRef("sounds", "sound")), start_s=300)
+        classifier.predict(S3File(client, S3Location("recordings", "recording")), start_s=300)
         return {"fetched_bytes": sum(fetched), "requests": len(fetched)}
 
     return work
 
 
 TASKS: Final[dict[str, Callable[..., Work]]] = {
-    task.__name__: task
-    for task in (
-        *(gemm, engine, handler, classify, events, many_files, s3),
-        *(variants.log_mels, variants.resample, variants.sixteen_bits, variants.short_sound),
-        *(variants.decoded, variants.hashed, variants.loaded),
-    )
+    task.__name__: task for task in (gemm, engine, handler, classify, events, short_files, s3)
 }
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Answers of processes that have been at work for a while, and the least that they could take."""
+"""Measure warm requests, and the time of their network alone as a lower bound."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Final
 
-from benchmarks.children import at_work
+from benchmarks.children import warm_process
 from benchmarks.cold import CPUS, HANDLER, MODELS, peer_functions
 from benchmarks.deployed import MALLOC
 from benchmarks.measuring import Measured, interleaved
 from benchmarks.paths import Paths
 
 PATCHES: Final = 10
-# Of VGGish, a patch: each layer's positions times its kernel (vggish_slim.py).
+# VGGish, per patch: the positions of each layer times the size of its kernel (vggish_slim.py).
 PATCH_MULTIPLY_ADDS: Final = (
     96 * 64 * 9 * 64
     + 48 * 32 * 9 * 64 * 128
@@ -23,7 +23,7 @@ PATCH_MULTIPLY_ADDS: Final = (
     + 4096 * 4096
     + 4096 * 128
 )
-# What `Classification.seconds` tells, and what that is.
+# The keys of `Classification.seconds`, and their names in the report.
 STAGES: Final = {
     "read": "decode and resample",
     "features": "log-mels",
@@ -32,12 +32,11 @@ STAGES: Final = {
 }
 WARM_S: Final = 0.5
 REPEATS: Final = 3
-BLAS_THREADS: Final = f"max-float32, BLAS in {CPUS} threads"
 
 
 def measure(paths: Paths, peers: Sequence[str], rounds: int) -> Measured:
-    """``seconds`` of each task; of answers those of each stage, and the ``rest``."""
-    event, sound = str(paths.event), str(paths.ten_seconds)
+    """Measure ``seconds`` of each task; for requests also those of each stage, and ``other``."""
+    event, recording = str(paths.event), str(paths.ten_seconds)
     blas = {**MALLOC, "OPENBLAS_NUM_THREADS": str(CPUS)}
     function = {
         "AUDIO_CLASSIFIER_THREADS": str(CPUS),
@@ -48,24 +47,20 @@ def measure(paths: Paths, peers: Sequence[str], rounds: int) -> Measured:
     with ExitStack() as stack:
 
         def task(*arguments: str, variables: Mapping[str, str] = MALLOC) -> Callable[[], dict[str, float]]:
-            return at_work(stack, *arguments, variables=variables, warm_s=WARM_S, repeats=REPEATS)
-
-        def ours(model: str, variables: Mapping[str, str] = MALLOC) -> Callable[[], dict[str, float]]:
-            bundle = {"AUDIO_CLASSIFIER_BUNDLE": paths.place(model)}
-            return task("handler", HANDLER, event, variables={**function, **bundle, **variables})
+            return warm_process(stack, *arguments, variables=variables, warm_s=WARM_S, repeats=REPEATS)
 
         subjects: dict[str, Callable[[], Mapping[str, float]]] = {
             "GEMM": task("gemm", str(PATCHES * PATCH_MULTIPLY_ADDS), variables=blas),
-            "ten seconds": task("classify", "compact", sound, "0"),
-            "the first ten of ten minutes": task("classify", "compact", str(paths.ten_minutes), "0"),
-            "ten in the middle of ten minutes": task("classify", "compact", str(paths.ten_minutes), "300"),
+            "10-second file": task("classify", "compact", recording, "0"),
+            "10-minute file, first 10 s": task("classify", "compact", str(paths.ten_minutes), "0"),
+            "10-minute file, middle 10 s": task("classify", "compact", str(paths.ten_minutes), "300"),
         }
         for model in MODELS:
-            place = paths.place(model)
-            subjects[f"{model}, network alone"] = task("engine", place, str(CPUS), sound)
-            subjects[f"{model}, network alone, one CPU"] = task("engine", place, "1", sound)
-            subjects[model] = ours(model)
-        subjects[BLAS_THREADS] = ours("max-float32", blas)
-        for name, (handler, variables) in peer_functions(paths, peers).items():
-            subjects[name] = task("handler", handler, event, variables=variables)
+            bundle_uri = paths.bundle_uri(model)
+            subjects[f"{model}, network alone"] = task("engine", bundle_uri, str(CPUS), recording)
+            subjects[f"{model}, network alone, one CPU"] = task("engine", bundle_uri, "1", recording)
+            variables = {**MALLOC, **function, "AUDIO_CLASSIFIER_BUNDLE": bundle_uri}
+            subjects[model] = task("handler", HANDLER, event, variables=variables)
+        for name, (handler, peer_variables) in peer_functions(paths, peers).items():
+            subjects[name] = task("handler", handler, event, variables=peer_variables)
         return interleaved(subjects, rounds)

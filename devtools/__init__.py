@@ -1,1 +1,1 @@
-"""Helpers that tests and benchmarks share; no part of the package."""
+"""Helpers shared by tests and benchmarks; not part of the package."""

@@ -1,4 +1,4 @@
-"""HTTP servers in a thread."""
+"""HTTP servers that run in a background thread."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Self
 
 
 class BackgroundServer:
-    """Runs an HTTP server in a thread as long as it is entered."""
+    """Context manager that serves HTTP in a background thread."""
 
     def __init__(self, server: ThreadingHTTPServer) -> None:
         self._server = server
@@ -24,7 +24,9 @@ class BackgroundServer:
 
 
 class QuietServer(ThreadingHTTPServer):
+    """Threaded HTTP server that does not print errors of connections."""
+
     daemon_threads = True
 
     def handle_error(self, *_: object) -> None:
-        """Say nothing: clients that go away in the middle are what is tested."""
+        """Ignore the error, because tests disconnect clients on purpose."""

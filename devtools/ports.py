@@ -1,4 +1,4 @@
-"""Where servers of tests listen, and when they do."""
+"""Choose ports for test servers and wait until the servers are ready."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 
 def free_port() -> int:
-    """A TCP port that nobody uses just now."""
+    """Return a TCP port that is currently unused."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -16,14 +16,14 @@ def free_port() -> int:
 
 
 def listens(port: int) -> bool:
-    """Whether somebody listens there."""
+    """Return whether a server accepts connections on a local port."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def answers(url: str) -> bool:
-    """Whether a request succeeds."""
-    import requests  # large, for a process that starts those that are measured
+    """Return whether a GET request succeeds."""
+    import requests  # imported here to keep the process that starts the benchmarks small
 
     try:
         return requests.get(url, timeout=5).ok
@@ -31,10 +31,10 @@ def answers(url: str) -> bool:
         return False
 
 
-def wait_until(happens: Callable[[], bool], *, alive: Callable[[], bool], timeout_s: float = 30) -> None:
-    """Wait for something, as long as whoever should bring it about is alive."""
+def wait_until(condition: Callable[[], bool], *, alive: Callable[[], bool], timeout_s: float = 30) -> None:
+    """Wait until a condition is true; fail if ``alive`` becomes false or the timeout expires."""
     deadline = time.monotonic() + timeout_s
-    while not happens():
-        assert alive(), "it has ended"
-        assert time.monotonic() < deadline, "it takes too long"
+    while not condition():
+        assert alive(), "the process exited before the condition was met"
+        assert time.monotonic() < deadline, f"the condition was not met within {timeout_s} s"
         time.sleep(0.02)

@@ -1,7 +1,8 @@
-"""Lambda's Runtime API as SnapStart uses it, which Amazon's own emulator does not know.
+"""An emulator of Lambda's Runtime API with SnapStart, which Amazon's own emulator does not support.
 
 `AWS Lambda developer guide, "Using the Lambda runtime API for custom runtimes"
-<https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>`_, and what awslambdaric asks for beyond it.
+<https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>`_, and the undocumented requests of
+awslambdaric.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ FUNCTION_NAME = "classify"
 RUNTIME = "/2018-06-01/runtime"
 RESTORE = f"{RUNTIME}/restore/next"
 CREDENTIALS = "/credentials"
-# What comes with every event; Amazon's client crashes without a media type.
+# Headers of every event; Amazon's client crashes without a media type.
 INVOCATION = {
     "Content-Type": "application/json",
     "Lambda-Runtime-Aws-Request-Id": "1",
@@ -35,20 +36,20 @@ WAIT_S = 30
 
 
 class RuntimeApi(BackgroundServer):
-    """Takes a snapshot when it is asked for what comes after a restore, and restores it when told to.
+    """Runtime API that holds a function in its snapshot until `restored` is set.
 
     Attributes
     ----------
     asked
-        Paths, in order; without requests' ids.
+        Requested paths, in order.
     errors
-        What was reported, by path.
+        Errors that the function reported, by path.
     restored
-        Set it, and the function goes on.
+        Set by the caller to let the function continue after its snapshot.
     access_key
-        Whose credentials the function gets.
+        Access key of the credentials that the function receives.
     started
-        Set when the function asks for its first event.
+        Set when the function requests its first event.
     """
 
     def __init__(self) -> None:
@@ -59,7 +60,7 @@ class RuntimeApi(BackgroundServer):
         self.started = threading.Event()
         self._snapshot_taken = threading.Event()
         self._events: queue.Queue[bytes] = queue.Queue()
-        self._answers: queue.Queue[Any] = queue.Queue()
+        self._responses: queue.Queue[Any] = queue.Queue()
         api = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -82,7 +83,7 @@ class RuntimeApi(BackgroundServer):
                 api.asked.append(self.path)
                 content = json.loads(self.body())
                 if self.path.endswith("/response"):
-                    api._answers.put(content)
+                    api._responses.put(content)
                 else:
                     api.errors[self.path.removeprefix(RUNTIME)] = {
                         "type": self.headers["Lambda-Runtime-Function-Error-Type"],
@@ -115,19 +116,20 @@ class RuntimeApi(BackgroundServer):
         self.address = f"127.0.0.1:{self.port}"
 
     def __exit__(self, *reason: object) -> None:
-        self._events.put(b"null")  # for whoever waits for one
+        self._events.put(b"null")  # releases a handler that waits for an event
         super().__exit__(*reason)
 
     def wait_for_snapshot(self) -> None:
+        """Wait until the function has been initialized and asks for its restore."""
         assert self._snapshot_taken.wait(WAIT_S)
 
     def invoke(self, event: Any) -> Any:
-        """Invoke the function and wait for its answer; bytes are an event that is JSON already."""
+        """Invoke the function and return its response; an event given as bytes must be JSON."""
         self._events.put(event if isinstance(event, bytes) else json.dumps(event).encode())
-        return self._answers.get(timeout=WAIT_S)
+        return self._responses.get(timeout=WAIT_S)
 
     def credentials(self) -> dict[str, str]:
-        """As Lambda gives them to a function with SnapStart, good for years."""
+        """Return credentials in Lambda's format for functions with SnapStart, valid for years."""
         return {
             "AccessKeyId": self.access_key,
             "SecretAccessKey": "testing",
@@ -138,7 +140,7 @@ class RuntimeApi(BackgroundServer):
 
 @contextmanager
 def snap_starting(log: Path, **environment: str) -> Iterator[tuple[RuntimeApi, subprocess.Popen[bytes]]]:
-    """Start the function as Lambda does when a version with SnapStart is published."""
+    """Start the function as Lambda does when a version with SnapStart is published; end it with the block."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     with RuntimeApi() as api, log.open("wb") as output:
         variables = {

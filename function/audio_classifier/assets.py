@@ -1,4 +1,4 @@
-"""Where the files are that come with the package."""
+"""Locate the files that are shipped with the package."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ CHECKOUT: Final = Path(__file__).parents[2] / "assets"
 
 
 def asset_path(name: str) -> Path:
-    """The path of a built-in file: within the installed package, or in the checkout that it is run from."""
+    """Return the path of a built-in file, in the installed package or in the checkout."""
     packaged = PACKAGED / name
     return packaged if packaged.exists() else CHECKOUT / name
 
 
 def audioset_labels_path() -> Path:
-    """AudioSet's 527 classes, ``class_labels_indices.csv``."""
+    """Return the path of ``class_labels_indices.csv``, the table of AudioSet's 527 classes."""
     return asset_path("class_labels_indices.csv")

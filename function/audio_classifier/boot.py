@@ -1,6 +1,6 @@
-"""The image's one entry point: Amazon's runtime client inside Lambda, the command line elsewhere.
+"""The image's entry point: Amazon's runtime client inside Lambda, the command line elsewhere.
 
-It is run as a file, and imports nothing of the package before it listens to signals.
+The image runs this module as a file.  It handles signals before it imports the rest of the package.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ HANDLER: Final = "audio_classifier.lambda_handler.handler"
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run what this place is for.
+    """Run Amazon's runtime client inside Lambda, and the command line elsewhere.
 
     Parameters
     ----------
     arguments
-        Inside Lambda the handler, `HANDLER` if left out.  Elsewhere a command of the command line; if left
-        out, it serves HTTP on the port that the variable ``PORT`` names (Knative and others set it), or on
-        5000.
+        Inside Lambda the name of the handler, by default `HANDLER`.  Elsewhere a command of the command
+        line; by default the HTTP server, on the port in the environment variable ``PORT`` (which Knative
+        and other platforms set) or on 5000.
 
     Returns
     -------
@@ -32,30 +32,32 @@ def main(arguments: Sequence[str]) -> int:
     """
     if os.environ.get("AWS_LAMBDA_RUNTIME_API"):
         if HANDLER in (arguments or [HANDLER]):
-            gc.disable()  # until all is imported: `lambda_handler` switches it on again
+            gc.disable()  # `lambda_handler` enables it again after all imports
         from awslambdaric.__main__ import main as run_handler
 
         run_handler(["awslambdaric", *(arguments or [HANDLER])])
         return 0
 
-    # A container's first process is not ended by a signal that nobody handles; later the server does.
+    # Without a handler SIGTERM does not end a container's first process; the server later sets its own.
     serves = not arguments or arguments[0] == "serve"
-    signal.signal(signal.SIGTERM, _end if serves else _exit)
+    signal.signal(signal.SIGTERM, _exit_at_once if serves else _raise_exit)
     from audio_classifier.cli.parser import main as run_command
 
     serve = ["serve", "--host", "0.0.0.0", "--port", os.environ.get("PORT") or "5000"]  # noqa: S104
     return run_command(arguments or serve)
 
 
-def _end(signal_number: int, _: object) -> NoReturn:
-    """At once: an exception amid an import may come out as another one, and nothing is to be cleaned up.
+def _exit_at_once(signal_number: int, _: object) -> NoReturn:
+    """End a server without an exception, which could surface as another one in the middle of an import.
 
-    Nor later: uvicorn, which handles signals while it serves, sends itself this one when it has ended.
+    There is nothing to clean up.  uvicorn handles signals while it serves, and sends itself the same signal
+    after it has shut down.
     """
     os._exit(128 + signal_number)
 
 
-def _exit(signal_number: int, _: object) -> NoReturn:
+def _raise_exit(signal_number: int, _: object) -> NoReturn:
+    """End a command by an exception, so that it can clean up."""
     sys.exit(128 + signal_number)
 
 

@@ -1,4 +1,4 @@
-"""How many CPUs this process may really use."""
+"""Count the CPUs that this process may use."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ CGROUP_ROOT: Final = Path("/sys/fs/cgroup")
 
 
 def available_cpus(cgroup_root: Path = CGROUP_ROOT) -> int:
-    """CPUs of the affinity mask, or of the container's quota where that is less; at least 1.
+    """Return the CPUs of the affinity mask, or of the container's quota if that is lower; at least 1.
 
-    A quota of 1.5 CPUs counts as 2: the second thread is held back half of the time, which costs less than
-    one thread doing all of the work.
+    A quota of 1.5 CPUs counts as 2: two threads, of which one is throttled half of the time, are faster than
+    a single thread.
     """
     try:
         cpus = len(os.sched_getaffinity(0))
@@ -25,7 +25,7 @@ def available_cpus(cgroup_root: Path = CGROUP_ROOT) -> int:
 
 
 def _cgroup_quota(root: Path) -> float | None:
-    """CPUs that the control group grants, or None if it sets no limit (version 2, then version 1)."""
+    """Return the CPUs that the control group (version 2, then 1) grants, or None if it sets no limit."""
     try:
         quota_us, period_us = (root / "cpu.max").read_text().split()
     except (OSError, ValueError):
@@ -38,4 +38,4 @@ def _cgroup_quota(root: Path) -> float | None:
         quota = int(quota_us) / int(period_us)
     except (ValueError, ZeroDivisionError):  # "max"
         return None
-    return quota if quota > 0 else None  # version 1 says -1 for no limit
+    return quota if quota > 0 else None  # version 1 uses -1 for no limit

@@ -1,63 +1,62 @@
-"""Every error that this package raises on purpose.
+"""The exceptions of this package.
 
 ::
 
     AudioClassifierError
-    ├── AudioError                      the sound cannot be used
-    │   ├── UnreadableAudioError        not a sound file that libsndfile knows, or cut off in its header
-    │   ├── UnsupportedAudioError       a sound file, but of a sample rate that is not accepted
-    │   ├── EmptyAudioError             no samples in it
-    │   ├── DamagedAudioError           truncated or corrupt where it was to be read
-    │   ├── InvalidSamplesError         NaN, infinite or absurdly large samples
-    │   ├── StartBeyondEndError         the start lies outside of the clip
+    ├── AudioError                      the recording cannot be used
+    │   ├── UnreadableAudioError        not an audio file that libsndfile reads, or truncated in its header
+    │   ├── UnsupportedAudioError       the sample rate is outside the accepted range
+    │   ├── EmptyAudioError             the file contains no samples
+    │   ├── DamagedAudioError           truncated or corrupt where it was read
+    │   ├── InvalidSamplesError         NaN, infinite or out-of-range samples
+    │   ├── StartBeyondEndError         the start lies outside the recording
     │   ├── RecordingTooLongError       longer than a timeline may be
-    │   └── ObjectTooLargeError         larger than a deployment accepts
+    │   └── ObjectTooLargeError         larger than the deployment accepts
     ├── RequestError                    an HTTP request that cannot be served
-    │   ├── NoAudioError                its content is declared as something else
-    │   ├── RequestTooLargeError        its body is longer than allowed
-    │   ├── NoResultError               it asks for a result that there is none of
-    │   ├── UnsupportedMediaError       its body is of a kind that is not understood
-    │   └── BusyError                   too many others are being served
-    ├── UnknownEventError               an event of a kind that is not understood
-    ├── InvalidParameterError           an argument out of its range
-    │   └── UnknownLabelError           no such class
+    │   ├── NoAudioError                the part is declared as something other than audio
+    │   ├── RequestTooLargeError        the body is longer than allowed
+    │   ├── NoResultError               there is no such result
+    │   ├── UnsupportedMediaError       the body has an unsupported media type
+    │   └── BusyError                   too many requests are being served
+    ├── UnknownEventError               an event of an unsupported kind
+    ├── InvalidParameterError           an argument is out of range
+    │   └── UnknownLabelError           no class has that name or id
     ├── BundleError                     the model cannot be used
-    │   ├── BundleNotFoundError         nothing at that place
-    │   ├── BundleInvalidError          a manifest or a model file that makes no sense
-    │   └── BundleCorruptError          a file is not what the manifest says
-    ├── TransferError                   a remote file could not be fetched; worth another try
-    │   ├── RemoteNotFoundError         there is no such file, or none that may be read
-    │   ├── RemoteTooLongError          it is longer than it may be
-    │   └── ObjectChangedError          it was replaced while it was read
+    │   ├── BundleNotFoundError         there is no bundle at that URI
+    │   ├── BundleInvalidError          the manifest or a model file is malformed
+    │   └── BundleCorruptError          a file differs from its manifest entry
+    ├── TransferError                   a remote file could not be read; a retry may succeed
+    │   ├── RemoteNotFoundError         the file does not exist or may not be read
+    │   └── ObjectChangedError          the object was replaced while it was read
     ├── OutputError                     results cannot be stored
-    │   └── PlaceTakenError             something else stands where a result belongs
-    ├── ConversionError                 published artifacts cannot become a bundle
+    │   └── ResultConflictError         something else is stored under the result's key
+    ├── ConversionError                 published artifacts cannot be converted to a bundle
     │   ├── ArtifactNotFoundError       no source has the file
-    │   ├── ArtifactUnverifiedError     a file's SHA-512 is not the published one
-    │   └── ArtifactFormatError         a file holds something else than it should
+    │   ├── ArtifactUnverifiedError     the file's SHA-512 is not the published one
+    │   └── ArtifactFormatError         the file has an unexpected content
     └── MissingExtraError               an optional dependency is not installed
 
-Each carries ``status`` (the HTTP status that fits), ``code`` (a stable name for programs) and ``hint`` (the
-way out, for people; may be empty).
+Each carries a message, a ``code`` (a stable identifier for programs) and a ``hint`` (how to fix it; may be
+empty).  Entry points map codes to HTTP statuses and add the hints that hold for them alone.
 """
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, ClassVar
 
 
 class AudioClassifierError(Exception):
-    """Base of all errors that this package raises on purpose.
+    """Base class of the exceptions of this package.
 
     Parameters
     ----------
     message
-        What went wrong, naming the cause.
+        What was expected and what was found.
     hint
-        The way out; the class's own hint if left out.
+        How to fix it, for every entry point; the default of the class if omitted.
     """
 
-    status: ClassVar[int] = 500
     code: ClassVar[str] = "error"
     default_hint: ClassVar[str] = ""
 
@@ -66,129 +65,120 @@ class AudioClassifierError(Exception):
         self.hint = self.default_hint if hint is None else hint
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle without calling the constructor, whose parameters differ from class to class."""
+        """Pickle without calling the constructor, because its parameters differ between classes."""
         return _restore, (type(self), self.args, self.__dict__)
 
 
-class AudioError(AudioClassifierError):
-    """The sound cannot be used."""
+def error_body(code: str, message: str, hint: str = "") -> dict[str, str]:
+    """Build the body of an error: the same for HTTP, NDJSON, Lambda, the command line and stored results."""
+    return {"status": "error", "code": code, "message": message, "hint": hint}
 
-    status = 400
+
+class AudioError(AudioClassifierError):
+    """The recording cannot be used."""
+
     code = "audio"
 
 
 class UnreadableAudioError(AudioError):
-    """Not a sound file that libsndfile knows, or cut off within its header."""
+    """The file is not an audio file that libsndfile reads, or it is truncated in its header."""
 
     code = "unreadable_audio"
-    default_hint = "Send a WAV, FLAC, OGG or MP3 file."
+    default_hint = "Use a WAV, FLAC, OGG or MP3 file."
 
 
 class UnsupportedAudioError(AudioError):
-    """A sound file, but of a sample rate that is not accepted."""
+    """The sample rate is outside the accepted range."""
 
     code = "unsupported_audio"
 
 
 class EmptyAudioError(AudioError):
-    """There are no samples in the file."""
+    """The file contains no samples."""
 
     code = "empty_audio"
-    default_hint = "Check that the recording was written to its end before it was sent."
+    default_hint = "Check that the recording was finished before it was sent."
 
 
 class DamagedAudioError(AudioError):
-    """Truncated or corrupt at the place where it was to be read."""
+    """The file is truncated or corrupt where it was read."""
 
     code = "damaged_audio"
-    default_hint = "The file was probably cut off in transfer: send it again."
+    default_hint = "The file was probably truncated in transfer: transfer it again."
 
 
 class InvalidSamplesError(AudioError):
-    """NaN, infinite or absurdly large samples."""
+    """The file contains NaN, infinite or out-of-range samples."""
 
     code = "invalid_samples"
-    default_hint = "Write the recording anew, as 16-bit PCM or as floats between -1 and 1."
+    default_hint = "Export the recording again as 16-bit PCM, or as floats between -1 and 1."
 
 
 class StartBeyondEndError(AudioError):
-    """The start lies outside of the clip."""
+    """The start lies outside the recording."""
 
     code = "start_beyond_end"
 
 
 class RecordingTooLongError(AudioError):
-    """Longer than a timeline may be."""
+    """The recording is longer than a timeline may be."""
 
-    status = 413
     code = "recording_too_long"
-    default_hint = "Cut it, or classify it with the command line, which has no such limit."
+    default_hint = "Split the recording, or use the command line, which has no limit."
 
 
 class ObjectTooLargeError(AudioError):
-    """Larger than a deployment accepts."""
+    """The object is larger than the deployment accepts."""
 
-    status = 413
     code = "object_too_large"
-    default_hint = "Cut the sound, or send it as FLAC, OGG or MP3."
+    default_hint = "Shorten the recording, or encode it as FLAC, OGG or MP3."
 
 
 class RequestError(AudioClassifierError):
-    """An HTTP request that cannot be served."""
+    """The HTTP request cannot be served."""
 
-    status = 400
     code = "request"
 
 
 class NoAudioError(RequestError):
-    """Its content is declared as something that is no sound."""
+    """The part of a form is declared as something other than audio."""
 
     code = "no_audio"
-    default_hint = "Send a sound file as audio/* or application/octet-stream."
 
 
 class RequestTooLargeError(RequestError):
-    """Its body is longer than allowed."""
+    """The request's body is longer than allowed."""
 
-    status = 413
     code = "request_too_large"
 
 
 class NoResultError(RequestError):
-    """It asks for a result that there is none of."""
+    """There is no such result."""
 
-    status = 404
     code = "no_result"
-    default_hint = "Upload a sound first, to where POST /uploads says."
 
 
 class UnsupportedMediaError(RequestError):
-    """Its body is of a kind that is not understood."""
+    """The request's body has an unsupported media type."""
 
-    status = 415
     code = "unsupported_media"
-    default_hint = "Send multipart/form-data with a field `audio`, or the sound file itself as audio/*."
 
 
 class BusyError(RequestError):
     """Too many other requests are being served."""
 
-    status = 503
     code = "busy"
-    default_hint = "Try again in a moment."
 
 
 class UnknownEventError(AudioClassifierError):
-    """An event of a kind that is not understood."""
+    """The event is of an unsupported kind."""
 
-    status = 422
     code = "unknown_event"
 
 
 class InvalidParameterError(AudioClassifierError):
-    """An argument is out of its range: ``parameter`` names it, ``reason`` says how."""
+    """An argument is out of range: ``parameter`` is its name, ``reason`` the rest of the message."""
 
-    status = 422
     code = "invalid_parameter"
 
     def __init__(self, parameter: str, message: str, *, hint: str | None = None) -> None:
@@ -210,50 +200,40 @@ class BundleError(AudioClassifierError):
 
 
 class BundleNotFoundError(BundleError):
-    """There is no bundle at that place."""
+    """There is no bundle at that URI."""
 
     code = "bundle_not_found"
 
 
 class BundleInvalidError(BundleError):
-    """A manifest or a model file that makes no sense."""
+    """The manifest or a model file is malformed."""
 
     code = "bundle_invalid"
 
 
 class BundleCorruptError(BundleError):
-    """A file is not what the manifest says."""
+    """A file differs from its entry in the manifest."""
 
     code = "bundle_corrupt"
-    default_hint = "Fetch or build the bundle again; nothing of it was loaded."
+    default_hint = "Download or build the bundle again; none of it was loaded."
 
 
 class TransferError(AudioClassifierError):
-    """A remote file could not be fetched; another try may succeed."""
+    """A remote file could not be read; a retry may succeed."""
 
-    status = 503
     code = "transfer"
     default_hint = "Check the network and the address, then try again."
 
 
 class RemoteNotFoundError(TransferError):
-    """There is no such file, or none that may be read."""
+    """The remote file does not exist, or may not be read."""
 
-    status = 500
     code = "remote_not_found"
-    default_hint = "Check the address, and that reading it is allowed."
-
-
-class RemoteTooLongError(TransferError):
-    """It is longer than it may be."""
-
-    status = 500
-    code = "remote_too_long"
-    default_hint = "It is another file than was expected, or is being replaced just now."
+    default_hint = "Check the address, and the permission to read it."
 
 
 class ObjectChangedError(TransferError):
-    """It was replaced while it was read."""
+    """The object was replaced while it was read."""
 
     code = "object_changed"
 
@@ -262,18 +242,16 @@ class OutputError(AudioClassifierError):
     """Results cannot be stored."""
 
     code = "output"
-    default_hint = "Make room, or name another --output; what is stored is not done again."
 
 
-class PlaceTakenError(OutputError):
-    """Something else stands where a result belongs."""
+class ResultConflictError(OutputError):
+    """Something else is stored under the key of a result."""
 
-    code = "place_taken"
-    default_hint = "Name another --output for it."
+    code = "result_conflict"
 
 
 class ConversionError(AudioClassifierError):
-    """Published artifacts cannot become a bundle."""
+    """Published artifacts cannot be converted to a bundle."""
 
     code = "conversion"
 
@@ -285,14 +263,13 @@ class ArtifactNotFoundError(ConversionError):
 
 
 class ArtifactUnverifiedError(ConversionError):
-    """A file's SHA-512 is not the published one."""
+    """The file's SHA-512 is not the published one."""
 
     code = "artifact_unverified"
-    default_hint = "Pass --allow-unverified if these are weights of your own; the manifest will say so."
 
 
 class ArtifactFormatError(ConversionError):
-    """A file holds something else than it should."""
+    """The file has an unexpected content."""
 
     code = "artifact_format"
 
@@ -316,3 +293,11 @@ def _restore(
     error = cls.__new__(cls, *args)
     error.__dict__.update(state)
     return error
+
+
+def __getattr__(name: str) -> Any:
+    """Resolve names of version 0.1, which version 0.3 will remove."""
+    if name == "PlaceTakenError":
+        warnings.warn(f"{name} is now ResultConflictError", DeprecationWarning, stacklevel=2)
+        return ResultConflictError
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -12,7 +12,7 @@ from audio_classifier.constants import PATCH_HOP_SAMPLES, PATCH_SAMPLES
 
 
 def slow_log_mel_frame(frame: list[float]) -> list[float]:
-    """One frame by the definitions alone: DFT, and triangles between 66 points equally apart in mel."""
+    """Compute one frame by the definition: a DFT, and triangles between 66 points equally spaced in mel."""
     windowed = [x * (0.5 - 0.5 * math.cos(2 * math.pi * n / 400)) for n, x in enumerate(frame)]
 
     def magnitude(k: int) -> float:
@@ -57,26 +57,27 @@ def test_patches_follow_each_other_without_overlap() -> None:
     np.testing.assert_allclose(patches[1:], second[: len(patches) - 1], atol=1e-6)
 
 
-def test_silence_is_the_logarithm_of_the_offset() -> None:
+def test_silence_gives_the_logarithm_of_the_offset() -> None:
     np.testing.assert_allclose(log_mel_patches(np.zeros(PATCH_SAMPLES)), math.log(0.01))
 
 
 @pytest.mark.parametrize("frequency_hz", [200, 440, 1000, 3150, 7000])
-def test_a_tone_is_loudest_in_the_band_around_it(frequency_hz: float) -> None:
+def test_tone_is_loudest_in_the_band_that_contains_it(frequency_hz: float) -> None:
     samples = np.sin(2 * np.pi * frequency_hz * np.arange(PATCH_SAMPLES) / 16_000)
     edges_hz = 700 * np.expm1(np.linspace(math.log1p(125 / 700), math.log1p(7500 / 700), 66))
     loudest = log_mel_patches(samples)[0].mean(axis=0).argmax()
-    assert edges_hz[loudest] - 16 <= frequency_hz <= edges_hz[loudest + 2] + 16  # to half a bin of the FFT
+    half_bin_hz = 16_000 / 512 / 2
+    assert edges_hz[loudest] - half_bin_hz <= frequency_hz <= edges_hz[loudest + 2] + half_bin_hz
 
 
-def test_dtypes_of_samples_do_not_matter() -> None:
+def test_float32_and_float64_samples_give_equal_patches() -> None:
     samples = (0.1 * np.random.default_rng(0).standard_normal(PATCH_SAMPLES)).astype(np.float32)
     patches: NDArray[np.float32] = log_mel_patches(samples)
     assert patches.dtype == np.float32
     np.testing.assert_array_equal(patches, log_mel_patches(samples.astype(np.float64)))
 
 
-def test_the_mel_matrix_covers_125_to_7500_hz() -> None:
+def test_mel_matrix_covers_125_to_7500_hz() -> None:
     weights = mel_matrix()
     used_hz = np.flatnonzero(weights.sum(axis=1)) * 16_000 / 512
     assert weights.shape == (257, 64)
@@ -86,7 +87,7 @@ def test_the_mel_matrix_covers_125_to_7500_hz() -> None:
     assert (weights <= 1).all()
 
 
-def test_the_window_is_periodic() -> None:
+def test_hann_window_is_periodic() -> None:
     window = periodic_hann(400)
     assert window[0] == 0
     assert window[200] == 1

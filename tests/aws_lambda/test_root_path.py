@@ -12,10 +12,10 @@ from typing import Any, TypeAlias
 import pytest
 from mangum import Mangum
 
-from audio_classifier.aws_lambda.root_path import BelowGateway, split_path
+from audio_classifier.aws_lambda.root_path import RootPathMiddleware, split_path
 from audio_classifier.server.app import create_app
 from audio_classifier.service.settings import Settings
-from audio_classifier.service.shared_classifier import Service
+from audio_classifier.service.shared_classifier import SharedClassifier
 
 Event: TypeAlias = dict[str, Any]
 ALL = "/{proxy+}"
@@ -87,7 +87,9 @@ def test_the_route_says_where_the_application_begins(event: Event, root_path: st
 
 @pytest.fixture(scope="module")
 def door() -> Any:
-    return Mangum(BelowGateway(create_app(Service(Settings.from_environment({})))), lifespan="off")
+    return Mangum(
+        RootPathMiddleware(create_app(SharedClassifier(Settings.from_environment({})))), lifespan="off"
+    )
 
 
 def below_stage(path: str) -> Event:

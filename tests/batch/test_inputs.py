@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from audio_classifier.batch.inputs import FileSound, find_sounds, is_single
+from audio_classifier.batch.inputs import FileInput, find_inputs, is_single
 from audio_classifier.errors import InvalidParameterError, ObjectChangedError
 
 
@@ -16,7 +16,7 @@ def nobody() -> None:
 
 
 def found(*names: object) -> list[str]:
-    return [sound.name for sound in find_sounds(map(str, names), nobody)]
+    return [sound.name for sound in find_inputs(map(str, names), nobody)]
 
 
 def test_a_folder_is_searched_in_the_order_of_whole_paths(tmp_path: Path) -> None:
@@ -40,7 +40,7 @@ def test_folders_are_listed_when_they_are_needed(tmp_path: Path) -> None:
     for name in "ab":
         (tmp_path / name).mkdir()
         (tmp_path / name / "1.wav").touch()
-    sounds = find_sounds([str(tmp_path)], nobody)
+    sounds = find_inputs([str(tmp_path)], nobody)
     assert next(sounds).name.endswith("a/1.wav")
     (tmp_path / "b" / "2.wav").touch()
     assert [Path(sound.name).name for sound in sounds] == ["1.wav", "2.wav"]
@@ -49,49 +49,49 @@ def test_folders_are_listed_when_they_are_needed(tmp_path: Path) -> None:
 def test_an_address_without_a_key_or_bucket_is_refused() -> None:
     for name in ("s3://", "s3:///x/", "s3:///x"):
         with pytest.raises(InvalidParameterError):
-            list(find_sounds([name], object))
+            list(find_inputs([name], object))
 
 
 def test_places_are_relative_to_the_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for name in ("x/a.wav", "./x/a.wav", "y/../x/a.wav", str(tmp_path / "x" / "a.wav")):
-        assert FileSound(name).place == "x/a.wav"
-    assert FileSound("../a.wav").place == f"_root{tmp_path.parent}/a.wav"
-    assert FileSound("-").place == "-"
+        assert FileInput(name).result_key == "x/a.wav"
+    assert FileInput("../a.wav").result_key == f"_root{tmp_path.parent}/a.wav"
+    assert FileInput("-").result_key == "-"
 
 
 def test_the_facts_of_a_file_are_its_content(tmp_path: Path) -> None:
     path = tmp_path / "a.wav"
     path.write_bytes(b"some")
-    sound = FileSound(str(path))
+    sound = FileInput(str(path))
     sha256 = hashlib.sha256(b"some").hexdigest()
-    wanted = {"file": sound.place, "size": 4, "sha256": sha256}
-    with sound.opened() as file:
-        assert sound.facts(file) == sound.facts(file) == sound.facts(b"some") == wanted
+    wanted = {"file": sound.result_key, "size": 4, "sha256": sha256}
+    with sound.open() as file:
+        assert sound.identify(file) == sound.identify(file) == sound.identify(b"some") == wanted
 
 
 def test_what_is_opened_stays_the_same(tmp_path: Path) -> None:
     path, other = tmp_path / "a.wav", tmp_path / "b.wav"
     path.write_bytes(b"some")
-    sound = FileSound(str(path))
-    with sound.opened() as file:
-        before = sound.facts(file)
+    sound = FileInput(str(path))
+    with sound.open() as file:
+        before = sound.identify(file)
         other.write_bytes(b"other")
         other.replace(path)
-        assert sound.facts(file) == before
-    with pytest.raises(ObjectChangedError), sound.opened() as file, path.open("ab") as more:
+        assert sound.identify(file) == before
+    with pytest.raises(ObjectChangedError), sound.open() as file, path.open("ab") as more:
         more.write(b"!")
 
 
 def test_a_pipe_is_read_once(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    sound = FileSound(str(pipe))
+    sound = FileInput(str(pipe))
     with ThreadPoolExecutor(1) as pool:
         pool.submit(pipe.write_bytes, b"some")
-        with sound.opened() as source:
+        with sound.open() as source:
             assert source == b"some"
-            assert sound.facts(source)["size"] == 4
+            assert sound.identify(source)["size"] == 4
 
 
 def test_no_pipe_or_device_is_found(tmp_path: Path) -> None:

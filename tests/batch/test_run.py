@@ -17,8 +17,8 @@ import pytest
 
 from audio_classifier import AudioClassifier, Selection
 from audio_classifier.audio.source import AudioSource
-from audio_classifier.batch.inputs import Facts, FileSound
-from audio_classifier.batch.run import classify_sounds
+from audio_classifier.batch.inputs import FileInput
+from audio_classifier.batch.run import Failed, classify_inputs
 from audio_classifier.batch.stores import open_store
 from audio_classifier.cli.parser import main
 from audio_classifier.errors import AudioClassifierError, ObjectChangedError
@@ -69,12 +69,11 @@ def assert_alike(results: dict[str, Any], wanted: dict[str, Any]) -> None:
 
 def test_many_are_heard_as_one_at_a_time(classifier: AudioClassifier, assets: Path, folder: Path) -> None:
     files = [*sorted(assets.glob("*.wav")), *sorted(folder.rglob("*.wav")), Path("gone")] * 3
-    selection = Selection(classifier.labels, top_k=None)
     count = 0
-    for file, heard in zip(files, classifier.classify_many(iter(files), selection), strict=True):
+    for file, heard in zip(files, classifier.classify_many(iter(files), top_k=None), strict=True):
         count += 1
         try:
-            wanted = classifier.classify(file, selection)
+            wanted = classifier.classify(file, top_k=None)
         except (AudioClassifierError, OSError) as error:
             refused = str(error)
         else:
@@ -83,7 +82,7 @@ def test_many_are_heard_as_one_at_a_time(classifier: AudioClassifier, assets: Pa
             assert {one.label_id: one.probability for one in heard.predictions} == pytest.approx(
                 {one.label_id: one.probability for one in wanted.predictions}, abs=ROUNDING
             )
-            assert (heard.audio, heard.heard_s) == (wanted.audio, wanted.heard_s)
+            assert (heard.audio, heard.analyzed_s) == (wanted.audio, wanted.analyzed_s)
         assert isinstance(heard, Classification) or str(heard) == refused
     assert count == len(files)
 
@@ -93,30 +92,30 @@ def test_results_are_stored_and_not_made_again(folder: Path, capsys: Any, place:
     assert run("sounds", "--output", place, "--top-k", 2) == 1
     out, err = capsys.readouterr()
     assert out == ""
-    assert "7 classified, 0 there already, 1 failed" in err
+    assert "7 classified, 0 already stored, 1 failed" in err
     assert "broken.wav: not a readable" in err
     results = stored(Path(place))
     assert {name.removeprefix("sounds/") for name in results} == {
         str(path.relative_to(folder)) for path in folder.rglob("*.wav")
     }
-    assert results["sounds/broken.wav"]["error"]["code"] == "unreadable_audio"
+    assert results["sounds/broken.wav"]["code"] == "unreadable_audio"
     one = results["sounds/deep/1.wav"]
     assert (one["status"], len(one["predictions"]), one["audio"]["seconds"]) == ("ok", 2, 2.0)
     assert one["parameters"] == {"start_time": 0.0, "top_k": 2, "threshold": None, "filter": None}
     assert one["model"]["bundle"] == "compact"
 
     assert run("sounds", "sounds/0.wav", "./sounds/0.wav", "sounds", "--output", place, "--top-k", 2) == 0
-    assert "0 classified, 18 there already, 0 failed" in capsys.readouterr().err
+    assert "0 classified, 18 already stored, 0 failed" in capsys.readouterr().err
     assert stored(Path(place)) == results
     (folder / "0.wav").write_bytes(encode(busy(2, 8_000), 8_000))
     assert run("sounds", "--output", place, "--top-k", 2) == 0
-    assert "1 classified, 7 there already" in capsys.readouterr().err
+    assert "1 classified, 7 already stored" in capsys.readouterr().err
 
 
 def test_a_file_named_twice_is_stored_once(folder: Path, capsys: Any) -> None:
     for place in ("out", "r.jsonl"):
         assert run("sounds/0.wav", "sounds/0.wav", "sounds/0.wav", "--output", place) == 0
-        assert "1 classified, 2 there already" in capsys.readouterr().err
+        assert "1 classified, 2 already stored" in capsys.readouterr().err
 
 
 def test_places_that_cannot_be_written_say_so(folder: Path, capsys: Any, s3: Any) -> None:
@@ -128,7 +127,7 @@ def test_places_that_cannot_be_written_say_so(folder: Path, capsys: Any, s3: Any
     assert "--format: stored results are always JSON" in capsys.readouterr().err
     for name in ("s3://no-such-bucket/", "s3:///x/"):
         assert run(name) == 2
-    assert "no-such-bucket/ cannot be listed" in capsys.readouterr().err
+    assert "no-such-bucket/ does not exist" in capsys.readouterr().err
 
 
 def test_a_full_disk_is_said_and_leaves_whole_lines(folder: Path) -> None:
@@ -136,7 +135,7 @@ def test_a_full_disk_is_said_and_leaves_whole_lines(folder: Path) -> None:
     result = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
     assert result.returncode == 2
     assert "cannot be stored: [Errno 27] File too large" in result.stderr
-    assert "Make room" in result.stderr
+    assert "Free some space" in result.stderr
     assert 0 < len(stored(Path("r.jsonl"))) < 8
 
 
@@ -163,7 +162,7 @@ def test_killed_at_any_moment_it_goes_on(folder: Path, place: str) -> None:
         _, err = process.communicate(timeout=30)
         assert process.returncode == {signal.SIGINT: 130, signal.SIGTERM: 143}.get(kind, -kind)
         assert "Traceback" not in err
-        assert ("there already" in err) == (kind is not signal.SIGKILL)
+        assert ("already stored" in err) == (kind is not signal.SIGKILL)
         if place == "out":
             stored(Path(place))  # each is whole
     assert count() < 500
@@ -211,11 +210,11 @@ def test_a_bucket_is_classified_into_another(
 
     calls = counted(monkeypatch)
     assert run(*arguments) == 0
-    assert "5 there already" in capsys.readouterr().err
+    assert "5 already stored" in capsys.readouterr().err
     assert "GetObject" not in calls  # nothing of a sound
     s3.put_object(Bucket="many", Key="in/a.wav", Body=encode(busy(1, 8_000), 8_000))
     assert run(*arguments) == 0
-    assert "1 classified, 4 there already" in capsys.readouterr().err
+    assert "1 classified, 4 already stored" in capsys.readouterr().err
     monkeypatch.chdir(tmp_path)
     assert run("s3://many/in/", "--output", "out") == 0
     assert len(list((tmp_path / "out").rglob("*.json"))) == 4
@@ -226,8 +225,8 @@ def test_what_is_not_there_is_a_failure_and_tried_again(s3: Any, capsys: Any, tm
     where = tmp_path / "r.jsonl"
     assert run("s3://few/gone.wav", "s3://few/", "--output", where) == 1
     err = capsys.readouterr().err
-    assert "s3://few/gone.wav: there is no such object" in err
-    assert "there are no sound files below this prefix" in err
+    assert "s3://few/gone.wav: does not exist" in err
+    assert "there are no audio files below this prefix" in err
     assert where.read_text() == ""
     s3.put_object(Bucket="few", Key="gone.wav", Body=encode(busy(1, 8_000), 8_000))
     assert run("s3://few/gone.wav", "--output", where) == 0
@@ -235,13 +234,13 @@ def test_what_is_not_there_is_a_failure_and_tried_again(s3: Any, capsys: Any, tm
 
 def test_a_prefix_is_listed_page_by_page(s3: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     import audio_classifier.s3.client as aws
-    from audio_classifier.batch.inputs import find_sounds
+    from audio_classifier.batch.inputs import find_inputs
 
     s3.create_bucket(Bucket="pages")
     for number in range(1100):
         s3.put_object(Bucket="pages", Key=f"{number:04}.wav", Body=b"")
     calls = counted(monkeypatch)
-    sounds = find_sounds(["s3://pages"], aws.s3_client)
+    sounds = find_inputs(["s3://pages"], aws.s3_client)
     assert next(sounds).name == "s3://pages/0000.wav"
     assert len(calls) == 1
     assert sum(1 for _ in sounds) == 1099
@@ -255,18 +254,19 @@ def test_output_goes_on_in_order_with_many(folder: Path, capsys: Any) -> None:
 
 
 def test_a_file_written_to_meanwhile_is_tried_again(folder: Path, classifier: AudioClassifier) -> None:
-    class Growing(FileSound):
-        def facts(self, source: AudioSource) -> Facts:
-            facts = super().facts(source)
+    class Growing(FileInput):
+        def identify(self, source: AudioSource) -> dict[str, Any]:
+            identity = FileInput.identify(self, source)  # super() does not work with slots
             with open(self.name, "ab") as file:
                 file.write(b"more")
-            return facts
+            return identity
 
     store = open_store("r.jsonl")
     sounds, selection = [Growing("sounds/0.wav")], Selection(classifier.labels)
-    (heard,) = classify_sounds(classifier, sounds, selection, {"start_time": 0.0}, threads=1, store=store)
+    (outcome,) = classify_inputs(classifier, sounds, selection, {"start_time": 0.0}, threads=1, store=store)
     store.close()
-    assert isinstance(heard.error, ObjectChangedError)
+    assert isinstance(outcome, Failed)
+    assert isinstance(outcome.error, ObjectChangedError)
     assert Path("r.jsonl").read_bytes() == b""
 
 
@@ -293,9 +293,9 @@ def test_what_comes_before_a_place_that_cannot_be_listed_is_heard(folder: Path, 
 
 def test_what_makes_no_sense_together_is_refused(folder: Path, capsys: Any) -> None:
     assert run("-", "-") == 2
-    assert "FILE: standard input can be read once only" in capsys.readouterr().err
+    assert "FILE: standard input can be read only once" in capsys.readouterr().err
     assert run("sounds/0.wav", "--plot", "a.png", "--output", "r.jsonl") == 2
-    assert "--plot: what is stored is not drawn" in capsys.readouterr().err
+    assert "--plot: stored results are not drawn" in capsys.readouterr().err
     assert not Path("r.jsonl").exists()
 
 

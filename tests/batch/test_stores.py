@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from audio_classifier.batch.json_lines import LinesStore
+from audio_classifier.batch.json_lines import JsonLinesStore
 from audio_classifier.batch.stores import FolderStore, open_store
-from audio_classifier.errors import InvalidParameterError, PlaceTakenError, TransferError
+from audio_classifier.errors import InvalidParameterError, ResultConflictError, TransferError
 from devtools.background import BackgroundServer, QuietServer
 
 HOSTILE = [
@@ -36,9 +36,9 @@ def where(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 def test_what_is_stored_is_found_by_the_next_run(where: str) -> None:
     for again in (False, True):
         store = open_store(where)
-        assert store.has("a.wav", result()) is again
+        assert store.contains("a.wav", result()) is again
         assert store.write("a.wav", result()) is not again
-        assert store.has("a.wav", result())
+        assert store.contains("a.wav", result())
         store.close()
 
 
@@ -46,9 +46,9 @@ def test_what_is_stored_is_found_by_the_next_run(where: str) -> None:
 def test_other_content_model_or_parameters_are_done_anew(where: str, other: dict[str, Any]) -> None:
     store = open_store(where)
     store.write("a.wav", result())
-    assert not store.has("a.wav", other)
+    assert not store.contains("a.wav", other)
     assert store.write("a.wav", other)
-    assert store.has("a.wav", other)
+    assert store.contains("a.wav", other)
     store.close()
 
 
@@ -57,7 +57,7 @@ def test_hostile_names_stay_inside(tmp_path: Path, name: str) -> None:
     folder = tmp_path / "in" / "side"
     store = FolderStore(folder)
     assert store.write(name, result(name))
-    assert store.has(name, result(name))
+    assert store.contains(name, result(name))
     (written,) = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert written.resolve().is_relative_to(folder)
     assert written.suffix == ".json"
@@ -75,8 +75,8 @@ def test_hostile_names_have_places_of_their_own(tmp_path: Path) -> None:
 def test_nothing_of_others_is_overwritten(tmp_path: Path, standing: str) -> None:
     store = FolderStore(tmp_path)
     (tmp_path / "a.wav.json").write_text(standing)
-    for call in (store.has, store.write):
-        with pytest.raises(PlaceTakenError, match=r"a\.wav\.json"):
+    for call in (store.contains, store.write):
+        with pytest.raises(ResultConflictError, match=r"a\.wav\.json"):
             call("a.wav", result())
     assert (tmp_path / "a.wav.json").read_text() == standing
 
@@ -84,7 +84,7 @@ def test_nothing_of_others_is_overwritten(tmp_path: Path, standing: str) -> None
 def test_a_file_in_the_way_of_a_folder_is_said(tmp_path: Path) -> None:
     store = FolderStore(tmp_path)
     store.write("a", result("a"))
-    with pytest.raises(PlaceTakenError):
+    with pytest.raises(ResultConflictError):
         store.write("a.json/b", result("a.json/b"))
 
 
@@ -94,8 +94,8 @@ def test_half_a_line_is_repaired(tmp_path: Path) -> None:
     for cut in range(len(second)):
         path = tmp_path / "r.jsonl"
         path.write_text(whole + second[:cut])
-        store = LinesStore(path)
-        assert store.has("", result("a"))
+        store = JsonLinesStore(path)
+        assert store.contains("", result("a"))
         assert store.write("", result("b"))
         store.close()
         assert path.read_text() == whole + second
@@ -108,27 +108,27 @@ def test_a_file_of_something_else_is_left_alone(tmp_path: Path, content: str) ->
     path = tmp_path / "r.jsonl"
     path.write_text(content)
     with pytest.raises(InvalidParameterError, match="line 1 of"):
-        LinesStore(path)
+        JsonLinesStore(path)
     assert path.read_text() == content
 
 
 def test_what_is_no_file_is_refused() -> None:
     with pytest.raises(InvalidParameterError, match="is no file"):
-        LinesStore(Path("/dev/full"))
+        JsonLinesStore(Path("/dev/full"))
 
 
 def test_one_process_writes_lines_at_a_time(tmp_path: Path) -> None:
     path, other_name = tmp_path / "r.jsonl", tmp_path / "s.jsonl"
     other_name.symlink_to(path)
-    store = LinesStore(path)
+    store = JsonLinesStore(path)
     store.write("", result("a"))
     before = path.read_bytes()
     for name in (path, other_name):
         with pytest.raises(InvalidParameterError, match="another process writes to"):
-            LinesStore(name)
+            JsonLinesStore(name)
     assert path.read_bytes() == before
     store.close()
-    LinesStore(other_name).close()
+    JsonLinesStore(other_name).close()
 
 
 def test_a_refused_file_of_lines_can_be_opened_once_it_is_mended(tmp_path: Path) -> None:
@@ -136,15 +136,15 @@ def test_a_refused_file_of_lines_can_be_opened_once_it_is_mended(tmp_path: Path)
     path.write_text("no result\n")
     for _ in range(2):
         with pytest.raises(InvalidParameterError, match="is no result"):
-            LinesStore(path)
+            JsonLinesStore(path)
     path.write_text("")
-    LinesStore(path).close()
+    JsonLinesStore(path).close()
 
 
 def test_what_cannot_be_read_where_a_result_belongs_is_said(tmp_path: Path) -> None:
     (tmp_path / "a.wav.json").symlink_to("a.wav.json")
-    with pytest.raises(PlaceTakenError, match=r"a\.wav\.json"):
-        FolderStore(tmp_path).has("a.wav", result())
+    with pytest.raises(ResultConflictError, match=r"a\.wav\.json"):
+        FolderStore(tmp_path).contains("a.wav", result())
 
 
 def test_writers_of_one_folder_do_not_share_a_file_half_written(tmp_path: Path) -> None:
@@ -181,5 +181,5 @@ def test_a_standing_result_that_breaks_off_is_a_failed_transfer(monkeypatch: pyt
             monkeypatch.setenv(name, value)
         store = open_store("s3://heard/")
         with pytest.raises(TransferError, match=r"s3://heard/a\.wav\.json"):
-            store.has("a.wav", result())
+            store.contains("a.wav", result())
         store.close()

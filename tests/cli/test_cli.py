@@ -77,7 +77,7 @@ def test_a_bad_file_is_reported_and_the_others_go_on(
     assert statuses == {
         "broken.wav": "error", "SIREN.WAV": "ok", "rain.wav": "ok", "gone.wav": "error", "notes.txt": "error",
     }  # fmt: skip
-    assert "broken.wav: not a readable sound file" in err
+    assert "broken.wav: not a readable audio file" in err
     assert "Send a WAV, FLAC, OGG or MP3 file." in err
     assert "gone.wav: No such file or directory" in err
 
@@ -108,7 +108,7 @@ def test_a_start_beyond_the_end_is_that_files_error(assets: Path, capsys: pytest
         (["--threshold", "2"], "--threshold: 2.0 is no"),
         (["--start-time", "-1"], "--start-time: -1 is before"),
         (["--bundle", "nowhere"], "no model bundle"),
-        (["--bundle", "gopher://hole"], "--bundle: 'gopher://hole' is not an address"),
+        (["--bundle", "gopher://hole"], "--bundle: must be an https:// or s3:// URI, got 'gopher://hole'"),
         (["--bundle", "x" * 300], "File name too long"),
     ],
 )
@@ -160,7 +160,7 @@ def test_a_bundle_is_shown_and_verified(
     assert "4 files" in capsys.readouterr().out
     (copy / "head.npz").write_bytes(b"")
     assert run("bundle", "verify", copy) == 2
-    assert "head.npz: 0 bytes" in capsys.readouterr().err
+    assert re.search(r"head\.npz: expected \d+ bytes .*, got 0", capsys.readouterr().err)
 
 
 def test_a_bundle_is_copied(compact: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -170,7 +170,7 @@ def test_a_bundle_is_copied(compact: Path, tmp_path: Path, capsys: pytest.Captur
     assert Bundle.open(copy).digest == Bundle.open(compact).digest
     assert {path.name for path in copy.iterdir()} == {path.name for path in compact.iterdir()}
     assert run("bundle", "copy", "compact", copy) == 2
-    assert "exists already" in capsys.readouterr().err
+    assert "already exists" in capsys.readouterr().err
 
 
 def test_importing_without_the_extra_names_it(

@@ -7,22 +7,23 @@ from collections.abc import Iterator
 
 import pytest
 
-from audio_classifier.cli.clip_formats import FORMATS, Outcome, bar
+from audio_classifier.cli.clip_formats import FORMATS, ClassifiedClip, ClipReport, FailedClip, bar
+from audio_classifier.cli.errors import Description
 from audio_classifier.inference.selection import Prediction
 
 RAIN = Prediction("/m/06mb1", "Rain", 0.75)
 CAP = Prediction("/m/07qjznl", 'Tick-tock, "clock"', 0.015625)
-GOOD = Outcome("a.wav", (RAIN, CAP))
-BAD = Outcome("b.wav", error="not a sound", hint="Send one.")
+GOOD = ClassifiedClip("a.wav", (RAIN, CAP))
+BAD = FailedClip("b.wav", Description("unreadable_audio", "not an audio file", "Use another one."))
 
 
-def written(name: str, *outcomes: Outcome) -> str:
+def written(name: str, *outcomes: ClipReport) -> str:
     out = io.StringIO()
     FORMATS[name](iter(outcomes), out, single=len(outcomes) == 1)
     return out.getvalue()
 
 
-def test_json_of_one_file_is_the_originals_response() -> None:
+def test_json_of_one_file_equals_the_originals_response() -> None:
     assert json.loads(written("json", GOOD)) == {
         "status": "ok",
         "predictions": [
@@ -32,15 +33,16 @@ def test_json_of_one_file_is_the_originals_response() -> None:
     }
 
 
-def test_json_of_an_error_names_it() -> None:
+def test_json_of_an_error_is_the_error_body() -> None:
     assert json.loads(written("json", BAD)) == {
         "status": "error",
-        "message": "not a sound",
-        "hint": "Send one.",
+        "code": "unreadable_audio",
+        "message": "not an audio file",
+        "hint": "Use another one.",
     }
 
 
-def test_json_of_several_files_is_a_list_with_their_names() -> None:
+def test_json_of_several_files_is_a_list_with_file_names() -> None:
     responses = json.loads(written("json", GOOD, BAD))
     assert [(response["file"], response["status"]) for response in responses] == [
         ("a.wav", "ok"),
@@ -48,10 +50,10 @@ def test_json_of_several_files_is_a_list_with_their_names() -> None:
     ]
 
 
-def test_json_of_many_files_is_written_as_they_come() -> None:
+def test_json_of_several_files_is_written_incrementally() -> None:
     out, seen = io.StringIO(), []
 
-    def outcomes() -> Iterator[Outcome]:
+    def outcomes() -> Iterator[ClipReport]:
         for outcome in (GOOD, BAD, GOOD):
             seen.append(out.getvalue().count('"file"'))
             yield outcome
@@ -61,15 +63,15 @@ def test_json_of_many_files_is_written_as_they_come() -> None:
     assert out.getvalue() == json.dumps(json.loads(out.getvalue()), indent=2) + "\n"
 
 
-def test_jsonl_is_a_response_a_line() -> None:
+def test_jsonl_has_a_response_per_line() -> None:
     responses = [json.loads(line) for line in written("jsonl", GOOD, BAD).splitlines()]
     assert responses == json.loads(written("json", GOOD, BAD))
 
 
-def test_jsonl_does_not_wait_for_the_last_file() -> None:
+def test_jsonl_is_written_incrementally() -> None:
     out = io.StringIO()
 
-    def outcomes() -> Iterator[Outcome]:
+    def outcomes() -> Iterator[ClipReport]:
         yield GOOD
         assert json.loads(out.getvalue())["file"] == "a.wav"
         yield BAD
@@ -78,7 +80,7 @@ def test_jsonl_does_not_wait_for_the_last_file() -> None:
     assert len(out.getvalue().splitlines()) == 2
 
 
-def test_csv_has_a_row_for_each_prediction() -> None:
+def test_csv_has_a_row_per_prediction() -> None:
     rows = list(csv.DictReader(io.StringIO(written("csv", GOOD, BAD))))
     assert rows == [
         {"file": "a.wav", "label_id": "/m/06mb1", "label": "Rain", "probability": "0.75"},
@@ -86,14 +88,14 @@ def test_csv_has_a_row_for_each_prediction() -> None:
     ]
 
 
-def test_the_table_draws_bars() -> None:
+def test_table_has_probability_bar_and_label() -> None:
     assert written("table", GOOD) == (
         '  75.0%  ██████████████████        Rain\n   1.6%  ▍                         Tick-tock, "clock"\n'
     )
 
 
-def test_the_table_of_several_files_names_them() -> None:
-    lines = written("table", GOOD, BAD, Outcome("c.wav")).splitlines()
+def test_table_of_several_files_has_file_names() -> None:
+    lines = written("table", GOOD, BAD, ClassifiedClip("c.wav", ())).splitlines()
     assert [line for line in lines if line.endswith(".wav")] == ["a.wav", "c.wav"]
     assert lines[-2].strip() == "nothing above the threshold"
 
@@ -102,5 +104,5 @@ def test_the_table_of_several_files_names_them() -> None:
     ("probability", "drawn"),
     [(0, ""), (1, "█" * 24), (0.5, "█" * 12), (1 / 192, "▏"), (0.999, "█" * 24), (0.98, "█" * 23 + "▌")],
 )
-def test_bars_are_drawn_to_an_eighth(probability: float, drawn: str) -> None:
+def test_bar_has_resolution_of_an_eighth(probability: float, drawn: str) -> None:
     assert bar(probability) == drawn.ljust(24)

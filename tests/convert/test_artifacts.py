@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from audio_classifier.cli.errors import describe
 from audio_classifier.convert.artifacts import (
     CHECKPOINT,
     CLASSIFIER,
@@ -53,23 +54,23 @@ def check(found: Any, *, verified: bool = True) -> None:
     assert {artifact.verified for artifact in found.values()} == {verified}
 
 
-def test_a_folder_is_searched_to_its_depths(good: Path, workspace: Path) -> None:
+def test_folder_is_searched_recursively(good: Path, workspace: Path) -> None:
     check(collect([str(good.parent)], workspace, published=PUBLISHED))
-    assert list(workspace.glob("*/*")) == [], "local files need no copy"
+    assert list(workspace.glob("*/*")) == [], "local files are not copied"
 
 
 @pytest.mark.parametrize(
     ("suffix", "mode"), [(".tar.gz", "w:gz"), (".tar", "w"), (".tar.bz2", "w:bz2"), (".bin", "w:xz")]
 )
-def test_a_tar_file_is_unpacked(good: Path, workspace: Path, tmp_path: Path, suffix: str, mode: str) -> None:
+def test_tar_file_is_unpacked(good: Path, workspace: Path, tmp_path: Path, suffix: str, mode: str) -> None:
     check(collect([str(pack(good, tmp_path / f"a{suffix}", mode))], workspace, published=PUBLISHED))
 
 
-def test_single_files_may_be_named(good: Path, workspace: Path) -> None:
+def test_sources_can_be_single_files(good: Path, workspace: Path) -> None:
     check(collect([str(good / name) for name in CONTENT], workspace, published=PUBLISHED))
 
 
-def test_the_network_is_asked_for_tar_files_folders_and_files(
+def test_remote_sources_can_be_tar_files_folders_and_files(
     https_server: FileServer, good: Path, tmp_path: Path
 ) -> None:
     pack(good, https_server.folder / "assets.tar.gz")
@@ -80,12 +81,8 @@ def test_the_network_is_asked_for_tar_files_folders_and_files(
     ):
         workspace = tmp_path / f"workspace-{number}"
         workspace.mkdir()
-        addresses = [f"{https_server.url}/{source}" for source in sources]
-        check(
-            collect(
-                addresses, workspace, published=PUBLISHED, progress=lambda name, *_: progress.append(name)
-            )
-        )
+        uris = [f"{https_server.url}/{source}" for source in sources]
+        check(collect(uris, workspace, published=PUBLISHED, progress=lambda name, *_: progress.append(name)))
     assert {"assets.tar.gz", *CONTENT} == set(progress)
 
 
@@ -98,7 +95,7 @@ def test_sources_are_tried_in_order_until_each_file_is_found(
         str(tmp_path / "nothing"),
         str(bad),
         str(good),
-        "https://never.asked/",
+        "https://never.requested/",
     ]
     found = collect(sources, workspace, published=PUBLISHED)
     check(found)
@@ -106,27 +103,27 @@ def test_sources_are_tried_in_order_until_each_file_is_found(
     assert found[CHECKPOINT].origin == str(good)
 
 
-def test_a_wrong_checksum_names_file_source_and_sums(tmp_path: Path, workspace: Path) -> None:
+def test_wrong_checksum_is_reported_with_file_source_and_checksums(tmp_path: Path, workspace: Path) -> None:
     bad = write(tmp_path / "bad", classifier_model=b"other")
     other = hashlib.sha512(b"other").hexdigest()
     with pytest.raises(
         ArtifactUnverifiedError,
-        match=f"{CLASSIFIER} from {bad} has SHA-512 {other[:16]}..., not {PUBLISHED[CLASSIFIER][:16]}",
+        match=f"{CLASSIFIER} from {bad}: expected SHA-512 {PUBLISHED[CLASSIFIER][:16]}..., got {other[:16]}",
     ) as caught:
         collect([str(bad)], workspace, published=PUBLISHED)
-    assert "--allow-unverified" in caught.value.hint
+    assert "--allow-unverified" in describe(caught.value).hint
 
 
-def test_other_weights_may_be_allowed(good: Path, workspace: Path) -> None:
+def test_unverified_weights_are_accepted_when_allowed(good: Path, workspace: Path) -> None:
     check(collect([str(good)], workspace, allow_unverified=True), verified=False)
 
 
-def test_what_is_missing_is_named_with_every_source_that_failed(
+def test_missing_file_is_reported_with_the_failure_of_each_source(
     https_server: FileServer, good: Path, workspace: Path, tmp_path: Path
 ) -> None:
     (good / PCA).unlink()
     broken = tmp_path / "broken.tar.gz"
-    broken.write_bytes(b"no tar")
+    broken.write_bytes(b"not a tar file")
     sources = [str(good), str(broken), f"{https_server.url}/gone.tar.gz", str(tmp_path / "nothing")]
     with pytest.raises(ArtifactNotFoundError) as caught:
         collect(sources, workspace, published=PUBLISHED)
@@ -135,16 +132,18 @@ def test_what_is_missing_is_named_with_every_source_that_failed(
     assert [failure.split(":")[0].strip() for failure in failures[:2]] == [str(broken), "https"]
     assert len(failures) == 3
     assert "HTTP status 404" in failures[1]
-    assert "--from" in caught.value.hint
+    assert "--from" in describe(caught.value).hint
 
 
-def test_a_source_that_has_none_of_them_says_so(workspace: Path, tmp_path: Path) -> None:
+def test_source_without_any_artifact_is_reported(workspace: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    with pytest.raises(ArtifactNotFoundError, match="empty: holds none of them"):
+    with pytest.raises(ArtifactNotFoundError, match="empty: contains none of them"):
         collect([str(tmp_path / "empty")], workspace, published=PUBLISHED)
 
 
-def test_every_file_of_a_name_is_tried(good: Path, workspace: Path, tmp_path: Path) -> None:
+def test_all_files_of_a_name_are_tried_until_one_is_verified(
+    good: Path, workspace: Path, tmp_path: Path
+) -> None:
     both = tmp_path / "both"
     write(both / "a", vggish_model=b"other")
     (both / "b").mkdir()
@@ -158,7 +157,7 @@ def test_every_file_of_a_name_is_tried(good: Path, workspace: Path, tmp_path: Pa
 @pytest.mark.parametrize(
     ("suffix", "mode"), [(".tar.gz", "w:gz"), (".tar.bz2", "w:bz2"), (".tar.xz", "w:xz")]
 )
-def test_a_damaged_archive_is_a_failed_source(
+def test_next_source_is_tried_when_archive_is_damaged(
     good: Path, workspace: Path, tmp_path: Path, suffix: str, mode: str
 ) -> None:
     (good / CHECKPOINT).write_bytes(np.random.default_rng(0).bytes(100_000))
@@ -170,14 +169,14 @@ def test_a_damaged_archive_is_a_failed_source(
     check(collect([str(archive), str(good)], workspace, published=PUBLISHED))
 
 
-def test_an_archive_cut_off_is_a_failed_source(good: Path, workspace: Path, tmp_path: Path) -> None:
+def test_truncated_archive_is_reported(good: Path, workspace: Path, tmp_path: Path) -> None:
     archive = pack(good, tmp_path / "a.tar.gz")
     archive.write_bytes(archive.read_bytes()[:-40])
     with pytest.raises(ArtifactNotFoundError, match=r"a\.tar\.gz"):
         collect([str(archive)], workspace, published=PUBLISHED)
 
 
-def test_paths_in_an_archive_are_never_used(workspace: Path, tmp_path: Path) -> None:
+def test_paths_in_an_archive_are_ignored(workspace: Path, tmp_path: Path) -> None:
     archive = tmp_path / "evil.tar"
     with tarfile.open(archive, "w") as tar:
         for name, data in CONTENT.items():
@@ -191,7 +190,7 @@ def test_paths_in_an_archive_are_never_used(workspace: Path, tmp_path: Path) -> 
     assert not (tmp_path / PCA).exists()
 
 
-def test_the_known_sources_are_encrypted_and_their_sums_those_published(shared: Path) -> None:
+def test_known_sources_are_encrypted_and_checksums_equal_the_published_ones(shared: Path) -> None:
     assert all(source.startswith("https://") for source in KNOWN_SOURCES)
     lines = (shared / "parity" / "ibm-sha512sums.txt").read_text().splitlines()
     assert {line.split("/")[-1]: line.split()[0] for line in lines} == PUBLISHED_SHA512

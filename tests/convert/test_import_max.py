@@ -1,4 +1,4 @@
-"""The importer with TensorFlow, on weights in the published formats that the test makes itself."""
+"""The importer with TensorFlow, on generated weights in the published formats."""
 
 from __future__ import annotations
 
@@ -39,16 +39,16 @@ def random_weights() -> dict[str, NDArray[np.float32]]:
 
 
 def write_checkpoint(path: Path, variables: Mapping[str, NDArray[Any]]) -> Path:
-    """A TensorFlow V1 single-file checkpoint, as Google published VGGish."""
+    """Write a TensorFlow V1 single-file checkpoint, the format in which Google published VGGish."""
     import tensorflow as tf
 
     v1 = tf.compat.v1
     with tf.Graph().as_default(), v1.Session() as session:
-        made = []
+        created = []
         for name, value in variables.items():
-            made.append(v1.get_variable(name, shape=value.shape, dtype=value.dtype, use_resource=False))
-            made[-1].load(value, session)
-        v1.train.Saver(made, write_version=v1.train.SaverDef.V1).save(
+            created.append(v1.get_variable(name, shape=value.shape, dtype=value.dtype, use_resource=False))
+            created[-1].load(value, session)
+        v1.train.Saver(created, write_version=v1.train.SaverDef.V1).save(
             session, str(path), write_meta_graph=False, write_state=False
         )
     return path
@@ -56,7 +56,7 @@ def write_checkpoint(path: Path, variables: Mapping[str, NDArray[Any]]) -> Path:
 
 @pytest.fixture(scope="module")
 def artifacts(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The three files, with random weights."""
+    """Write the three artifacts with random weights."""
     folder = tmp_path_factory.mktemp("artifacts")
     write_checkpoint(folder / "vggish_model.ckpt", random_weights())
     np.savez(
@@ -81,7 +81,7 @@ def run(*arguments: object) -> int:
         (["--precision", "int8"], "int8", 72),
     ],
 )
-def test_the_command_makes_a_bundle_that_classifies(
+def test_command_writes_a_bundle_that_classifies(
     artifacts: Path,
     tmp_path: Path,
     assets: Path,
@@ -111,7 +111,7 @@ def test_the_command_makes_a_bundle_that_classifies(
     assert json.loads(capsys.readouterr().out)["status"] == "ok"
 
 
-def test_other_weights_are_refused_unless_allowed(
+def test_unverified_weights_are_refused_unless_allowed(
     artifacts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run("bundle", "import-max", tmp_path / "max", "--from", artifacts) == 2
@@ -126,9 +126,7 @@ def weights() -> Mapping[str, NDArray[np.float32]]:
     return random_weights()
 
 
-def test_a_checkpoint_is_read_as_it_was_written(
-    artifacts: Path, weights: Mapping[str, NDArray[np.float32]]
-) -> None:
+def test_checkpoint_is_read_as_written(artifacts: Path, weights: Mapping[str, NDArray[np.float32]]) -> None:
     read = read_checkpoint(artifacts / "vggish_model.ckpt")
     assert list(read) == list(VGGISH_LAYERS)
     for layer, (kernel, bias) in read.items():
@@ -143,13 +141,13 @@ def test_a_checkpoint_is_read_as_it_was_written(
         (
             "vggish/conv1/weights",
             np.zeros((3, 3, 64, 1), np.float32),
-            r"conv1/weights has shape .*not \(3, 3, 1, 64\)",
+            r"conv1/weights must have the shape \(3, 3, 1, 64\), got",
         ),
         ("vggish/conv1/biases", np.full(64, np.nan, np.float32), "vggish/conv1/biases .* finite float32"),
         ("vggish/conv1/biases", np.zeros(64), "vggish/conv1/biases .* finite float32"),
     ],
 )
-def test_a_missing_or_misshapen_variable_is_named(
+def test_missing_or_invalid_variable_is_reported_by_name(
     tmp_path: Path, weights: Mapping[str, NDArray[Any]], name: str, value: NDArray[Any] | None, match: str
 ) -> None:
     variables = {**weights, name: value}
@@ -160,10 +158,10 @@ def test_a_missing_or_misshapen_variable_is_named(
         read_checkpoint(path)
 
 
-def test_files_beside_the_checkpoint_are_never_read(
+def test_other_files_in_the_checkpoints_folder_are_ignored(
     artifacts: Path, tmp_path: Path, weights: Mapping[str, NDArray[np.float32]]
 ) -> None:
-    """TensorFlow takes a path for a prefix: PREFIX.index would be read, though another file was verified."""
+    """TensorFlow treats a path as a prefix, and would read PREFIX.index instead of the verified file."""
     import tensorflow as tf
 
     folder = tmp_path / "odd [name]*"
@@ -176,42 +174,41 @@ def test_files_beside_the_checkpoint_are_never_read(
     np.testing.assert_array_equal(kernel, weights["vggish/conv1/weights"])
 
 
-@pytest.mark.parametrize("content", [b"", b"no checkpoint" * 100])
-def test_what_is_no_checkpoint_is_refused(tmp_path: Path, content: bytes) -> None:
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint" * 100])
+def test_file_that_is_not_a_checkpoint_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "vggish_model.ckpt"
     path.write_bytes(content)
-    with pytest.raises(ArtifactFormatError, match=r"vggish_model\.ckpt is no TensorFlow checkpoint"):
+    with pytest.raises(ArtifactFormatError, match=r"vggish_model\.ckpt is not a TensorFlow checkpoint"):
         read_checkpoint(path)
 
 
-def test_a_checkpoint_cut_off_is_refused(artifacts: Path, tmp_path: Path) -> None:
+def test_truncated_checkpoint_is_refused(artifacts: Path, tmp_path: Path) -> None:
     path = tmp_path / "vggish_model.ckpt"
     path.write_bytes((artifacts / "vggish_model.ckpt").read_bytes()[:1_000_000])
     with pytest.raises(ArtifactFormatError, match=r"vggish_model\.ckpt"):
         read_checkpoint(path)
 
 
-def test_a_pickle_in_the_npz_is_refused(tmp_path: Path) -> None:
+def test_npz_with_pickle_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "vggish_pca_params.npz"
     np.savez(path, pca_eigen_vectors=np.array([{}], dtype=object), pca_means=np.ones((128, 1)))
-    with pytest.raises(ArtifactFormatError, match="no archive of plain arrays"):
+    with pytest.raises(ArtifactFormatError, match="not an archive of plain arrays"):
         read_pca(path)
 
 
-def test_a_pca_that_is_not_finite_is_refused(tmp_path: Path) -> None:
+def test_pca_that_is_not_finite_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "vggish_pca_params.npz"
     np.savez(path, pca_eigen_vectors=np.full((128, 128), np.inf), pca_means=np.ones((128, 1)))
     with pytest.raises(
-        ArtifactFormatError, match=r"^vggish_pca_params.npz: pca_eigen_vectors .* than finite numbers"
+        ArtifactFormatError,
+        match=r"^vggish_pca_params.npz: pca_eigen_vectors must contain only finite numbers",
     ):
         read_pca(path)
 
 
-def test_an_export_that_computes_something_else_is_refused(
-    artifacts: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_export_with_different_results_is_refused(artifacts: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from audio_classifier.model.embedding import Embedder
 
     monkeypatch.setattr(Embedder, "embed", lambda self, patches: np.ones((len(patches), 128), np.float32))
-    with pytest.raises(ConversionError, match=r"off by .* of its range"):
+    with pytest.raises(ConversionError, match=r"deviates from TensorFlow by .* of its range"):
         export_embedding(read_checkpoint(artifacts / "vggish_model.ckpt"), "int8")

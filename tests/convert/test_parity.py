@@ -1,4 +1,4 @@
-"""Held against what IBM's own code computed, from the same random weights and the same sounds."""
+"""Compare results with those of IBM's own code, from the same random weights and recordings."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def import_bundle(artifacts: Path, out_dir: Path, precision: Precision) -> Bundl
     return import_max(out_dir, [str(artifacts)], precision=precision, allow_unverified=True)
 
 
-def test_the_reference_path_is_the_original(float32: Bundle, shared: Path) -> None:
+def test_reference_path_equals_the_original(float32: Bundle, shared: Path) -> None:
     differences = compare(float32, "resampy", load_golden(shared / "parity"), shared / "samples")
     assert differences.patches <= 1e-4
     assert differences.embeddings <= 1e-3
@@ -45,13 +45,13 @@ def test_the_reference_path_is_the_original(float32: Bundle, shared: Path) -> No
     assert max(differences.probabilities.values()) <= 2e-3
 
 
-def test_the_default_path_is_close_to_the_original(float32: Bundle, shared: Path) -> None:
+def test_default_path_is_close_to_the_original(float32: Bundle, shared: Path) -> None:
     differences = compare(float32, "soxr", load_golden(shared / "parity"), shared / "samples")
     assert differences.codes_within_2 >= 0.95
     assert differences.middle_codes_within_2 >= 0.95
 
 
-def test_half_precision_is_close_to_the_original(artifacts: Path, shared: Path, tmp_path: Path) -> None:
+def test_float16_is_close_to_the_original(artifacts: Path, shared: Path, tmp_path: Path) -> None:
     differences: Differences = compare(
         import_bundle(artifacts, tmp_path / "max", "float16"),
         "soxr",

@@ -1,4 +1,4 @@
-"""What the documents say is held against the code; the README's commands are run."""
+"""Check the documents against the code, and run the commands and examples in them."""
 
 from __future__ import annotations
 
@@ -19,13 +19,15 @@ import requests
 
 from audio_classifier.cli.clip_formats import bar
 from audio_classifier.cli.parser import build_parser
+from audio_classifier.errors import AudioClassifierError, AudioError, ConversionError, OutputError
 from audio_classifier.model.bundle import FILES
-from audio_classifier.s3.objects import ObjectRef
+from audio_classifier.s3.location import S3Location
 from audio_classifier.service.settings import PREFIX, Settings
 from audio_classifier.service.uploads import Uploads
 from tests.support.serving import serving
 
 ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "function" / "audio_classifier"
 README, ARCHITECTURE, COMMAND_LINE, HTTP, SETTINGS = (
     (ROOT / name).read_text(encoding="utf-8")
     for name in (
@@ -39,7 +41,7 @@ README, ARCHITECTURE, COMMAND_LINE, HTTP, SETTINGS = (
 
 
 def lines_of(kind: str, *texts: str) -> list[str]:
-    """The lines of all blocks of a kind."""
+    """Return the lines of all code blocks of a kind."""
     blocks = re.findall(rf"```{kind}\n(.*?)```", "".join(texts), re.DOTALL)
     return [line for block in blocks for line in block.splitlines() if line]
 
@@ -55,14 +57,25 @@ def subcommand(parser: argparse.ArgumentParser, name: str) -> argparse.ArgumentP
     raise KeyError(name)
 
 
-def test_the_readme_begins_with_the_two_commands() -> None:
+def codes_of(error_type: type[AudioClassifierError]) -> set[str]:
+    """Return the codes of an error class and its subclasses."""
+    return {error_type.code}.union(*map(codes_of, error_type.__subclasses__()))
+
+
+def anchors_of(path: Path) -> list[str]:
+    """Return the anchors that GitHub generates for the headings of a document."""
+    headings = re.findall(r"^#+ (.*)", path.read_text(encoding="utf-8"), re.MULTILINE)
+    return [re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings]
+
+
+def test_readme_starts_with_classify_and_test_commands() -> None:
     assert COMMANDS[:2] == ["make classify WAV=assets/thunder.wav", "make test"]
 
 
 @pytest.mark.parametrize(
     "command", sorted({command for command in COMMANDS if not command.startswith("make ")})
 )
-def test_each_command_works(command: str, tmp_path: Path) -> None:
+def test_documented_command_succeeds_and_prints_output(command: str, tmp_path: Path) -> None:
     (tmp_path / "assets").symlink_to(ROOT / "assets")
     binaries = Path(sys.executable).parent
     assert command.startswith(".venv/bin/audio-classifier ")
@@ -72,7 +85,7 @@ def test_each_command_works(command: str, tmp_path: Path) -> None:
     assert result.stdout
 
 
-def test_each_request_works() -> None:
+def test_documented_requests_succeed() -> None:
     with serving() as (url, service):
         service.load()
         for command in lines_of("curl", README, HTTP):
@@ -86,7 +99,7 @@ def test_each_request_works() -> None:
 
 
 @pytest.mark.skipif(shutil.which("jq") is None, reason="jq is not installed")
-def test_the_upload_works(s3: Any, tmp_path: Path) -> None:
+def test_documented_upload_is_classified(s3: Any, tmp_path: Path) -> None:
     (example,) = re.findall(r"```bash\n(.*?)```", HTTP, re.DOTALL)
     s3.create_bucket(Bucket="uploads")
     (tmp_path / "assets").symlink_to(ROOT / "assets")
@@ -97,22 +110,30 @@ def test_the_upload_works(s3: Any, tmp_path: Path) -> None:
         )
         assert json.loads(run.stdout) == {"status": "pending"}, run.stdout + run.stderr
         uploaded = s3.list_objects_v2(Bucket="uploads")["Contents"][0]["Key"]
-        assert Uploads(service).process(ObjectRef("uploads", uploaded)).error == ""
+        assert str(Uploads(service).process(S3Location("uploads", uploaded))).startswith("stored ")
 
 
-def test_every_route_is_documented() -> None:
+def test_table_of_routes_lists_every_route() -> None:
     with serving(uploads_bucket="uploads", read_buckets=("uploads",)) as (url, _):
         routes = requests.get(f"{url}/openapi.json", timeout=5).json()["paths"]
     documented = re.findall(r"`(?:GET|POST) (/[a-z._/{}]*)`", HTTP)
     assert {*routes, "/", "/demo", "/openapi.json", "/swagger.json"} == {*documented}
 
 
-def test_each_make_target_of_the_readme_exists() -> None:
+def test_table_of_error_codes_lists_every_code_of_the_server() -> None:
+    rows = re.findall(r"^\| (`[a-z_]+`(?:, `[a-z_]+`)*) \| \d{3} \|", HTTP, re.MULTILINE)
+    documented = [code for row in rows for code in re.findall(r"`(\w+)`", row)]
+    base_codes = {AudioClassifierError.code, AudioError.code}
+    command_line_codes = codes_of(OutputError) | codes_of(ConversionError)
+    assert sorted(documented) == sorted(codes_of(AudioClassifierError) - base_codes - command_line_codes)
+
+
+def test_make_targets_in_readme_exist() -> None:
     targets = re.findall(r"^([a-z0-9-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE)
     assert {*re.findall(r"`?make ([a-z0-9-]+)", README)} <= {*targets}
 
 
-def test_the_python_example_works() -> None:
+def test_python_example_in_readme_succeeds() -> None:
     (example,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     result = subprocess.run(
         [sys.executable, "-c", example], cwd=ROOT, capture_output=True, text=True, check=False
@@ -121,16 +142,16 @@ def test_the_python_example_works() -> None:
     assert len(result.stdout.splitlines()) > 5
 
 
-def test_the_picture_of_the_output_is_what_it_prints() -> None:
+def test_output_shown_in_readme_equals_printed_output() -> None:
     (shown,) = re.findall(r"```console\n\$ make classify WAV=(\S+)\n(.*?)```", README, re.DOTALL)
     command = [Path(sys.executable).with_name("audio-classifier"), "classify", shown[0]]
     printed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     pattern = r"^ *([\d.]+)%  ([█▏▎▍▌▋▊▉]+) +(\S.*)$"
-    rows, wanted = (re.findall(pattern, text, re.MULTILINE) for text in (printed, shown[1]))
-    assert [label for *_, label in rows] == [label for *_, label in wanted]
-    assert len(wanted) == len(shown[1].splitlines()) == 5
-    for (percent, drawn, _), (shown_percent, shown_bar, _) in zip(rows, wanted, strict=True):
-        # CPUs differ in the last bits, and 8 bits have coarse steps.
+    rows, expected = (re.findall(pattern, text, re.MULTILINE) for text in (printed, shown[1]))
+    assert [label for *_, label in rows] == [label for *_, label in expected]
+    assert len(expected) == len(shown[1].splitlines()) == 5
+    for (percent, drawn, _), (shown_percent, shown_bar, _) in zip(rows, expected, strict=True):
+        # CPUs differ in rounding, which 8-bit quantisation amplifies.
         assert float(percent) == pytest.approx(float(shown_percent), abs=1)
         assert len(drawn) == pytest.approx(len(shown_bar), abs=1)
         drawn_of = {bar(float(shown_percent) / 100 + rounded).strip() for rounded in (-0.0005, 0, 0.0005)}
@@ -138,7 +159,7 @@ def test_the_picture_of_the_output_is_what_it_prints() -> None:
 
 
 @pytest.mark.parametrize("command", ["classify", "timeline", "plot"])
-def test_the_table_of_options_is_complete(command: str) -> None:
+def test_table_of_options_lists_every_option_and_choice(command: str) -> None:
     options = {
         action.option_strings[-1]: action
         for action in subcommand(build_parser(), command)._actions
@@ -152,27 +173,35 @@ def test_the_table_of_options_is_complete(command: str) -> None:
             assert choice in documented[name]
 
 
-def test_the_table_of_variables_is_complete() -> None:
+def test_table_of_environment_variables_lists_every_setting() -> None:
     documented = re.findall(rf"^\| `({PREFIX}\w+)` \|", SETTINGS, re.MULTILINE)
     assert sorted(documented) == sorted(PREFIX + field.name.upper() for field in fields(Settings))
 
 
-def test_every_file_of_a_bundle_is_in_the_architecture() -> None:
+def test_table_of_packages_lists_every_package() -> None:
+    packages = [path.parent.name for path in PACKAGE.glob("*/__init__.py")]
+    rows = re.findall(r"^\| `(\w+)/` \| [^|]+ \| ([^|]+) \|$", ARCHITECTURE, re.MULTILINE)
+    assert sorted(name for name, _ in rows) == sorted(packages)
+    imported = {name for _, imports in rows for name in re.findall(r"`(\w+)`", imports)}
+    assert imported <= {*packages}
+
+
+def test_table_of_bundle_files_lists_every_file() -> None:
     assert {*FILES} <= {*re.findall(r"^\| `([\w.]+)` \|", ARCHITECTURE, re.MULTILINE)}
 
 
-def test_every_dependency_is_named_with_its_reason() -> None:
+def test_tables_of_dependencies_list_every_requirement_and_extra() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     extras = project["project"]["optional-dependencies"]
     groups = [project["project"]["dependencies"], *extras.values(), *project["dependency-groups"].values()]
     requirements = [entry for group in groups for entry in group if isinstance(entry, str)]
-    named = [re.split(r"[\[><=]", requirement)[0] for requirement in requirements]
+    names = [re.split(r"[\[><=]", requirement)[0] for requirement in requirements]
     table = "\n".join(line for line in ARCHITECTURE.splitlines() if line.startswith("|"))
-    assert [name for name in named if name not in table] == []
+    assert [name for name in names if name not in table] == []
     assert [extra for extra in extras if f"| `{extra}` |" not in table] == []
 
 
-def test_doctests_hold() -> None:
+def test_doctests_of_classifier_pass() -> None:
     import doctest
 
     import audio_classifier.inference.classifier
@@ -194,11 +223,10 @@ def test_doctests_hold() -> None:
     ),
     ids=lambda path: str(path.relative_to(ROOT)),
 )
-def test_links_lead_somewhere(path: Path) -> None:
+def test_relative_links_point_to_existing_files_and_headings(path: Path) -> None:
     text = re.sub(r"```.*?```", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
     for target, anchor in re.findall(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]*))?\)", text):
-        place = path.parent / target if target else path
-        assert place.exists(), target
+        linked = path.parent / target if target else path
+        assert linked.exists(), target
         if anchor:
-            titles = re.findall(r"^#+ (.*)", place.read_text(encoding="utf-8"), re.MULTILINE)
-            assert anchor in [re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles]
+            assert anchor in anchors_of(linked)

@@ -1,4 +1,4 @@
-"""What docs/operations.md tells people to type, held against what understands it."""
+"""Check the commands, tables and limits in docs/operations.md against the code and the templates."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ COMMANDS = [
 
 
 def section(title: str) -> str:
-    """What stands below a heading."""
+    """Return the text below a heading."""
     _, _, rest = DOCUMENT.partition(f"\n## {title}\n")
     return rest.partition("\n## ")[0]
 
 
 def first_cells(title: str) -> list[str]:
-    """The first column of a section's tables, without their heads."""
+    """Return the first column of a section's tables, without the header rows."""
     return re.findall(r"^\| (?!.*\n\|---)(\S.*?) \|", section(title), re.MULTILINE)
 
 
 def parameters(command: list[str]) -> dict[str, Any]:
-    """Options as the API calls them."""
+    """Return the options of a command under the names of the API."""
     options = zip(command, [*command[1:], "--"], strict=True)
     named = {name: value for name, value in options if name.startswith("--")}
     return {
@@ -52,52 +52,52 @@ def parameters(command: list[str]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[2])
-def test_amazon_understands_each_command(command: list[str]) -> None:
+def test_aws_command_matches_the_service_model(command: list[str]) -> None:
     client = boto3.client(command[1], region_name="us-east-1")
-    given = parameters(command)
+    options = parameters(command)
     operation = command[2].title().replace("-", "")
     shape = client.meta.service_model.operation_model(operation).input_shape
-    wanted = {name.lower(): (name, member.type_name) for name, member in shape.members.items()}
+    members = {name.lower(): (name, member.type_name) for name, member in shape.members.items()}
     values = {}
-    for option, value in given.items():
-        name, kind = wanted[option.lower()]
-        # A state machine's input is JSON in a text.
+    for option, value in options.items():
+        name, kind = members[option.lower()]
+        # The API takes a state machine's input as a string of JSON.
         text = json.dumps(value) if kind == "string" and isinstance(value, dict) else value
         values[name] = int(value) if kind == "integer" else text
     assert ParamValidator().validate(values, shape).generate_report() == ""
 
 
-def test_each_input_of_the_state_machine_is_in_the_table() -> None:
+def test_table_of_inputs_lists_every_input_of_the_state_machine() -> None:
     read = {*re.findall(r'"\$\.(\w+)"', MACHINE), *re.findall(r'"\$\.(inventory)\.', MACHINE)}
     table = {name for cell in first_cells("Bulk work") for name in re.findall(r"`(\w+)`", cell)}
     assert table == read - {"defaults", "given", "all", "Payload"}
-    starts = [parameters(command)["Input"] for command in COMMANDS if command[2] == "start-execution"]
-    assert {name for given in starts for name in given} <= table
-    assert [given.keys() & {"bucket", "inventory"} for given in starts] == [{"bucket"}, {"inventory"}]
+    inputs = [parameters(command)["Input"] for command in COMMANDS if command[2] == "start-execution"]
+    assert {name for one in inputs for name in one} <= table
+    assert [one.keys() & {"bucket", "inventory"} for one in inputs] == [{"bucket"}, {"inventory"}]
 
 
-def test_each_alarm_is_explained() -> None:
+def test_table_of_alarms_lists_every_alarm_and_names_existing_parameters() -> None:
     alarms = of_type(IMAGE, "AWS::CloudWatch::Alarm")
     assert sorted(first_cells("Alarms")) == sorted(alarms)
     assert {*re.findall(r"`([A-Z]\w+)`", section("Alarms"))} <= IMAGE["Parameters"].keys()
 
 
-def test_the_queues_of_the_document_are_outputs() -> None:
+def test_variables_for_dead_letters_are_outputs_of_the_stack() -> None:
     assert {*re.findall(r"\$(\w+)", section("Dead letters"))} <= IMAGE["Outputs"].keys()
 
 
-def test_logs_and_metrics_are_where_the_document_says() -> None:
+def test_tables_of_logs_and_metrics_match_the_template() -> None:
     groups = of_type(IMAGE, "AWS::Logs::LogGroup").values()
-    named = {group["LogGroupName"]["Fn::Sub"].replace("${AWS::StackName}", "STACK") for group in groups}
+    log_groups = {group["LogGroupName"]["Fn::Sub"].replace("${AWS::StackName}", "STACK") for group in groups}
     body = json.loads(IMAGE["Resources"]["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"])
-    shown = [metric for widget in body["widgets"] for metric in widget["properties"]["metrics"]]
-    own = {metric[1] for metric in shown if metric[0] == "AudioClassifier"}
+    metrics = [metric for widget in body["widgets"] for metric in widget["properties"]["metrics"]]
+    custom = {metric[1] for metric in metrics if metric[0] == "AudioClassifier"}
     cells = first_cells("Logs and metrics")
-    assert {cell for cell in cells if cell.startswith("/")} == named
-    assert {name for cell in cells if not cell.startswith("/") for name in cell.split(", ")} == own
+    assert {cell for cell in cells if cell.startswith("/")} == log_groups
+    assert {name for cell in cells if not cell.startswith("/") for name in cell.split(", ")} == custom
 
 
-def test_log_lines_have_the_fields_that_the_document_names() -> None:
+def test_documented_log_fields_are_written() -> None:
     text = section("Logs and metrics")
     of_functions, of_requests = (
         {*re.findall(r"(?:^fields |^\| filter |, )(\w+)", query, re.MULTILINE)}
@@ -106,12 +106,12 @@ def test_log_lines_have_the_fields_that_the_document_names() -> None:
     (requests,) = re.findall(r"requests: (.*) \|", text)
     logged = json.loads(IMAGE["Mappings"]["AccessLog"]["Format"]["Json"]).keys()
     assert of_requests <= {*re.findall(r"`(\w+)`", requests)} == logged
-    (functions,) = re.findall(r"a line for each event: (.*?)where", text, re.DOTALL)
+    (functions,) = re.findall(r"JSON object for each log entry: (.*?)\. This query", text, re.DOTALL)
     assert of_functions | {*re.findall(r"`(\w+)`", functions)} <= fields_of_an_error()
 
 
 def fields_of_an_error() -> set[str]:
-    """What a function's logger writes when something is raised."""
+    """Return the fields that a function's logger writes for an exception."""
     written = io.StringIO()
     logger = Logger(service="test-operations", stream=written)
     context = SimpleNamespace(
@@ -129,17 +129,17 @@ def fields_of_an_error() -> set[str]:
     return {*json.loads(written.getvalue())}
 
 
-def test_the_limits_are_those_of_the_template() -> None:
+def test_table_of_limits_matches_the_template() -> None:
     queues = of_type(IMAGE, "AWS::SQS::Queue")
     uploads, dead = queues["UploadsQueue"], queues["DeadLetterQueue"]
-    tries = uploads["RedrivePolicy"]["maxReceiveCount"]
+    attempts = uploads["RedrivePolicy"]["maxReceiveCount"]
     assert sorted(first_cells("Limits")) == sorted(
         [
             f"{function(IMAGE, 'ApiFunction')['Timeout']} s",
             f"{function(IMAGE, 'UploadFunction')['Timeout']} s",
             "6 MB",
             "`MaxObjectBytes`",
-            f"{tries} times, {uploads['VisibilityTimeout'] // 60} minutes apart",
+            f"{attempts} times, {uploads['VisibilityTimeout'] // 60} minutes apart",
             f"{uploads['MessageRetentionPeriod'] // 86400} days",
             f"{dead['MessageRetentionPeriod'] // 86400} days",
             f"{EXPIRES_S // 60} minutes",

@@ -131,7 +131,7 @@ def test_batch_operation_task_gets_a_result_code(function: Function, buckets: An
     buckets.put_object(Bucket="uploads", Key="in/rain.wav", Body=b"not audio")
     (task,) = function.invoke(event)["results"]
     assert task["resultCode"] == "PermanentFailure"
-    assert "readable" in task["resultString"]
+    assert "not a readable audio file" in task["resultString"]
 
 
 def multipart(recording: bytes) -> bytes:

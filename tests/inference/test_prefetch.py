@@ -8,7 +8,7 @@ from itertools import chain
 
 import pytest
 
-from audio_classifier.inference.prefetch import batches_ahead
+from audio_classifier.inference.prefetch import prefetched_batches
 
 
 def test_results_are_in_order_whichever_is_ready_first() -> None:
@@ -16,7 +16,7 @@ def test_results_are_in_order_whichever_is_ready_first() -> None:
         time.sleep(0.02 if item % 5 == 0 else 0)
         return item
 
-    batches = list(batches_ahead(work, range(50), threads=4, most=3))
+    batches = list(prefetched_batches(work, range(50), threads=4, max_batch=3))
     assert list(chain.from_iterable(batches)) == list(range(50))
     assert all(1 <= len(batch) <= 3 for batch in batches)
 
@@ -30,7 +30,7 @@ def test_only_so_many_are_begun() -> None:
             yield taken
             taken += 1
 
-    batches = batches_ahead(lambda item: item, items(), threads=2, most=4)
+    batches = prefetched_batches(lambda item: item, items(), threads=2, max_batch=4)
     done = 0
     for _ in range(20):
         done += len(next(batches))
@@ -45,7 +45,7 @@ def test_an_error_comes_in_its_turn_and_ends_it() -> None:
         begun.append(item)
         return 1 // (3 - item)
 
-    batches = batches_ahead(work, range(1000), threads=1, most=1)
+    batches = prefetched_batches(work, range(1000), threads=1, max_batch=1)
     assert [next(batches) for _ in range(3)] == [[0], [0], [1]]
     with pytest.raises(ZeroDivisionError):
         next(batches)
@@ -61,7 +61,7 @@ def test_giving_up_begins_nothing_more() -> None:
             go.wait(10)
         return item
 
-    batches = batches_ahead(work, range(100), threads=2, most=8)
+    batches = prefetched_batches(work, range(100), threads=2, max_batch=8)
     assert next(batches) == [0]
     batches.close()
     go.set()
@@ -84,5 +84,5 @@ def test_what_comes_before_an_error_is_given_first() -> None:
             results.extend(batch)
 
         with pytest.raises(error):
-            deque(map(collect, batches_ahead(work, given, threads=2)), maxlen=0)
+            deque(map(collect, prefetched_batches(work, given, threads=2)), maxlen=0)
         assert results == [0, 0, 0, 0, 1]

@@ -15,19 +15,20 @@ from hypothesis import strategies as st
 
 from audio_classifier.cli.event_formats import TRACKS
 from audio_classifier.errors import InvalidParameterError
-from audio_classifier.inference.sound_events import Event, EventTracker, Heard, Hysteresis
+from audio_classifier.inference.sound_events import EventTracker, Hysteresis, SoundEvent
+from audio_classifier.inference.windows import Window
 from audio_classifier.model.labels import Label
 
 LABELS = [Label(0, "/m/a", "Rain"), Label(2, "/m/c", "Dog <bark> & co")]
 
 
-def windows(*columns: Sequence[float]) -> list[Heard]:
+def windows(*columns: Sequence[float]) -> list[Window]:
     """A window each second, of three classes, of which the middle one is not asked for."""
     rows = [[first, 1.0, second] for first, second in zip(*columns, strict=True)]
-    return [Heard(i - 1.0, i + 2.0, i, i + 1.0, np.array(row, np.float32)) for i, row in enumerate(rows)]
+    return [Window(i - 1.0, i + 2.0, [], i, i + 1.0, np.array(row, np.float32)) for i, row in enumerate(rows)]
 
 
-def track(heard: list[Heard], hysteresis: Hysteresis) -> list[Event]:
+def track(heard: list[Window], hysteresis: Hysteresis) -> list[SoundEvent]:
     tracker = EventTracker(LABELS, hysteresis)
     return [event for window in heard for event in tracker.add(window)] + tracker.finish()
 
@@ -53,6 +54,10 @@ def test_hysteresis(probabilities: list[float], expected: list[tuple[float, floa
     assert events_of(probabilities, threshold=0.5) == expected
 
 
+def test_threshold_of_zero_makes_one_event_of_the_whole_recording() -> None:
+    assert events_of([0.0, 0.9, 0.0], threshold=0) == [(0, 3)]
+
+
 def test_release_may_be_given() -> None:
     assert events_of([0.6, 0.3, 0.6], threshold=0.5, release=0.4) == [(0, 1), (2, 3)]
 
@@ -64,8 +69,8 @@ def test_short_events_are_left_out() -> None:
 def test_an_event_tells_its_class_its_peak_and_its_mean() -> None:
     heard = windows([0.0, 0.5, 0.875, 0.0], [0.5, 0.5, 0.5, 0.75])
     first, second = track(heard, Hysteresis(0.5))
-    assert first == Event("/m/a", "Rain", 1.0, 3.0, peak=0.875, mean=0.6875)
-    assert second == Event("/m/c", "Dog <bark> & co", 0.0, 4.0, peak=0.75, mean=0.5625)
+    assert first == SoundEvent("/m/a", "Rain", 1.0, 3.0, peak=0.875, mean=0.6875)
+    assert second == SoundEvent("/m/c", "Dog <bark> & co", 0.0, 4.0, peak=0.75, mean=0.5625)
 
 
 def test_events_come_when_they_have_ended() -> None:
@@ -100,10 +105,10 @@ def test_events_are_runs_that_begin_high_and_stay_up(
 @pytest.mark.parametrize(
     ("arguments", "parameter"),
     [
-        ({"threshold": 0}, "threshold"),
+        ({"threshold": -0.1}, "threshold"),
         ({"threshold": 1.1}, "threshold"),
         ({"threshold": float("nan")}, "threshold"),
-        ({"release": 0.0}, "release"),
+        ({"release": -0.1}, "release"),
         ({"threshold": 0.5, "release": 0.6}, "release"),
         ({"min_duration_s": -1}, "min_duration_s"),
         ({"min_duration_s": float("inf")}, "min_duration_s"),
@@ -116,12 +121,12 @@ def test_what_cannot_be_is_refused(arguments: dict[str, float], parameter: str) 
 
 
 EVENTS = [
-    Event("/m/c", "Dog <bark> & co", 61.44, 3662.4, 0.75, 0.5),
-    Event("/m/a", "Rain", 0.96, 7300.8, 0.875, 0.625),
+    SoundEvent("/m/c", "Dog <bark> & co", 61.44, 3662.4, 0.75, 0.5),
+    SoundEvent("/m/a", "Rain", 0.96, 7300.8, 0.875, 0.625),
 ]
 
 
-def written(form: str, events: Sequence[Event] = EVENTS) -> str:
+def written(form: str, events: Sequence[SoundEvent] = EVENTS) -> str:
     out = io.StringIO()
     TRACKS[form](iter(events), out, "my sounds/a.wav")
     return out.getvalue()

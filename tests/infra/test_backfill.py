@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
+from audio_classifier.aws_lambda.events import map_batch_objects
 from audio_classifier.errors import TransferError
-from audio_classifier.s3.notifications import batch_objects
-from audio_classifier.service.uploads import Stored
+from audio_classifier.s3.location import S3Location
+from audio_classifier.service.object_results import Stored
 
 TEXT = (Path(__file__).parents[2] / "infra" / "backfill.asl.json").read_text(encoding="utf-8")
 STATES = json.loads(TEXT)["States"]
@@ -56,18 +57,18 @@ def test_batch_of_longest_keys_fits_into_payload(name: str) -> None:
     batcher = MAPS[name]["ItemBatcher"]
     items = [{"bucket": "b" * 63, "key": WORST_KEY}] * batcher["MaxItemsPerBatch"]
     event = {"Items": items, "BatchInput": batcher.get("BatchInput", {})}
-    assert len(batch_objects(event)) == batcher["MaxItemsPerBatch"]
+    assert len(map_batch_objects(event)) == batcher["MaxItemsPerBatch"]
     assert len(json.dumps(event)) <= batcher["MaxInputBytesPerBatch"] < MAX_PAYLOAD_BYTES
-    line = str(Stored("stored", ("b" * 63, f"results/{WORST_KEY}.json"), "m" * 1000))
+    line = str(Stored(S3Location("b" * 63, f"results/{WORST_KEY}.json"), "m" * 1000))
     answer = {"status": "ok", "results": [line] * batcher["MaxItemsPerBatch"]}
     assert len(json.dumps(answer)) < MAX_PAYLOAD_BYTES
 
 
 @pytest.mark.parametrize("name", MAPS)
 def test_temporary_errors_of_the_handler_are_retried(name: str) -> None:
-    """`Uploads.process` raises temporary errors; it stores a result for missing and too large objects."""
+    """The handler raises temporary errors; it stores a result for missing objects."""
     (task,) = MAPS[name]["ItemProcessor"]["States"].values()
     retry, _ = task["Retry"]
     own = {name for name in retry["ErrorEquals"] if "." not in name}
     temporary = {"TransferError", *(kind.__name__ for kind in TransferError.__subclasses__())}
-    assert own == temporary - {"RemoteNotFoundError", "RemoteTooLongError"}
+    assert own == temporary - {"RemoteNotFoundError"}

@@ -19,7 +19,7 @@ from audio_classifier.cli.parser import build_parser
 from audio_classifier.cli.serve import DRAIN_S
 from audio_classifier.server.app import create_app
 from audio_classifier.service.settings import PREFIX, Settings
-from audio_classifier.service.shared_classifier import Service
+from audio_classifier.service.shared_classifier import SharedClassifier
 from tests.infra.manifests import INFRA, ROOT, Document, documents, kustomizations
 
 DOCKERFILE = (ROOT / "Dockerfile.lambda").read_text(encoding="utf-8")
@@ -96,7 +96,7 @@ def image_environment() -> dict[str, str]:
 
 def routes(cluster: Cluster) -> set[str]:
     """Return the paths of the application's routes with the settings of its container."""
-    app = create_app(Service(Settings.from_environment(environment(cluster))))
+    app = create_app(SharedClassifier(Settings.from_environment(environment(cluster))))
     return {*app.openapi()["paths"]}
 
 

@@ -32,7 +32,7 @@ def random_head(
 
 
 def slow_head(head: AttentionHead, patches: NDArray[Any]) -> list[float]:
-    """The classifier by its definition, number by number (arXiv:1803.02353, section 3; keras/main.py)."""
+    """Compute the classifier by its definition, number by number (arXiv:1803.02353, section 3)."""
 
     def dense(layer: Dense, x: Sequence[float]) -> list[float]:
         return [
@@ -70,30 +70,30 @@ def slow_head(head: AttentionHead, patches: NDArray[Any]) -> list[float]:
     ],
 )
 @pytest.mark.parametrize("patches", [1, 10])
-def test_it_follows_the_definition(head: AttentionHead, patches: int) -> None:
+def test_head_follows_the_definition(head: AttentionHead, patches: int) -> None:
     embeddings = np.random.default_rng(1).uniform(-1, 1, (patches, 128)).astype(np.float32)
     np.testing.assert_allclose(head(embeddings), slow_head(head, embeddings), atol=1e-5)
 
 
-def test_clips_in_a_batch_do_not_mix() -> None:
+def test_clips_of_a_batch_are_independent() -> None:
     head = random_head()
     clips = np.random.default_rng(2).uniform(-1, 1, (3, 10, 128)).astype(np.float32)
     np.testing.assert_allclose(head(clips), [head(clip) for clip in clips], atol=1e-6)
 
 
-def test_repeated_patches_change_nothing() -> None:
+def test_repeated_patches_give_equal_probabilities() -> None:
     head = random_head()
     clip = np.random.default_rng(3).uniform(-1, 1, (5, 128)).astype(np.float32)
     np.testing.assert_allclose(head(clip), head(np.tile(clip, (2, 1))), atol=1e-6)
 
 
-def test_extreme_inputs_stay_probabilities() -> None:
+def test_extreme_inputs_give_finite_probabilities() -> None:
     probabilities = random_head()(np.full((10, 128), 1e4, np.float32))
     assert np.isfinite(probabilities).all()
     assert ((probabilities >= 0) & (probabilities <= 1)).all()
 
 
-def test_a_folded_batch_norm_computes_the_same() -> None:
+def test_folded_batch_norm_gives_equal_results() -> None:
     rng = np.random.default_rng(4)
     dense = random_dense(rng, 20, 7)
     gamma, beta, mean = rng.standard_normal((3, 7)).astype(np.float32)
@@ -104,7 +104,7 @@ def test_a_folded_batch_norm_computes_the_same() -> None:
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float16])
-def test_arrays_make_the_same_head_again(dtype: type[np.floating]) -> None:
+def test_head_is_restored_from_its_arrays(dtype: type[np.floating]) -> None:
     head = random_head()
     stored = {
         name: array.astype(dtype) if array.dtype == np.float32 else array
@@ -119,14 +119,14 @@ def test_arrays_make_the_same_head_again(dtype: type[np.floating]) -> None:
 @pytest.mark.parametrize(
     ("missing", "match"),
     [
-        ("hidden_0/bias", "lacks hidden_0/bias"),
-        ("hidden_0/kernel", "needs a hidden layer"),
-        ("level_1/block", "lacks level_1/block"),
-        ("level_0/kernel", "needs a hidden layer and a level"),
-        ("output/kernel", "nothing that combines them"),
+        ("hidden_0/bias", "lacks the array hidden_0/bias"),
+        ("hidden_0/kernel", "at least one hidden layer and one level, got 0 and 2"),
+        ("level_1/block", "lacks the array level_1/block"),
+        ("level_0/kernel", "at least one hidden layer and one level, got 3 and 0"),
+        ("output/kernel", "no output layer that combines them"),
     ],
 )
-def test_missing_arrays_are_named(missing: str, match: str) -> None:
+def test_missing_array_is_reported_by_name(missing: str, match: str) -> None:
     arrays = random_head().arrays()
     del arrays[missing]
     with pytest.raises(BundleInvalidError, match=match):
@@ -137,12 +137,12 @@ def test_missing_arrays_are_named(missing: str, match: str) -> None:
     ("change", "match"),
     [
         ({"hidden": (random_dense(np.random.default_rng(), 127, 16),)}, "hidden_0"),
-        ({"levels": (Level(3, random_dense(np.random.default_rng(), 8, 10)),)}, "looks at hidden layer 3"),
+        ({"levels": (Level(3, random_dense(np.random.default_rng(), 8, 10)),)}, "refers to hidden layer 3"),
         ({"levels": (Level(2, random_dense(np.random.default_rng(), 8, 9)),)}, "level_0"),
         ({"output": random_dense(np.random.default_rng(), 9, 5)}, "output"),
     ],
 )
-def test_layers_that_do_not_fit_are_named(change: dict[str, Any], match: str) -> None:
+def test_layer_of_mismatched_shape_is_reported_by_name(change: dict[str, Any], match: str) -> None:
     with pytest.raises(BundleInvalidError, match=match):
         replace(random_head(), **change)
 
@@ -156,13 +156,13 @@ def test_sigmoid_and_softmax_do_not_overflow() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "match"),
     [
-        ("hidden_0/bias", np.float32(1), "hidden_0: .* bias of shape"),
-        ("hidden_0/kernel", np.ones((2, 2, 2)), "hidden_0: a kernel of shape"),
-        ("level_0/block", np.array([1, 2]), "level_0/block is not one whole number"),
-        ("level_0/block", np.array(1.5), "level_0/block is not one whole number"),
-        ("level_0/block", np.array(-1), "looks at hidden layer -1"),
+        ("hidden_0/bias", np.float32(1), "hidden_0: expected a kernel of two dimensions and a bias of one"),
+        ("hidden_0/kernel", np.ones((2, 2, 2)), "hidden_0: expected a kernel of two dimensions"),
+        ("level_0/block", np.array([1, 2]), "level_0/block must be a single integer"),
+        ("level_0/block", np.array(1.5), "level_0/block must be a single integer"),
+        ("level_0/block", np.array(-1), "refers to hidden layer -1"),
     ],
 )
-def test_arrays_of_other_kinds_are_named(name: str, value: NDArray[Any], match: str) -> None:
+def test_array_of_wrong_shape_or_type_is_reported_by_name(name: str, value: NDArray[Any], match: str) -> None:
     with pytest.raises(BundleInvalidError, match=match):
         AttentionHead.from_arrays({**random_head().arrays(), name: np.asarray(value)})

@@ -43,7 +43,7 @@ def edit_manifest(directory: Path, **changes: Any) -> None:
     path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
 
 
-def test_what_is_written_is_opened(toy: Path) -> None:
+def test_written_bundle_can_be_opened(toy: Path) -> None:
     bundle = Bundle.open(toy)
     assert bundle.manifest.name == "toy"
     assert {entry.path for entry in bundle.manifest.files} == set(FILES)
@@ -52,15 +52,13 @@ def test_what_is_written_is_opened(toy: Path) -> None:
     assert bundle.path("embedding.tflite").read_bytes() == b"model"
 
 
-def test_a_file_can_be_copied_in(tmp_path: Path, toy: Path) -> None:
+def test_bundle_written_from_copied_files_has_equal_digest(tmp_path: Path, toy: Path) -> None:
     copy = write_bundle(tmp_path / "copy", {name: toy / name for name in FILES}, **FIELDS)
     assert copy.digest == Bundle.open(toy).digest
 
 
 @pytest.mark.parametrize("content", [b"", b"x", bytes(1000), bytes(range(256)) * 50], ids=len)
-def test_a_hash_is_that_of_the_whole_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes
-) -> None:
+def test_hash_covers_the_whole_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
     monkeypatch.setattr("audio_classifier.model.bundle.HASH_BYTES", 1000)
     path = tmp_path / "file"
     path.write_bytes(content)
@@ -69,7 +67,7 @@ def test_a_hash_is_that_of_the_whole_file(
 
 @pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize("damage", ["flipped", "shorter", "longer", "missing"])
-def test_a_changed_file_is_named(toy: Path, name: str, damage: str) -> None:
+def test_changed_file_is_reported_by_name(toy: Path, name: str, damage: str) -> None:
     path = toy / name
     data = bytearray(path.read_bytes())
     if damage == "flipped":
@@ -95,14 +93,14 @@ def test_a_changed_file_is_named(toy: Path, name: str, damage: str) -> None:
         ({"files": []}, "must be listed"),
     ],
 )
-def test_a_manifest_that_makes_no_sense_is_named(toy: Path, changes: dict[str, Any], match: str) -> None:
+def test_invalid_manifest_field_is_reported_by_name(toy: Path, changes: dict[str, Any], match: str) -> None:
     edit_manifest(toy, **changes)
     with pytest.raises(BundleInvalidError, match=match):
         Bundle.open(toy)
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff\xfe", b"null"])
-def test_a_manifest_that_is_none_is_refused(toy: Path, content: bytes) -> None:
+def test_manifest_that_is_not_a_json_object_is_refused(toy: Path, content: bytes) -> None:
     (toy / "manifest.json").write_bytes(content)
     with pytest.raises(BundleInvalidError, match=r"manifest\.json is invalid"):
         Bundle.open(toy)
@@ -129,15 +127,15 @@ def test_a_manifest_that_is_none_is_refused(toy: Path, content: bytes) -> None:
         "x" * 300,
     ],
 )
-def test_paths_cannot_leave_the_bundle(toy: Path, path: str) -> None:
+def test_path_outside_the_bundle_is_refused(toy: Path, path: str) -> None:
     (toy.parent / "secret").write_bytes(b"")
     files = json.loads((toy / "manifest.json").read_text())["files"]
     edit_manifest(toy, files=[*files, {"path": path, "size": 0, "sha256": hashlib.sha256(b"").hexdigest()}])
-    with pytest.raises(BundleInvalidError, match=r"plain name|itself"):
+    with pytest.raises(BundleInvalidError, match=r"plain file name|itself"):
         Bundle.open(toy)
 
 
-def test_links_cannot_leave_the_bundle(toy: Path) -> None:
+def test_link_to_a_file_outside_the_bundle_is_refused(toy: Path) -> None:
     outside = toy.parent / "outside"
     (toy / "embedding.tflite").rename(outside)
     (toy / "embedding.tflite").symlink_to(outside)
@@ -145,21 +143,21 @@ def test_links_cannot_leave_the_bundle(toy: Path) -> None:
         Bundle.open(toy)
 
 
-def test_a_place_without_a_manifest_is_no_bundle(tmp_path: Path) -> None:
-    for place in (tmp_path, tmp_path / "nothing"):
+def test_directory_without_manifest_raises_bundle_not_found(tmp_path: Path) -> None:
+    for directory in (tmp_path, tmp_path / "nothing"):
         with pytest.raises(BundleNotFoundError, match="no model bundle"):
-            Bundle.open(place)
+            Bundle.open(directory)
 
 
-def test_a_file_listed_twice_is_refused() -> None:
+def test_manifest_that_lists_a_file_twice_is_refused() -> None:
     entry = {"path": "head.npz", "size": 0, "sha256": "0" * 64}
     with pytest.raises(BundleInvalidError, match="twice"):
         Manifest.parse(json.dumps({**FIELDS, "files": [entry, entry]}).encode(), "here")
 
 
-def test_nothing_is_overwritten(toy: Path) -> None:
+def test_write_is_refused_when_directory_exists(toy: Path) -> None:
     before = Bundle.open(toy).digest
-    with pytest.raises(BundleInvalidError, match="exists already"):
+    with pytest.raises(BundleInvalidError, match="already exists"):
         write_bundle(toy, {**CONTENT, "labels.csv": b"other"}, **FIELDS)
     assert Bundle.open(toy).digest == before
 
@@ -172,7 +170,7 @@ def test_nothing_is_overwritten(toy: Path) -> None:
         ({**CONTENT, "head.npz": Path("nowhere")}, FIELDS),
     ],
 )
-def test_a_failed_write_leaves_nothing(
+def test_failed_write_leaves_no_files(
     tmp_path: Path, content: dict[str, Any], fields: dict[str, Any]
 ) -> None:
     with pytest.raises((BundleError, OSError)):
@@ -180,7 +178,7 @@ def test_a_failed_write_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_killed_write_leaves_nothing_that_opens(tmp_path: Path) -> None:
+def test_killed_write_leaves_no_directory(tmp_path: Path) -> None:
     code = f"""
 import os, signal
 from pathlib import Path
@@ -193,7 +191,7 @@ with appearing(Path({str(tmp_path / "toy")!r})) as partial:
     assert not (tmp_path / "toy").exists()
 
 
-def test_a_directory_appears_for_all_to_read(tmp_path: Path) -> None:
+def test_new_directory_is_readable_by_all_users(tmp_path: Path) -> None:
     with appearing(tmp_path / "new") as partial:
         (partial / "file").write_text("x")
         assert not (tmp_path / "new").exists()
@@ -201,10 +199,10 @@ def test_a_directory_appears_for_all_to_read(tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "new")
 
 
-def test_pickles_are_never_loaded(tmp_path: Path) -> None:
+def test_archive_with_pickles_is_refused(tmp_path: Path) -> None:
     trap = tmp_path / "trap.npz"
     np.savez(trap, a=np.array([{"a": "pickle"}], dtype=object))
-    with pytest.raises(BundleInvalidError, match="no archive of plain arrays"):
+    with pytest.raises(BundleInvalidError, match="not an archive of plain arrays"):
         load_arrays(trap)
 
 
@@ -232,44 +230,44 @@ def deflated_and_damaged() -> bytes:
     "content",
     [
         pytest.param(b"", id="empty"),
-        pytest.param(b"no archive", id="text"),
+        pytest.param(b"plain text", id="text"),
         pytest.param(b"PK\x03\x04 broken", id="broken zip"),
-        pytest.param(npy(np.ones(3)), id="one array alone"),
-        pytest.param(archive({"a.npy": b"no array"}), id="member that is no array"),
+        pytest.param(npy(np.ones(3)), id="npy instead of npz"),
+        pytest.param(archive({"a.npy": b"text"}), id="member that is not an array"),
         pytest.param(archive({"a.npy": b"\x93NUMPY\x01\0\x10\0{'descr': '<f4', '(("}), id="broken header"),
         pytest.param(deflated_and_damaged(), id="damaged stream"),
-        pytest.param(archive({"a.npy": npy(np.array(["text"]))}), id="text for numbers"),
+        pytest.param(archive({"a.npy": npy(np.array(["text"]))}), id="text instead of numbers"),
         pytest.param(archive({"a.npy": npy(np.array([1j]))}), id="complex numbers"),
         pytest.param(archive({"a.npy": npy(np.array([1.0, np.nan]))}), id="NaN"),
         pytest.param(archive({"a.npy": npy(np.array([np.inf], np.float16))}), id="infinity"),
     ],
 )
-def test_what_is_no_archive_of_numbers_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_file_that_is_not_an_archive_of_numbers_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "a.npz"
     path.write_bytes(content)
     with pytest.raises(BundleInvalidError, match=r"a\.npz"):
         load_arrays(path)
 
 
-def test_an_archive_that_unpacks_to_too_much_is_refused(
+def test_archive_is_refused_when_it_unpacks_to_more_than_limit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("audio_classifier.model.bundle.MAX_ARRAYS_BYTES", 100_000)
     np.savez_compressed(tmp_path / "a.npz", a=np.zeros(20_000))
     assert (tmp_path / "a.npz").stat().st_size < 1000
-    with pytest.raises(BundleInvalidError, match="more than 100000"):
+    with pytest.raises(BundleInvalidError, match="at most 100000"):
         load_arrays(tmp_path / "a.npz")
 
 
 @pytest.mark.parametrize("name", ["../evil", "deeper/file", "manifest.json", "a\0b"])
-def test_a_bundle_is_not_written_outside_of_itself(tmp_path: Path, name: str) -> None:
-    with pytest.raises(BundleInvalidError, match=r"plain name|itself"):
+def test_write_is_refused_for_file_name_outside_the_bundle(tmp_path: Path, name: str) -> None:
+    with pytest.raises(BundleInvalidError, match=r"plain file name|itself"):
         write_bundle(tmp_path / "deep" / "toy", {**CONTENT, name: b""}, **FIELDS)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_manifest_that_cannot_be_read_is_no_bundle(tmp_path: Path) -> None:
+def test_unreadable_manifest_raises_bundle_not_found(tmp_path: Path) -> None:
     (tmp_path / "manifest.json").mkdir()
-    for place in (tmp_path, tmp_path / ("x" * 300)):
+    for directory in (tmp_path, tmp_path / ("x" * 300)):
         with pytest.raises(BundleNotFoundError, match="no model bundle"):
-            Bundle.open(place)
+            Bundle.open(directory)

@@ -1,4 +1,4 @@
-"""That a model's file is given back is held where it is loaded; here, that nothing else is."""
+"""Memory other than that of mapped model files, which `test_embedding` covers, is not released."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import pytest
 
 from audio_classifier.model.mapped_memory import release_files
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what is mapped where")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux lists mappings in /proc")
 
 
-def test_what_stands_nowhere_else_is_kept(tmp_path: Path) -> None:
-    """A private mapping of a file, changed and then only to be read, as of a library that was linked."""
+def test_changed_private_mapping_is_kept(tmp_path: Path) -> None:
+    """The mapping is changed and then made read-only, as the dynamic linker does with libraries."""
     path = tmp_path / "file"
     path.write_bytes(b"a" * mmap.PAGESIZE)
     with path.open("rb") as file:
@@ -28,7 +28,7 @@ def test_what_stands_nowhere_else_is_kept(tmp_path: Path) -> None:
     assert mapping[:2] == b"ba"
 
 
-def test_nothing_is_released_where_there_is_no_file() -> None:
+def test_anonymous_memory_is_kept() -> None:
     buffer = ctypes.create_string_buffer(b"kept", 1 << 20)
     release_files({ctypes.addressof(buffer), 0})
     assert buffer.value == b"kept"

@@ -28,13 +28,13 @@ def make_samples() -> ModuleType:
     return module
 
 
-def test_the_readme_lists_all_sounds(assets: Path) -> None:
+def test_readme_lists_all_recordings(assets: Path) -> None:
     assert [row[0] for row in ROWS] == sorted(path.name for path in assets.glob("*.wav"))
     assert len(ROWS) >= 8
 
 
 @pytest.mark.parametrize(("name", "duration_s", "rate_khz", "label"), ROWS)
-def test_each_sound_is_as_described_and_recognised(
+def test_recording_matches_its_description_and_is_recognized(
     classifier: AudioClassifier, assets: Path, name: str, duration_s: str, rate_khz: str, label: str
 ) -> None:
     info = soundfile.info(assets / name)
@@ -44,7 +44,9 @@ def test_each_sound_is_as_described_and_recognised(
     assert label in [prediction.label for prediction in classifier.predict(assets / name)]
 
 
-def test_the_sounds_are_what_the_script_makes(make_samples: ModuleType, assets: Path, tmp_path: Path) -> None:
+def test_committed_recordings_equal_those_of_the_script(
+    make_samples: ModuleType, assets: Path, tmp_path: Path
+) -> None:
     for seed, (name, (synthesise, rate_hz)) in enumerate(make_samples.SOUNDS.items()):
         make_samples.write(tmp_path / name, synthesise(np.random.default_rng(seed), rate_hz), rate_hz)
         made, _ = soundfile.read(tmp_path / name, dtype="int16")
@@ -53,19 +55,19 @@ def test_the_sounds_are_what_the_script_makes(make_samples: ModuleType, assets: 
 
 
 @pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="espeak-ng is not installed")
-def test_speech_is_what_espeak_says(make_samples: ModuleType, assets: Path) -> None:
+def test_speech_has_the_duration_of_espeaks_output(make_samples: ModuleType, assets: Path) -> None:
     spoken = make_samples.speech(make_samples.SPEECH_RATE_HZ)
     assert len(spoken) / make_samples.SPEECH_RATE_HZ == pytest.approx(
         soundfile.info(assets / "speech.wav").duration, rel=0.2
     )
 
 
-def test_the_bundle_has_audiosets_labels(assets: Path) -> None:
+def test_bundle_has_audiosets_labels(assets: Path) -> None:
     with (assets / "class_labels_indices.csv").open(newline="") as file:
         assert len(list(csv.DictReader(file))) == 527
     bundled = assets / "bundles" / "compact" / "labels.csv"
     assert bundled.read_bytes() == (assets / "class_labels_indices.csv").read_bytes()
 
 
-def test_what_is_committed_stays_small(assets: Path) -> None:
+def test_committed_assets_are_smaller_than_12_mb(assets: Path) -> None:
     assert sum(path.stat().st_size for path in assets.rglob("*") if path.is_file()) < 12e6

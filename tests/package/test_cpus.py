@@ -26,24 +26,26 @@ def eight_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
         ("100000 0", 8),
     ],
 )
-def test_version_2_quotas_are_heeded(tmp_path: Path, limit: str, cpus: int) -> None:
+def test_version_2_quota_limits_cpus(tmp_path: Path, limit: str, cpus: int) -> None:
     (tmp_path / "cpu.max").write_text(f"{limit}\n")
     assert available_cpus(tmp_path) == cpus
 
 
 @pytest.mark.parametrize(("quota", "cpus"), [("300000", 3), ("-1", 8)])
-def test_version_1_quotas_are_heeded(tmp_path: Path, quota: str, cpus: int) -> None:
+def test_version_1_quota_limits_cpus(tmp_path: Path, quota: str, cpus: int) -> None:
     (tmp_path / "cpu").mkdir()
     (tmp_path / "cpu" / "cpu.cfs_quota_us").write_text(f"{quota}\n")
     (tmp_path / "cpu" / "cpu.cfs_period_us").write_text("100000\n")
     assert available_cpus(tmp_path) == cpus
 
 
-def test_without_control_groups_the_affinity_counts(tmp_path: Path) -> None:
+def test_affinity_limits_cpus_without_control_groups(tmp_path: Path) -> None:
     assert available_cpus(tmp_path) == 8
 
 
-def test_without_affinity_all_cpus_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_at_least_one_cpu_is_available_without_affinity(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delattr(os, "sched_getaffinity")
     monkeypatch.setattr(os, "cpu_count", lambda: None)
     assert available_cpus(tmp_path) == 1

@@ -1,4 +1,4 @@
-"""What may be loaded when: cold starts are paid for."""
+"""Import budgets: what commands, the library and Lambda functions may import."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ HEAVY = {
     *("tensorflow", "h5py", "numba", "llvmlite", "resampy", "scipy", "pandas", "matplotlib"),
     *("boto3", "botocore", "urllib3", "fastapi", "mangum", "rich"),
 }
+ENGINE = {"numpy", "ai_edge_litert", "soundfile", "soxr", "pydantic"}
 
 
 def modules_after(code: str) -> set[str]:
@@ -26,32 +27,80 @@ def modules_after(code: str) -> set[str]:
 @pytest.mark.parametrize(
     "code",
     [
-        "import audio_classifier",
-        "import audio_classifier.cli.parser; audio_classifier.cli.parser.build_parser()",
+        "from audio_classifier import AudioClassifier",
         "from audio_classifier import AudioClassifier; AudioClassifier.open().predict({wav!r})",
         "from audio_classifier.cli.parser import main; main(['classify', {wav!r}])",
     ],
 )
-def test_nothing_heavy_is_loaded(code: str, assets: Path) -> None:
+def test_classification_imports_no_heavy_package(code: str, assets: Path) -> None:
     assert modules_after(code.format(wav=str(assets / "rain.wav"))) & HEAVY == set()
 
 
-def test_the_command_line_alone_loads_no_engine() -> None:
-    code = "import sys; sys.argv = ['audio-classifier', 'labels', '--search', 'rain']\n"
-    code += "from audio_classifier.cli.parser import main; main()"
-    assert {"rich", "boto3", "urllib3", "tensorflow"} & modules_after(code) == set()
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import audio_classifier",
+        "import audio_classifier; audio_classifier.__version__",
+        "import audio_classifier; audio_classifier.AudioClassifierError",
+    ],
+)
+def test_library_import_is_cheap(code: str) -> None:
+    assert modules_after(code) & (HEAVY | ENGINE) == set()
 
 
-@pytest.mark.parametrize(("said", "threads"), [(None, "1"), ("3", "3")])
-def test_blas_has_no_threads_of_its_own_unless_it_is_said(said: str | None, threads: str) -> None:
-    """It has to be so before numpy is imported, by whichever door one comes in."""
+@pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["labels", "--search", "rain"]])
+def test_command_that_needs_no_engine_imports_none(arguments: list[str]) -> None:
+    code = f"""
+from audio_classifier.cli.parser import main
+try:
+    main({arguments!r})
+except SystemExit:
+    pass
+"""
+    assert modules_after(code) & (HEAVY | ENGINE) == set()
+
+
+@pytest.mark.parametrize(
+    ("code", "given", "threads"),
+    [
+        ("from audio_classifier import AudioClassifier", None, "None"),
+        ("from audio_classifier.cli.parser import main; main(['labels'])", None, "1"),
+        ("from audio_classifier.cli.parser import main; main(['labels'])", "3", "3"),
+        ("from audio_classifier import lambda_handler", None, "1"),
+        ("from audio_classifier import lambda_handler", "3", "3"),
+    ],
+)
+def test_entry_points_limit_blas_threads_and_the_library_does_not(
+    code: str, given: str | None, threads: str
+) -> None:
     environ = {name: value for name, value in os.environ.items() if name != "OPENBLAS_NUM_THREADS"}
-    environ |= {} if said is None else {"OPENBLAS_NUM_THREADS": said}
-    script = "import audio_classifier.cli.parser, os; print(os.environ['OPENBLAS_NUM_THREADS'])"
+    environ |= {
+        "AWS_DEFAULT_REGION": "us-east-1",
+        **({} if given is None else {"OPENBLAS_NUM_THREADS": given}),
+    }
+    script = f"{code}\nimport os; print(os.environ.get('OPENBLAS_NUM_THREADS'))"
     run = subprocess.run(
         [sys.executable, "-c", script], env=environ, capture_output=True, text=True, check=True
     )
-    assert run.stdout.strip() == threads
+    assert run.stdout.splitlines()[-1] == threads
+
+
+def test_lambda_handler_limits_blas_threads_before_numpy_is_imported() -> None:
+    code = """
+import sys
+class Watch:
+    def find_spec(self, name, path=None, target=None):
+        if name == "numpy":
+            import os
+            print("numpy is imported with", os.environ.get("OPENBLAS_NUM_THREADS"))
+sys.meta_path.insert(0, Watch())
+from audio_classifier import lambda_handler
+"""
+    environ = {name: value for name, value in os.environ.items() if name != "OPENBLAS_NUM_THREADS"}
+    run = subprocess.run(
+        [sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=True
+    )
+    assert "numpy is imported with 1\n" in run.stdout
 
 
 LAMBDA = """
@@ -65,35 +114,35 @@ handler({event!r}, context)
 """
 
 
-def test_an_upload_function_never_loads_the_http_door() -> None:
+def test_upload_function_never_imports_the_http_application() -> None:
     loaded = modules_after(LAMBDA.format(event={"Event": "s3:TestEvent"}))
     assert {"fastapi", "mangum", "starlette", "uvicorn", "prometheus_client", "tensorflow"} & loaded == set()
 
 
 @pytest.mark.parametrize(
-    ("said", "ready", "not_needed"),
+    ("warm_up", "ready", "not_needed"),
     [("http", "mangum", "botocore.client"), ("uploads", "botocore.client", "mangum")],
 )
-def test_what_a_function_is_said_to_serve_is_ready_when_it_has_started(
-    said: str, ready: str, not_needed: str
+def test_configured_warm_up_is_done_when_the_function_has_started(
+    warm_up: str, ready: str, not_needed: str
 ) -> None:
     environ = {
         "AWS_LAMBDA_FUNCTION_NAME": "x",
         "AWS_DEFAULT_REGION": "us-east-1",
-        "AUDIO_CLASSIFIER_WARM_UP": said,
+        "AUDIO_CLASSIFIER_WARM_UP": warm_up,
     }
     script = f"""
 import gc, os, sys
 gc.disable()  # as the image does
 os.environ.update({environ!r})
 from audio_classifier import lambda_handler
-print(gc.isenabled(), lambda_handler.service.ready, {ready!r} in sys.modules, {not_needed!r} in sys.modules)
+print(gc.isenabled(), lambda_handler.shared.ready, {ready!r} in sys.modules, {not_needed!r} in sys.modules)
 """
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert run.stdout.split()[-4:] == ["True", "True", "True", "False"]
 
 
-def test_a_function_that_cannot_start_says_all_that_is_wrong(tmp_path: Path) -> None:
+def test_function_that_cannot_start_reports_the_warm_up_and_the_model(tmp_path: Path) -> None:
     environ = {
         "AWS_LAMBDA_FUNCTION_NAME": "x",
         "AUDIO_CLASSIFIER_BUNDLE": str(tmp_path / "nowhere"),
@@ -102,8 +151,8 @@ def test_a_function_that_cannot_start_says_all_that_is_wrong(tmp_path: Path) -> 
     script = f"""
 import os
 os.environ.update({environ!r})
-from audio_classifier.service.uploads import Uploads
-Uploads.client = property(lambda self: 1 / 0)
+from audio_classifier.service.object_access import ObjectAccess
+ObjectAccess.client = lambda self: 1 / 0
 from audio_classifier import lambda_handler
 """
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
@@ -112,7 +161,7 @@ from audio_classifier import lambda_handler
     assert re.search(r"\n\S*BundleNotFoundError: .*nowhere.*\n$", run.stderr)
 
 
-def test_an_http_function_loads_no_tensorflow() -> None:
+def test_http_function_imports_no_tensorflow() -> None:
     request = {"http": {"method": "GET", "path": "/healthz", "sourceIp": "::1"}, "stage": "$default"}
     event = {
         "version": "2.0",

@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from audio_classifier import AudioClassifier, Selection
+from audio_classifier import AudioClassifier, Selection, Window
 from audio_classifier.cli.parser import main
 from audio_classifier.plotting.figures import clock, draw_recording, time_ticks, write_picture
-from audio_classifier.plotting.reduction import ClassOverview, SoundOverview
+from audio_classifier.plotting.reduction import AudioOverview, ClassOverview
 from tests.support.sounds import busy, encode
 
 COMMAND = Path(sys.executable).with_name("audio-classifier")
@@ -77,10 +77,11 @@ def test_the_same_sound_gives_the_same_file(assets: Path, tmp_path: Path, suffix
 
 def test_a_picture_shows_what_the_timeline_tells(classifier: AudioClassifier, assets: Path) -> None:
     names = ["Thunder", "Rain"]
-    sound = SoundOverview()
+    sound = AudioOverview()
     classes = ClassOverview(Selection(classifier.labels, labels=names).classes)
-    for heard in classifier.listen(assets / "thunder.wav", window_s=2.88, hop_s=0.96, watch=sound.add):
-        classes.add(heard)
+    for item in classifier.analyze(assets / "thunder.wav", hysteresis=None, on_block=sound.add):
+        assert isinstance(item, Window)
+        classes.add(item)
     wave, mels, heat, bar = draw_recording(sound, classes, top_k=2, title="a").axes
     windows = classifier.timeline(assets / "thunder.wav", window_s=2.88, hop_s=0.96, labels=names, top_k=None)
     told = [{p.label: p.probability for p in window.predictions} for window in windows]
@@ -98,9 +99,10 @@ def test_a_picture_shows_what_the_timeline_tells(classifier: AudioClassifier, as
 def test_axes_are_equally_wide_and_nothing_is_cut_off(
     classifier: AudioClassifier, assets: Path, label: str
 ) -> None:
-    sound, classes = SoundOverview(), ClassOverview([classifier.labels.find(label)])
-    for heard in classifier.listen(assets / "rain.wav", window_s=2.88, hop_s=0.96, watch=sound.add):
-        classes.add(heard)
+    sound, classes = AudioOverview(), ClassOverview([classifier.labels.find(label)])
+    for item in classifier.analyze(assets / "rain.wav", hysteresis=None, on_block=sound.add):
+        assert isinstance(item, Window)
+        classes.add(item)
     figure = draw_recording(sound, classes, top_k=1, title="W" * 200)
     figure.savefig(io.BytesIO(), format="png")
     wave, mels, heat, _ = figure.axes
@@ -195,7 +197,7 @@ def test_a_sound_that_cannot_be_used_leaves_the_old_picture(
     (tmp_path / "a.png").write_bytes(b"old")
     for command in (["plot", tmp_path / "a.wav", "-o"], ["classify", tmp_path / "a.wav", "--plot"]):
         assert run(*command, tmp_path / "a.png") == 1
-        assert "a.wav: not a readable sound file" in capsys.readouterr().err
+        assert "a.wav: not a readable audio file" in capsys.readouterr().err
     assert run("plot", tmp_path / "gone.wav", "-o", tmp_path / "a.png") == 1
     assert (tmp_path / "a.png").read_bytes() == b"old"
 

@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from audio_classifier import AudioClassifier, Selection
-from audio_classifier.audio.log_mel import Block, log_mel_patches
+from audio_classifier.audio.log_mel import log_mel_patches
 from audio_classifier.constants import PATCH_HOP_SAMPLES, PATCH_S
-from audio_classifier.inference.sound_events import Heard
+from audio_classifier.inference.blocks import Block
+from audio_classifier.inference.windows import Window
 from audio_classifier.model.labels import Label
-from audio_classifier.plotting.reduction import MAX_COLUMNS, ClassOverview, Columns, SoundOverview, Track
+from audio_classifier.plotting.reduction import MAX_COLUMNS, AudioOverview, ClassOverview, Columns, Track
 from tests.support.sounds import busy, encode
 
 
@@ -41,9 +42,16 @@ def test_columns_are_the_same_however_rows_come(sizes: list[int]) -> None:
             np.testing.assert_array_equal(one.columns, reduced(rows, one.step, by_definition))
 
 
-def heard_by(classifier: AudioClassifier, source: Any, **arguments: Any) -> tuple[SoundOverview, list[Heard]]:
-    sound = SoundOverview()
-    return sound, list(classifier.listen(source, watch=sound.add, **arguments))
+def windows_of(classifier: AudioClassifier, source: Any, **arguments: Any) -> list[Window]:
+    stream = classifier.analyze(source, hysteresis=None, **arguments)
+    return [item for item in stream if isinstance(item, Window)]
+
+
+def analyzed(
+    classifier: AudioClassifier, source: Any, **arguments: Any
+) -> tuple[AudioOverview, list[Window]]:
+    audio = AudioOverview()
+    return audio, windows_of(classifier, source, on_block=audio.add, **arguments)
 
 
 @pytest.mark.parametrize(("window_s", "hop_s"), [(2.88, 0.96), (0.96, 0.96), (9.6, 9.6), (1.92, 4.8)])
@@ -51,7 +59,7 @@ def test_sound_is_seen_once_from_end_to_end(
     classifier: AudioClassifier, window_s: float, hop_s: float
 ) -> None:
     signal = busy(25.5, 16_000)[:, 0]
-    sound, heard = heard_by(
+    sound, heard = analyzed(
         classifier, encode(signal, 16_000, subtype="FLOAT"), window_s=window_s, hop_s=hop_s
     )
     patches = log_mel_patches(signal)
@@ -75,16 +83,17 @@ def test_sound_is_seen_once_from_end_to_end(
 
 def test_who_watches_changes_nothing(classifier: AudioClassifier, assets: Any) -> None:
     arguments: dict[str, Any] = {"window_s": 2.88, "hop_s": 0.96}
-    _, watched = heard_by(classifier, assets / "thunder.wav", **arguments)
-    for one, other in zip(watched, classifier.listen(assets / "thunder.wav", **arguments), strict=True):
-        assert one[:4] == other[:4]
+    _, watched = analyzed(classifier, assets / "thunder.wav", **arguments)
+    for one, other in zip(watched, windows_of(classifier, assets / "thunder.wav", **arguments), strict=True):
+        assert one == other
+        assert (one.core_start_s, one.core_end_s) == (other.core_start_s, other.core_end_s)
         np.testing.assert_array_equal(one.probabilities, other.probabilities)
 
 
 @pytest.mark.parametrize("samples", [1, 5, 159, 161, 4_800])
 def test_of_a_repeated_sound_only_the_sound_is_seen(classifier: AudioClassifier, samples: int) -> None:
     signal = busy(samples / 16_000, 16_000)[:, 0]
-    sound, _ = heard_by(classifier, encode(signal, 16_000, subtype="FLOAT"), window_s=0.96, hop_s=0.96)
+    sound, _ = analyzed(classifier, encode(signal, 16_000, subtype="FLOAT"), window_s=0.96, hop_s=0.96)
     edges_s, low, high = sound.envelope()
     assert edges_s[-1] == pytest.approx(samples / 16_000)
     assert (low.min(), high.max()) == (signal.min(), signal.max())
@@ -97,11 +106,11 @@ def test_ten_seconds_are_seen_from_where_they_begin(
     classifier: AudioClassifier, start_s: float, first_s: float
 ) -> None:
     signal = busy(20, 16_000)[:, 0]
-    sound = SoundOverview()
+    sound = AudioOverview()
     source = encode(signal, 16_000, subtype="FLOAT")
-    result = classifier.classify(source, Selection(classifier.labels), start_s=start_s, watch=sound.add)
+    result = classifier.classify(source, start_s=start_s, on_block=sound.add)
     assert sound.start_s == pytest.approx(first_s)
-    assert sound.end_s - sound.start_s == pytest.approx(result.heard_s)
+    assert sound.end_s - sound.start_s == pytest.approx(result.analyzed_s)
     first, last = round(first_s * 16_000), round(sound.end_s * 16_000)
     _, low, high = sound.envelope()
     assert (low.min(), high.max()) == (signal[first:last].min(), signal[first:last].max())
@@ -110,8 +119,8 @@ def test_ten_seconds_are_seen_from_where_they_begin(
 def test_classes_are_as_probable_as_the_timeline_says(classifier: AudioClassifier, assets: Any) -> None:
     names = ["Rain", "Thunder", "Thunderstorm"]
     classes = ClassOverview(Selection(classifier.labels, labels=names).classes)
-    for heard in classifier.listen(assets / "thunder.wav", window_s=2.88, hop_s=0.96):
-        classes.add(heard)
+    for window in windows_of(classifier, assets / "thunder.wav", window_s=2.88, hop_s=0.96):
+        classes.add(window)
     windows = list(
         classifier.timeline(assets / "thunder.wav", window_s=2.88, hop_s=0.96, labels=names, top_k=None)
     )
@@ -130,7 +139,7 @@ def test_tracks_stand_in_the_order_in_which_they_begin() -> None:
     rows = [[0.1, 0.0, 0.4, 0.2], [0.4, 0.3, 0.5, 0.2], [0.9, 0.7, 0.1, 0.2]]
     classes = ClassOverview([Label(i, f"/m/{i}", name) for i, name in enumerate("abcd")])
     for i, row in enumerate(rows):
-        classes.add(Heard(i, i + 1, i, i + 1, np.array(row, np.float32)))
+        classes.add(Window(i, i + 1, [], i, i + 1, np.array(row, np.float32)))
     assert [track.label for track in classes.tracks(3)] == ["c", "a", "b"]
     assert classes.edges_s().tolist() == [0, 1, 2, 3]
 
@@ -140,14 +149,14 @@ def test_a_class_that_is_never_heard_begins_at_once() -> None:
 
 
 def test_an_hour_takes_no_more_than_a_minute() -> None:
-    sound, classes = SoundOverview(), ClassOverview([Label(i, f"/m/{i}", f"{i}") for i in range(527)])
+    sound, classes = AudioOverview(), ClassOverview([Label(i, f"/m/{i}", f"{i}") for i in range(527)])
     samples = busy(9.6, 16_000)[:, 0]
     patches = log_mel_patches(np.append(samples, samples[:240]))
     probabilities = np.linspace(0, 1, 527, dtype=np.float32)
     for tens in range(375):
         sound.add(Block(9.6 * tens, samples, patches))
         for start_s in 9.6 * tens + PATCH_S * np.arange(10):
-            classes.add(Heard(start_s, start_s + PATCH_S, start_s, start_s + PATCH_S, probabilities))
+            classes.add(Window(start_s, start_s + PATCH_S, [], start_s, start_s + PATCH_S, probabilities))
     assert sound.end_s == pytest.approx(3600)
     for columns in (sound.envelope()[1], sound.log_mels()[1], classes.edges_s()[:-1]):
         assert MAX_COLUMNS // 2 < len(columns) <= MAX_COLUMNS
@@ -168,9 +177,12 @@ def test_an_hour_takes_no_more_than_a_minute() -> None:
 def test_blocks_are_no_longer_in_a_longer_recording(classifier: AudioClassifier) -> None:
     lengths = [0.0]
     source = encode(busy(40, 16_000), 16_000)
-    for _ in classifier.listen(
-        source, window_s=9.6, hop_s=9.6, watch=lambda block: lengths.append(len(block.samples) / 16_000)
-    ):
-        pass
+    windows_of(
+        classifier,
+        source,
+        window_s=9.6,
+        hop_s=9.6,
+        on_block=lambda block: lengths.append(len(block.samples) / 16_000),
+    )
     assert max(lengths) < 10
     assert len(lengths) == 6

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from audio_classifier.s3.client import http_status, s3_client
+from audio_classifier.s3.client import s3_client
 
 
 @pytest.fixture(autouse=True)
@@ -26,10 +26,3 @@ def test_an_endpoint_of_ones_own_keeps_its_name(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://minio:9000")
     assert s3_client().generate_presigned_post("bucket", "key")["url"].startswith("http://minio:9000/bucket")
-
-
-def test_an_error_without_an_answer_has_no_status() -> None:
-    from botocore.exceptions import ReadTimeoutError
-
-    for error in (ValueError("no answer"), ReadTimeoutError(endpoint_url="https://s3"), None):
-        assert http_status(error) is None

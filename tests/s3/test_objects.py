@@ -15,12 +15,12 @@ from audio_classifier.errors import (
     RemoteNotFoundError,
     TransferError,
 )
+from audio_classifier.s3.location import S3Location
 from audio_classifier.s3.objects import (
     BLOCK_BYTES,
     FIRST_BLOCKS,
     KEPT_BLOCKS,
-    MOST_BLOCKS,
-    ObjectRef,
+    MAX_BLOCKS,
     S3File,
 )
 from tests.support.sounds import busy, encode
@@ -51,7 +51,7 @@ def test_it_reads_like_a_file(sounds: Any, size: int) -> None:
     """Whatever it is told to expect."""
     content = random.Random(size).randbytes(size)
     sounds.put_object(Bucket="sounds", Key="some thing", Body=content)
-    file, expected = S3File(sounds, ObjectRef("sounds", "some thing")), io.BytesIO(content)
+    file, expected = S3File(sounds, S3Location("sounds", "some thing")), io.BytesIO(content)
     generator = random.Random(1)
     for _ in range(60):
         position, whence = generator.randint(0, size + 10), generator.choice([os.SEEK_SET, os.SEEK_END])
@@ -75,7 +75,7 @@ def test_a_window_of_a_long_recording_costs_little(sounds: Any, start_s: float, 
     content = encode(busy(400, rate_hz), rate_hz)
     sounds.put_object(Bucket="sounds", Key="long.wav", Body=content)
     fetched = Fetched(sounds)
-    actual = read_window(S3File(sounds, ObjectRef("sounds", "long.wav")), start_s=start_s)
+    actual = read_window(S3File(sounds, S3Location("sounds", "long.wav")), start_s=start_s)
     assert (actual == read_window(content, start_s=start_s)).all()
     window_bytes = 9.615 * rate_hz * 2  # ten patches
     assert fetched.bytes <= 1.2 * window_bytes + (256 << 10)
@@ -86,19 +86,19 @@ def test_a_whole_recording_is_fetched_once(sounds: Any, classifier: AudioClassif
     content = encode(busy(60, 16_000), 16_000, "FLAC")
     sounds.put_object(Bucket="sounds", Key="a.flac", Body=content)
     fetched = Fetched(sounds)
-    assert len(list(classifier.timeline(S3File(sounds, ObjectRef("sounds", "a.flac"))))) == 7
+    assert len(list(classifier.timeline(S3File(sounds, S3Location("sounds", "a.flac"))))) == 7
     assert fetched.bytes <= len(content) + 4 * BLOCK_BYTES
 
 
 def test_an_expectation_holds_where_it_was_made(sounds: Any) -> None:
     """Who goes elsewhere is not given what was expected: a window before one that was heard costs no more."""
     sounds.put_object(Bucket="sounds", Key="a", Body=bytes(100 * BLOCK_BYTES))
-    file, fetched = S3File(sounds, ObjectRef("sounds", "a")), Fetched(sounds)
+    file, fetched = S3File(sounds, S3Location("sounds", "a")), Fetched(sounds)
     for place, expected_bytes, count in (
         (90, 5 * BLOCK_BYTES, 5),
         (80, 0, FIRST_BLOCKS),
         (10, None, FIRST_BLOCKS),
-        (40, 1 << 40, MOST_BLOCKS),
+        (40, 1 << 40, MAX_BLOCKS),
         (20, None, FIRST_BLOCKS),
     ):
         fetched.bytes = 0
@@ -111,7 +111,7 @@ def test_an_expectation_holds_where_it_was_made(sounds: Any) -> None:
 
 def test_an_object_replaced_meanwhile_is_noticed(sounds: Any) -> None:
     sounds.put_object(Bucket="sounds", Key="a.wav", Body=bytes(3 * BLOCK_BYTES))
-    file = S3File(sounds, ObjectRef("sounds", "a.wav"))
+    file = S3File(sounds, S3Location("sounds", "a.wav"))
     file.read(10)
     sounds.put_object(Bucket="sounds", Key="a.wav", Body=b"x" * 3 * BLOCK_BYTES)
     file.read(10)
@@ -124,13 +124,13 @@ def test_a_version_is_read_whatever_came_after(sounds: Any) -> None:
     sounds.put_bucket_versioning(Bucket="sounds", VersioningConfiguration={"Status": "Enabled"})
     first = sounds.put_object(Bucket="sounds", Key="a", Body=b"first")["VersionId"]
     sounds.put_object(Bucket="sounds", Key="a", Body=b"second")
-    assert S3File(sounds, ObjectRef("sounds", "a", first)).read(10) == b"first"
-    assert S3File(sounds, ObjectRef("sounds", "a")).read(10) == b"second"
+    assert S3File(sounds, S3Location("sounds", "a", first)).read(10) == b"first"
+    assert S3File(sounds, S3Location("sounds", "a")).read(10) == b"second"
 
 
 def test_what_is_not_there_says_so(sounds: Any, s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(RemoteNotFoundError, match="s3://sounds/gone"):
-        S3File(sounds, ObjectRef("sounds", "gone"))
+        S3File(sounds, S3Location("sounds", "gone"))
     import boto3
     from botocore.config import Config
 
@@ -138,7 +138,7 @@ def test_what_is_not_there_says_so(sounds: Any, s3_endpoint: str, monkeypatch: p
         "s3", endpoint_url="http://127.0.0.1:1", config=Config(retries={"total_max_attempts": 1})
     )
     with pytest.raises(TransferError, match="Could not connect"):
-        S3File(nowhere, ObjectRef("sounds", "a"))
+        S3File(nowhere, S3Location("sounds", "a"))
 
 
 @pytest.mark.parametrize(
@@ -146,8 +146,8 @@ def test_what_is_not_there_says_so(sounds: Any, s3_endpoint: str, monkeypatch: p
 )
 def test_addresses_name_a_bucket_and_a_key(uri: str) -> None:
     with pytest.raises(InvalidParameterError, match="audio: "):
-        ObjectRef.parse(uri)
+        S3Location.parse(uri)
 
 
 def test_keys_may_hold_anything() -> None:
-    assert ObjectRef.parse("s3://bucket/a b/c?d#e+%/ü") == ObjectRef("bucket", "a b/c?d#e+%/ü")
+    assert S3Location.parse("s3://bucket/a b/c?d#e+%/ü") == S3Location("bucket", "a b/c?d#e+%/ü")

@@ -29,8 +29,10 @@ from starlette.requests import Request
 from starlette.types import Message
 
 from audio_classifier import AudioClassifier, Hysteresis
-from audio_classifier.server.body import SPOOL_BYTES, upload
-from audio_classifier.server.schemas import PredictParameters
+from audio_classifier.server.body import SPOOL_BYTES, UploadedAudio, audio_request
+from audio_classifier.service.object_access import ObjectAccess
+from audio_classifier.service.parameters import PredictParameters
+from audio_classifier.service.settings import Settings
 from devtools.ports import answers, free_port, wait_until
 from tests.support.serving import serving
 from tests.support.sounds import busy, encode
@@ -46,7 +48,7 @@ def post(url: str, data: Any, media_type: str | None = "audio/wav", **parameters
 def check_error(response: requests.Response, status: int, message: str) -> str:
     assert response.status_code == status, response.text
     answer = response.json()
-    assert answer.keys() == {"status", "message", "hint"}
+    assert answer.keys() == {"status", "code", "message", "hint"}
     assert answer["status"] == "error"
     assert message in answer["message"]
     return str(answer["hint"])
@@ -174,7 +176,7 @@ def test_what_breaks_in_the_middle_is_told_in_the_last_line(url: str) -> None:
 def test_what_breaks_at_once_is_no_line(url: str) -> None:
     headers = {"Content-Type": "audio/wav", "Accept": "application/x-ndjson"}
     answer = requests.post(url + PREDICT, b"nothing", headers=headers, params={"timeline": "1"}, timeout=5)
-    check_error(answer, 400, "not a readable sound file")
+    check_error(answer, 400, "not a readable audio file")
 
 
 def test_timelines_are_counted(url: str) -> None:
@@ -191,9 +193,9 @@ def test_timelines_are_counted(url: str) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"not a sound at all", "not a readable sound file"),
-        (encode(busy(1, 16_000), 16_000)[:44], "no sound in it"),
-        (encode(busy(1, 16_000) * float("nan"), 16_000, subtype="FLOAT"), "not numbers"),
+        (b"not a sound at all", "not a readable audio file"),
+        (encode(busy(1, 16_000), 16_000)[:44], "contains no audio"),
+        (encode(busy(1, 16_000) * float("nan"), 16_000, subtype="FLOAT"), "NaN"),
     ],
 )
 def test_what_is_no_sound_is_the_clients_fault(url: str, content: bytes, message: str) -> None:
@@ -202,8 +204,8 @@ def test_what_is_no_sound_is_the_clients_fault(url: str, content: bytes, message
 
 def test_a_body_that_a_gateway_mangled_is_explained(url: str, assets: Path) -> None:
     mangled = (assets / "rain.wav").read_bytes().decode(errors="replace").encode()[4:]
-    assert "binary media types" in check_error(post(url, mangled), 400, "not a readable sound file")
-    assert "FLAC" in check_error(post(url, b"something else"), 400, "not a readable sound file")
+    assert "binary media types" in check_error(post(url, mangled), 400, "not a readable audio file")
+    assert "FLAC" in check_error(post(url, b"something else"), 400, "not a readable audio file")
 
 
 @pytest.mark.parametrize(
@@ -235,9 +237,13 @@ def test_bodies_of_other_kinds_are_refused(url: str, media_type: str) -> None:
 
 def test_json_that_is_long_or_deep_is_refused(url: str) -> None:
     deep = "[" * 100_000 + "]" * 100_000
-    check_error(post(url, f'{{"audio": {deep}}}'.encode(), "application/json"), 400, "no JSON")
+    check_error(post(url, f'{{"audio": {deep}}}'.encode(), "application/json"), 400, "not JSON")
     check_error(post(url, b'{"audio": "' + b"x" * 300_000 + b'"}', "application/json"), 413, "262144 bytes")
-    check_error(post(url, b'{"audio": "s3://bucket/\\ud800"}', "application/json"), 422, "name no object")
+    check_error(
+        post(url, b'{"audio": "s3://bucket/\\ud800"}', "application/json"),
+        422,
+        "not the location of an object",
+    )
     long = requests.post(url + PREDICT, files={"audio": b"x"}, data={"filter": "a," * 100_000}, timeout=5)
     check_error(long, 422, "filter: ")
 
@@ -450,10 +456,12 @@ def test_a_file_is_closed_though_its_request_was_cancelled() -> None:
 
     async def closed() -> bool:
         with anyio.CancelScope() as scope:
-            async with upload(Request({"type": "http", "headers": headers}, receive)) as sound:
+            request = Request({"type": "http", "headers": headers}, receive)
+            async with audio_request(request, ObjectAccess(Settings.from_environment({}))) as audio:
                 scope.cancel()
                 await anyio.lowlevel.checkpoint()
-        return sound.file.closed
+        assert isinstance(audio, UploadedAudio)
+        return audio.file.closed
 
     with ThreadPoolExecutor(1) as apart:  # from the event loop that Mangum leaves in the main thread
         assert apart.submit(anyio.run, closed).result()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from audio_classifier.service.shared_classifier import Service
+from audio_classifier.service.shared_classifier import SharedClassifier
 from tests.support.serving import serving
 
 PAGE = "https://page.example"
@@ -17,7 +17,7 @@ ALLOWED = "Access-Control-Allow-Origin"
 
 
 @pytest.fixture(scope="module")
-def cors() -> Iterator[tuple[str, Service]]:
+def cors() -> Iterator[tuple[str, SharedClassifier]]:
     with serving(cors_origins=(PAGE, "http://localhost:8080"), max_upload_bytes=1 << 20) as served:
         yield served
 
@@ -32,7 +32,7 @@ def ask_first(url: str, origin: str, method: str = "POST") -> requests.Response:
     return requests.options(f"{url}/model/predict", headers=headers, timeout=5)
 
 
-def test_a_listed_page_may_send_sounds(cors: tuple[str, Service], assets: Path) -> None:
+def test_a_listed_page_may_send_sounds(cors: tuple[str, SharedClassifier], assets: Path) -> None:
     url, _ = cors
     preflight = ask_first(url, PAGE)
     assert preflight.status_code == 200
@@ -49,7 +49,7 @@ def test_a_listed_page_may_send_sounds(cors: tuple[str, Service], assets: Path) 
     assert "Origin" in answer.headers["Vary"]
 
 
-def test_another_page_is_refused(cors: tuple[str, Service]) -> None:
+def test_another_page_is_refused(cors: tuple[str, SharedClassifier]) -> None:
     url, _ = cors
     assert ask_first(url, OTHER).status_code == 400
     assert ALLOWED not in ask_first(url, OTHER).headers
@@ -58,7 +58,7 @@ def test_another_page_is_refused(cors: tuple[str, Service]) -> None:
     assert ALLOWED not in answer.headers
 
 
-def test_a_page_may_read_errors(cors: tuple[str, Service], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_page_may_read_errors(cors: tuple[str, SharedClassifier], monkeypatch: pytest.MonkeyPatch) -> None:
     url, service = cors
 
     def send(body: bytes) -> requests.Response:

@@ -5,24 +5,24 @@ from unittest.mock import Mock
 import pytest
 
 from audio_classifier.service.settings import Settings
-from audio_classifier.service.shared_classifier import Service
+from audio_classifier.service.shared_classifier import SharedClassifier
 
 
 def test_whoever_comes_late_is_told_of_the_model_too() -> None:
-    service = Service(Settings.from_environment({}))
+    service = SharedClassifier(Settings.from_environment({}))
     early, late = Mock(), Mock()
     service.observe(early)
-    early.loaded.assert_not_called()
+    early.model_loaded.assert_not_called()
     service.load()
-    early.loaded.assert_called_once()
+    early.model_loaded.assert_called_once()
     service.observe(late)
-    late.loaded.assert_called_once_with(*early.loaded.call_args.args)
+    late.model_loaded.assert_called_once_with(*early.model_loaded.call_args.args)
     service.load()
-    early.loaded.assert_called_once()
+    early.model_loaded.assert_called_once()
 
 
 def test_nobody_is_told_of_a_model_that_could_not_be_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
-    service = Service(Settings.from_environment({}))
+    service = SharedClassifier(Settings.from_environment({}))
     monkeypatch.setattr(
         "audio_classifier.service.shared_classifier.open_bundle", Mock(side_effect=OSError("broken"))
     )
@@ -30,5 +30,5 @@ def test_nobody_is_told_of_a_model_that_could_not_be_loaded(monkeypatch: pytest.
         service.load()
     observer = Mock()
     service.observe(observer)
-    observer.loaded.assert_not_called()
+    observer.model_loaded.assert_not_called()
     assert (service.ready, service.failure) == (False, "broken")

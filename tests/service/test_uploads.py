@@ -18,19 +18,20 @@ import soundfile
 import soxr
 
 from audio_classifier.errors import TransferError
-from audio_classifier.s3.objects import ObjectRef
+from audio_classifier.s3.location import S3Location
+from audio_classifier.service.object_results import Stored, Unchanged
 from audio_classifier.service.settings import Settings
-from audio_classifier.service.shared_classifier import Service
+from audio_classifier.service.shared_classifier import SharedClassifier
 from audio_classifier.service.uploads import Uploads
 from tests.support.sounds import busy, encode
 
-SETTINGS = replace(Settings.from_environment({}), results_bucket="results", results_prefix="heard/")
+SETTINGS = replace(Settings.from_environment({}), results_bucket="results", results_prefix="results/")
 ODD_KEYS = ["a.wav", "in/deep er/a+b%20c.wav", "ü/雨.wav", "no extension", "a//b.wav"]
 
 
 @pytest.fixture(scope="module")
-def service() -> Service:
-    service = Service(SETTINGS)
+def service() -> SharedClassifier:
+    service = SharedClassifier(SETTINGS)
     service.load()
     return service
 
@@ -46,7 +47,7 @@ def buckets(s3: Any) -> Any:
 
 
 @pytest.fixture
-def uploads(buckets: Any, service: Service) -> Uploads:
+def uploads(buckets: Any, service: SharedClassifier) -> Uploads:
     return Uploads(service)
 
 
@@ -63,10 +64,10 @@ def result(client: Any, key: str, bucket: str = "results") -> dict[str, Any]:
 @pytest.mark.parametrize("key", ODD_KEYS)
 def test_a_sound_gets_its_result(buckets: Any, uploads: Uploads, rain: bytes, key: str) -> None:
     put = buckets.put_object(Bucket="uploads", Key=key, Body=rain)
-    stored = uploads.process(ObjectRef("uploads", key))
-    assert stored.state == "stored"
-    assert stored.place == ("results", f"heard/{key}.json")
-    answer = result(buckets, f"heard/{key}.json")
+    stored = uploads.process(S3Location("uploads", key))
+    assert isinstance(stored, Stored)
+    assert stored.location == S3Location("results", f"results/{key}.json")
+    answer = result(buckets, f"results/{key}.json")
     assert answer["status"] == "ok"
     assert "Rain" in [prediction["label"] for prediction in answer["predictions"]]
     assert answer["source"]["bucket"] == "uploads"
@@ -78,14 +79,14 @@ def test_a_sound_gets_its_result(buckets: Any, uploads: Uploads, rain: bytes, ke
     }  # fmt: skip
     assert answer["model"]["bundle"] == "compact"
     assert len(answer["model"]["digest"]) == 64
-    head = buckets.head_object(Bucket="results", Key=f"heard/{key}.json")
+    head = buckets.head_object(Bucket="results", Key=f"results/{key}.json")
     assert head["ContentType"] == "application/json"
     assert head["ServerSideEncryption"] == "AES256"
     assert head["Metadata"] == {"audio-classifier": answer["model"]["version"]}
 
 
 def test_the_result_of_a_long_recording_has_a_timeline(
-    buckets: Any, service: Service, assets: Path, tmp_path: Path
+    buckets: Any, service: SharedClassifier, assets: Path, tmp_path: Path
 ) -> None:
     scene = tmp_path / "scene.wav"
     parts = [soundfile.read(assets / name) for name in ("rain.wav", "siren.wav")]
@@ -96,10 +97,10 @@ def test_the_result_of_a_long_recording_has_a_timeline(
     buckets.put_object(Bucket="uploads", Key="rain.wav", Body=(assets / "rain.wav").read_bytes())
     uploads = Uploads(with_settings(service, timeline_over_s=10))
     for key in ("scene.wav", "rain.wav"):
-        assert uploads.process(ObjectRef("uploads", key)).state == "stored"
+        assert uploads.process(S3Location("uploads", key)).state == "stored"
 
-    assert "timeline" not in result(buckets, "heard/rain.wav.json")
-    answer = result(buckets, "heard/scene.wav.json")
+    assert "timeline" not in result(buckets, "results/rain.wav.json")
+    answer = result(buckets, "results/scene.wav.json")
     assert len(answer["predictions"]) == 5
     timeline = answer["timeline"]
     assert timeline["status"] == "ok"
@@ -112,30 +113,30 @@ def test_the_result_of_a_long_recording_has_a_timeline(
     assert starts == sorted(starts)
 
 
-def test_a_timeline_that_cannot_go_on_says_so(buckets: Any, service: Service) -> None:
+def test_a_timeline_that_cannot_go_on_says_so(buckets: Any, service: SharedClassifier) -> None:
     uploads = Uploads(with_settings(service, timeline_over_s=10, max_timeline_s=20))
     buckets.put_object(Bucket="uploads", Key="long.wav", Body=encode(busy(30, 16_000), 16_000))
-    uploads.process(ObjectRef("uploads", "long.wav"))
-    answer = result(buckets, "heard/long.wav.json")
+    uploads.process(S3Location("uploads", "long.wav"))
+    answer = result(buckets, "results/long.wav.json")
     assert answer["status"] == "ok"
     assert answer["timeline"]["status"] == "error"
-    assert answer["timeline"]["error"]["code"] == "recording_too_long"
+    assert answer["timeline"]["code"] == "recording_too_long"
     assert 15 < answer["timeline"]["windows"][-1]["end"] <= 20
 
 
-def with_settings(service: Service, **changed: Any) -> Service:
+def with_settings(service: SharedClassifier, **changed: Any) -> SharedClassifier:
     """Another service with the same model."""
-    other = Service(replace(service.settings, **changed))
+    other = SharedClassifier(replace(service.settings, **changed))
     other.load()
     return other
 
 
 def test_a_duplicate_changes_nothing(buckets: Any, uploads: Uploads, rain: bytes) -> None:
     buckets.put_object(Bucket="uploads", Key="a.wav", Body=rain)
-    assert uploads.process(ObjectRef("uploads", "a.wav")).state == "stored"
-    before = buckets.get_object(Bucket="results", Key="heard/a.wav.json")
-    assert uploads.process(ObjectRef("uploads", "a.wav")).state == "unchanged"
-    after = buckets.get_object(Bucket="results", Key="heard/a.wav.json")
+    assert uploads.process(S3Location("uploads", "a.wav")).state == "stored"
+    before = buckets.get_object(Bucket="results", Key="results/a.wav.json")
+    assert uploads.process(S3Location("uploads", "a.wav")).state == "unchanged"
+    after = buckets.get_object(Bucket="results", Key="results/a.wav.json")
     assert before["LastModified"] == after["LastModified"]
     assert before["Body"].read() == after["Body"].read()
 
@@ -143,25 +144,25 @@ def test_a_duplicate_changes_nothing(buckets: Any, uploads: Uploads, rain: bytes
 def test_duplicates_at_once_are_written_once(buckets: Any, uploads: Uploads, rain: bytes) -> None:
     buckets.put_object(Bucket="uploads", Key="a.wav", Body=rain)
     with ThreadPoolExecutor(6) as pool:
-        stored = list(pool.map(lambda _: uploads.process(ObjectRef("uploads", "a.wav")), range(6)))
+        stored = list(pool.map(lambda _: uploads.process(S3Location("uploads", "a.wav")), range(6)))
     assert sorted(one.state for one in stored) == ["stored"] + ["unchanged"] * 5
 
 
 def test_a_replaced_object_or_model_gets_a_new_result(
     buckets: Any, uploads: Uploads, rain: bytes, assets: Path, compact: Path, tmp_path: Path
 ) -> None:
-    ref = ObjectRef("uploads", "a.wav")
+    ref = S3Location("uploads", "a.wav")
     buckets.put_object(Bucket="uploads", Key="a.wav", Body=rain)
     uploads.process(ref)
     buckets.put_object(Bucket="uploads", Key="a.wav", Body=(assets / "speech.wav").read_bytes())
     assert uploads.process(ref).state == "stored"
-    assert result(buckets, "heard/a.wav.json")["predictions"][0]["label"] == "Speech"
+    assert result(buckets, "results/a.wav.json")["predictions"][0]["label"] == "Speech"
 
     other = shutil.copytree(compact, tmp_path / "other")
     manifest = other / "manifest.json"
     manifest.write_text(manifest.read_text().replace('"version": "', '"version": "9.'))
-    assert Uploads(Service(replace(SETTINGS, bundle=str(other)))).process(ref).state == "stored"
-    assert result(buckets, "heard/a.wav.json")["model"]["version"].startswith("9.")
+    assert Uploads(SharedClassifier(replace(SETTINGS, bundle=str(other)))).process(ref).state == "stored"
+    assert result(buckets, "results/a.wav.json")["model"]["version"].startswith("9.")
 
 
 def test_an_old_version_does_not_replace_the_result_of_a_newer(
@@ -171,9 +172,9 @@ def test_an_old_version_does_not_replace_the_result_of_a_newer(
     old = buckets.put_object(Bucket="uploads", Key="v.wav", Body=encode(busy(1, 8_000), 8_000))["VersionId"]
     time.sleep(1.1)  # S3 keeps times in whole seconds
     new = buckets.put_object(Bucket="uploads", Key="v.wav", Body=rain)["VersionId"]
-    assert uploads.process(ObjectRef("uploads", "v.wav", new)).state == "stored"
-    assert uploads.process(ObjectRef("uploads", "v.wav", old)).state == "unchanged"
-    assert result(buckets, "heard/v.wav.json")["source"]["version_id"] == new
+    assert uploads.process(S3Location("uploads", "v.wav", new)).state == "stored"
+    assert uploads.process(S3Location("uploads", "v.wav", old)).state == "unchanged"
+    assert result(buckets, "results/v.wav.json")["source"]["version_id"] == new
     buckets.put_bucket_versioning(Bucket="uploads", VersioningConfiguration={"Status": "Suspended"})
 
 
@@ -187,47 +188,52 @@ def test_an_old_version_does_not_replace_the_result_of_a_newer(
     ],
 )
 def test_what_can_never_succeed_is_said_in_a_result(buckets: Any, content: bytes | None, code: str) -> None:
-    uploads = Uploads(Service(replace(SETTINGS, max_object_bytes=2999)))
+    uploads = Uploads(SharedClassifier(replace(SETTINGS, max_object_bytes=2999)))
     if content is not None:
         buckets.put_object(Bucket="uploads", Key="bad.wav", Body=content)
-    stored = uploads.process(ObjectRef("uploads", "bad.wav"))
+    stored = uploads.process(S3Location("uploads", "bad.wav"))
+    assert isinstance(stored, Stored)
     assert stored.error
-    answer = result(buckets, "heard/bad.wav.json")
+    answer = result(buckets, "results/bad.wav.json")
     assert answer["status"] == "error"
-    assert answer["error"]["code"] == code
-    assert answer["error"]["message"] == stored.error
-    again = uploads.process(ObjectRef("uploads", "bad.wav"))
-    assert (again.state, again.error) == ("unchanged", stored.error)
+    assert answer["code"] == code
+    assert answer["message"] == stored.error
+    again = uploads.process(S3Location("uploads", "bad.wav"))
+    assert again == Unchanged(stored.location, stored.error)
 
 
 def test_an_object_deleted_after_its_result_leaves_that(buckets: Any, uploads: Uploads, rain: bytes) -> None:
     buckets.put_object(Bucket="uploads", Key="a.wav", Body=rain)
-    uploads.process(ObjectRef("uploads", "a.wav"))
+    uploads.process(S3Location("uploads", "a.wav"))
     buckets.delete_object(Bucket="uploads", Key="a.wav")
-    assert uploads.process(ObjectRef("uploads", "a.wav")).state == "unchanged"
-    assert result(buckets, "heard/a.wav.json")["status"] == "ok"
+    assert uploads.process(S3Location("uploads", "a.wav")).state == "unchanged"
+    assert result(buckets, "results/a.wav.json")["status"] == "ok"
 
 
-def test_nothing_of_ours_is_classified(buckets: Any, uploads: Uploads, rain: bytes, service: Service) -> None:
+def test_nothing_of_ours_is_classified(
+    buckets: Any, uploads: Uploads, rain: bytes, service: SharedClassifier
+) -> None:
     buckets.put_object(Bucket="uploads", Key="copied.json", Body=b"{}", Metadata={"audio-classifier": "0"})
-    assert uploads.process(ObjectRef("uploads", "copied.json")).state == "skipped"
-    assert uploads.process(ObjectRef("results", "heard/x.json")).state == "skipped"
-    assert uploads.process(ObjectRef("uploads", "folder/")).state == "skipped"
-    own = Uploads(Service(replace(SETTINGS, results_bucket=None)))
+    assert uploads.process(S3Location("uploads", "copied.json")).state == "skipped"
+    assert uploads.process(S3Location("results", "results/x.json")).state == "skipped"
+    assert uploads.process(S3Location("uploads", "folder/")).state == "skipped"
+    own = Uploads(SharedClassifier(replace(SETTINGS, results_bucket=None)))
     buckets.put_object(Bucket="uploads", Key="a.wav", Body=rain)
-    assert own.process(ObjectRef("uploads", "a.wav")).place == ("uploads", "heard/a.wav.json")
-    assert own.process(ObjectRef("uploads", "heard/a.wav.json")).state == "skipped"
+    stored = own.process(S3Location("uploads", "a.wav"))
+    assert isinstance(stored, Stored)
+    assert stored.location == S3Location("uploads", "results/a.wav.json")
+    assert own.process(S3Location("uploads", "results/a.wav.json")).state == "skipped"
 
 
-def test_the_prefix_may_name_the_bucket(buckets: Any, service: Service, rain: bytes) -> None:
+def test_the_prefix_may_name_the_bucket(buckets: Any, service: SharedClassifier, rain: bytes) -> None:
     buckets.create_bucket(Bucket="others")
-    named = Uploads(Service(replace(SETTINGS, results_prefix="heard/{bucket}/")))
+    named = Uploads(SharedClassifier(replace(SETTINGS, results_prefix="results/{bucket}/")))
     for bucket in ("uploads", "others"):
         buckets.put_object(Bucket=bucket, Key="a.wav", Body=rain)
-        assert named.process(ObjectRef(bucket, "a.wav")).state == "stored"
+        assert named.process(S3Location(bucket, "a.wav")).state == "stored"
     for bucket in ("uploads", "others"):
-        assert result(buckets, f"heard/{bucket}/a.wav.json")["source"]["bucket"] == bucket
-        assert named.process(ObjectRef("results", f"heard/{bucket}/a.wav.json")).state == "skipped"
+        assert result(buckets, f"results/{bucket}/a.wav.json")["source"]["bucket"] == bucket
+        assert named.process(S3Location("results", f"results/{bucket}/a.wav.json")).state == "skipped"
 
 
 @pytest.mark.parametrize(
@@ -237,9 +243,9 @@ def test_a_result_that_is_garbage_is_replaced(
     buckets: Any, uploads: Uploads, rain: bytes, garbage: bytes
 ) -> None:
     buckets.put_object(Bucket="uploads", Key="a.wav", Body=rain)
-    buckets.put_object(Bucket="results", Key="heard/a.wav.json", Body=garbage)
-    assert uploads.process(ObjectRef("uploads", "a.wav")).state == "stored"
-    assert result(buckets, "heard/a.wav.json")["status"] == "ok"
+    buckets.put_object(Bucket="results", Key="results/a.wav.json", Body=garbage)
+    assert uploads.process(S3Location("uploads", "a.wav")).state == "stored"
+    assert result(buckets, "results/a.wav.json")["status"] == "ok"
 
 
 @contextmanager
@@ -276,16 +282,18 @@ def test_what_may_succeed_later_is_raised_and_nothing_is_stored(
     buckets: Any, uploads: Uploads, rain: bytes, operation: str, status: int
 ) -> None:
     buckets.put_object(Bucket="uploads", Key="a.wav", Body=rain)
-    with failing(uploads.client, operation, status), pytest.raises(TransferError):
-        uploads.process(ObjectRef("uploads", "a.wav"))
+    with failing(uploads.access.client(), operation, status), pytest.raises(TransferError):
+        uploads.process(S3Location("uploads", "a.wav"))
     assert buckets.list_objects_v2(Bucket="results")["KeyCount"] == 0
-    assert uploads.process(ObjectRef("uploads", "a.wav")).state == "stored"
+    assert uploads.process(S3Location("uploads", "a.wav")).state == "stored"
 
 
 def test_results_may_be_encrypted_with_a_key(buckets: Any, rain: bytes) -> None:
     buckets.put_object(Bucket="uploads", Key="a.wav", Body=rain)
-    Uploads(Service(replace(SETTINGS, results_kms_key="alias/ours"))).process(ObjectRef("uploads", "a.wav"))
-    head = buckets.head_object(Bucket="results", Key="heard/a.wav.json")
+    Uploads(SharedClassifier(replace(SETTINGS, results_kms_key="alias/ours"))).process(
+        S3Location("uploads", "a.wav")
+    )
+    head = buckets.head_object(Bucket="results", Key="results/a.wav.json")
     assert head["ServerSideEncryption"] == "aws:kms"
     assert head["SSEKMSKeyId"] == "alias/ours"
 
@@ -297,12 +305,12 @@ def test_one_object_that_fails_keeps_no_other_from_its_turn(
         buckets.put_object(Bucket="uploads", Key=key, Body=rain)
     original = uploads.process
 
-    def process(ref: ObjectRef) -> Any:
-        if ref.key == "a.wav":
+    def process(location: S3Location) -> Any:
+        if location.key == "a.wav":
             raise RuntimeError("unforeseen")
-        return original(ref)
+        return original(location)
 
     uploads.process = process  # type: ignore[method-assign]
     with pytest.raises(RuntimeError, match="unforeseen"):
-        uploads.process_all([ObjectRef("uploads", "a.wav"), ObjectRef("uploads", "b.wav")])
-    assert result(buckets, "heard/b.wav.json")["status"] == "ok"
+        uploads.process_all([S3Location("uploads", "a.wav"), S3Location("uploads", "b.wav")])
+    assert result(buckets, "results/b.wav.json")["status"] == "ok"

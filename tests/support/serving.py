@@ -14,13 +14,13 @@ from starlette.types import ASGIApp
 
 from audio_classifier.server.app import create_app
 from audio_classifier.service.settings import Settings
-from audio_classifier.service.shared_classifier import Service
+from audio_classifier.service.shared_classifier import SharedClassifier
 
 
 @contextmanager
-def serving(**changes: Any) -> Iterator[tuple[str, Service]]:
+def serving(**changes: Any) -> Iterator[tuple[str, SharedClassifier]]:
     """Serve with changed settings, and yield the server's URL and its service."""
-    service = Service(replace(Settings.from_environment({}), **changes))
+    service = SharedClassifier(replace(Settings.from_environment({}), **changes))
     with running(create_app(service)) as address:
         yield address, service
 

@@ -17,7 +17,7 @@ import pytest
 import requests
 from playwright.sync_api import Browser, Page, Route, expect
 
-from audio_classifier.server.limiter import Gate
+from audio_classifier.server.limiter import ConcurrencyLimiter
 from tests.support.sounds import busy, encode
 from tests.web.browser import Open
 
@@ -307,9 +307,9 @@ def test_new_choice_cancels_the_previous_request(visit: Open, url: str) -> None:
 def test_new_choice_cancels_a_running_timeline(
     visit: Open, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stream, disconnected = Gate.stream, threading.Event()
+    stream, disconnected = ConcurrencyLimiter.stream, threading.Event()
 
-    async def stream_first_lines(limiter: Gate, items: Iterator[Any]) -> AsyncIterator[Any]:
+    async def stream_first_lines(limiter: ConcurrencyLimiter, items: Iterator[Any]) -> AsyncIterator[Any]:
         """Yield the first lines, and then wait until the client disconnects."""
         lines = stream(limiter, items)
         for _ in range(20):
@@ -319,7 +319,7 @@ def test_new_choice_cancels_a_running_timeline(
         finally:
             disconnected.set()
 
-    monkeypatch.setattr(Gate, "stream", stream_first_lines)
+    monkeypatch.setattr(ConcurrencyLimiter, "stream", stream_first_lines)
     page = visit(f"{url}/demo").page
     choose(page, "long.flac", encode(busy(60, 16_000), 16_000, "FLAC"), "audio/flac")
     expect(page.locator("#rows li").first).not_to_be_empty()

@@ -28,7 +28,7 @@ def test_text_file_is_rejected_by_the_server(visit: Open, url: str) -> None:
     choose(opened.page, "a.txt", b"hello", "text/plain")
     assert shown_error(opened.page)[0] == "Invalid file type/extension: text/plain."
     choose(opened.page, "a.wav", b"hello" * 100)
-    expect(opened.page.locator("#error")).to_contain_text("readable")
+    expect(opened.page.locator("#error")).to_contain_text("Not a readable audio file")
     assert shown_error(opened.page)[1]
     opened.expect_error(NOT_LOADED)
 

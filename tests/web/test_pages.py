@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from audio_classifier.server.app import create_app
 from audio_classifier.service.settings import Settings
-from audio_classifier.service.shared_classifier import Service
+from audio_classifier.service.shared_classifier import SharedClassifier
 from tests.support.serving import running
 from tests.web.browser import Open
 from tests.web.test_demo import choose, classes
@@ -85,7 +85,7 @@ def stripped(app: ASGIApp) -> ASGIApp:
 
 @pytest.mark.parametrize("with_base_path", [mounted, stripped])
 def test_pages_work_below_a_base_path(visit: Open, with_base_path: Callable[[ASGIApp], ASGIApp]) -> None:
-    app = create_app(Service(Settings.from_environment({})))
+    app = create_app(SharedClassifier(Settings.from_environment({})))
     with running(with_base_path(app)) as url:
         page = visit(f"{url}{BASE_PATH}/demo").page
         page.click('[data-sample="town.wav"]')

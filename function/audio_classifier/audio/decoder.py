@@ -1,6 +1,7 @@
-"""Any sound file that libsndfile knows -> mono frames at the file's own rate, from any place in it.
+"""Decode any audio file that libsndfile supports to mono frames at the file's own rate, from any position.
 
-Nothing here trusts a header: what is decoded at once is bounded, and where the data end is found by reading.
+Headers are not trusted: the amount of data decoded at once is bounded, and the end of the data is found by
+reading.
 """
 
 from __future__ import annotations
@@ -25,11 +26,11 @@ from audio_classifier.errors import (
     UnsupportedAudioError,
 )
 
-MAX_ABS_SAMPLE: Final = 2.0**31  # 32-bit integers left unscaled in a float file are loud, but make sense
-MAX_KNOWN_FRAMES: Final = 1 << 62  # libsndfile says 2^63 - 1 where a header does not tell
-# Decoded at once, all channels together: bounds the memory that a file of 1,024 channels takes.
+MAX_ABS_SAMPLE: Final = 2.0**31  # unscaled 32-bit integers in a float file are loud, but valid
+MAX_KNOWN_FRAMES: Final = 1 << 62  # libsndfile reports 2^63 - 1 if the header states no length
+# Samples of all channels decoded at once, which bounds the memory that a file with 1,024 channels takes.
 BLOCK_SAMPLES: Final = 1 << 18
-# Bytes of a sample, by libsndfile's subtypes of what is not compressed.
+# Bytes per sample of libsndfile's uncompressed subtypes.
 SAMPLE_BYTES: Final = {
     subtype: size
     for size, subtypes in (
@@ -45,9 +46,10 @@ SAMPLE_BYTES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class AudioInfo:
-    """What a file's header says of itself.  Headers err: nothing that is read relies on ``frames``.
+    """Properties of an audio file according to its header.
 
-    ``frames`` is None where the header does not tell, as in a FLAC file that was written to a pipe.
+    Headers can be wrong, so reading never relies on ``frames``.  ``frames`` is None if the header states no
+    length, as in a FLAC file that was written to a pipe.
     """
 
     format: str
@@ -58,36 +60,36 @@ class AudioInfo:
 
     @property
     def duration_s(self) -> float | None:
-        """Length in seconds."""
+        """Length in seconds, or None if the header states none."""
         return None if self.frames is None else self.frames / self.sample_rate_hz
 
     @property
     def frame_bytes(self) -> int:
-        """What a frame takes in the file; 0 if it is compressed."""
+        """Bytes per frame in the file; 0 if it is compressed."""
         return 0 if self.format == "FLAC" else self.channels * SAMPLE_BYTES.get(self.subtype, 0)
 
     @property
     def samples(self) -> int | None:
-        """Length in samples at 16 kHz (rounded down, as resampy does)."""
+        """Length in samples at 16 kHz, rounded down as resampy does, or None if the header states none."""
         return None if self.frames is None else self.frames * SAMPLE_RATE_HZ // self.sample_rate_hz
 
 
 class MonoDecoder:
-    """A sound file as mono frames; reading forward decodes nothing twice.
+    """Decode an audio file to mono frames; reading forward decodes nothing twice.
 
     Parameters
     ----------
     source
-        The bytes of a file, a path, or a binary file object that can seek (it is left open).
+        The bytes of a file, a path, or a seekable binary file object (which is left open).
     dtype
-        Of the frames.
+        Data type of the returned frames.
 
     Raises
     ------
     UnreadableAudioError, UnsupportedAudioError, EmptyAudioError
-        If the header alone shows that nothing can come of it.
+        If the header alone shows that the file cannot be used.
     OSError
-        If the file cannot be opened, or whatever a file object itself raises.
+        If the file cannot be opened.  Exceptions of a file object are raised unchanged.
     """
 
     info: AudioInfo
@@ -100,27 +102,27 @@ class MonoDecoder:
         except BaseException:
             self._source.close()
             raise
-        # Samples of 16 bits come as they are, in one piece; for floats, libsndfile asks for 8 kB at a time.
+        # libsndfile reads 16-bit samples in one piece, but in pieces of 8 kB if it converts them to floats.
         raw = self.info.subtype == "PCM_16"
         self._sample_type: Literal["int16", "float32", "float64"] = "int16" if raw else dtype
         self._mix = np.full(self.info.channels, 1 / self.info.channels / (1 << 15 if raw else 1), dtype)
-        self._kept: NDArray[Any] = np.empty(0, dtype)  # the frames before `_position`
-        self._position = 0  # of libsndfile, in frames
+        self._kept: NDArray[Any] = np.empty(0, dtype)  # the frames that end at `_position`
+        self._position = 0  # libsndfile's position, in frames
 
     def close(self) -> None:
-        """Release the decoder, and the file if it was opened here."""
+        """Close the decoder, and the file if the decoder opened it."""
         self._file.close()
         self._source.close()
 
     def frames(self, start: int, stop: int) -> NDArray[Any]:
-        """Frames ``[start, stop)``, the channels averaged; fewer (or none) where the sound ends.
+        """Return frames ``[start, stop)`` with the channels averaged; fewer (or none) at the end of the data.
 
         Raises
         ------
         StartBeyondEndError
             If ``start`` cannot be reached.
         DamagedAudioError, InvalidSamplesError
-            If the data cannot be decoded there, or hold no numbers that a sound could have.
+            If the data cannot be decoded there, or contain values that are not valid samples.
         """
         blocks = []
         kept_from = self._position - len(self._kept)
@@ -128,7 +130,7 @@ class MonoDecoder:
             blocks.append(self._kept[start - kept_from :])
         else:
             self._seek(start)
-        self._kept = self._kept[:0]  # should decoding fail below, what is kept still ends at the position
+        self._kept = self._kept[:0]  # keeps `_kept` consistent with `_position` if decoding fails
         self._source.expect((stop - self._position) * self.info.frame_bytes)
         block_frames = max(1, BLOCK_SAMPLES // self.info.channels)
         while self._position < stop:
@@ -140,7 +142,7 @@ class MonoDecoder:
             if len(block) == 0:
                 break
             self._position += len(block)
-            with np.errstate(invalid="ignore", over="ignore"):  # infinities are found below
+            with np.errstate(invalid="ignore", over="ignore"):  # `_check` reports infinities
                 blocks.append(block[:, 0] * self._mix if self.info.channels == 1 else block @ self._mix)
         mono = np.concatenate(blocks) if blocks else self._kept
         self._check(mono, start)
@@ -153,15 +155,15 @@ class MonoDecoder:
         except soundfile.LibsndfileError as error:
             if self._source.seek(0, os.SEEK_END) == 0:
                 raise EmptyAudioError("the file is empty") from error
-            raise UnreadableAudioError(f"not a readable sound file: {_reason(error)}") from error
+            raise UnreadableAudioError(f"not a readable audio file: {_reason(error)}") from error
 
     def _seek(self, frame: int) -> None:
         try:
             self._position = self._source.guard(lambda: self._file.seek(frame))
         except soundfile.LibsndfileError as error:
             raise StartBeyondEndError(
-                f"there is no sound at {self._time(frame)}, although the header promises or allows it",
-                hint="Give an earlier start; if there should be sound, the file is damaged.",
+                f"there is no audio at {self._time(frame)}, although the file's header allows for it",
+                hint="Use an earlier start time; if there should be audio, the file is damaged.",
             ) from error
 
     def _decode(self, frame: int, call: Callable[[], T]) -> T:
@@ -173,20 +175,20 @@ class MonoDecoder:
             ) from error
 
     def _check(self, mono: NDArray[Any], start: int) -> None:
-        if len(mono) and not max(mono.max(), -mono.min()) <= MAX_ABS_SAMPLE:  # "not <=": NaN is caught, too
+        if len(mono) and not max(mono.max(), -mono.min()) <= MAX_ABS_SAMPLE:  # "not <=" is also true for NaN
             raise InvalidSamplesError(
-                f"samples after {self._time(start)} are not numbers, infinite or beyond 2^31 in size"
+                f"samples after {self._time(start)} are NaN, infinite or larger than 2^31 in magnitude"
             )
 
     def _time(self, frame: int) -> str:
         return f"{frame / self.info.sample_rate_hz:.4g} s"
 
 
-class _ForwardSoundFile(soundfile.SoundFile):  # type: ignore[misc]  # has no types
-    """A sound file that is not sought in after every read.
+class _ForwardSoundFile(soundfile.SoundFile):  # type: ignore[misc]  # untyped base class
+    """A sound file without the seek that soundfile performs after every read of a seekable file.
 
-    soundfile does so, to where libsndfile already is, in files that can seek; at the end of a FLAC file of
-    unknown length, as encoders write it to a pipe, that fails.
+    It seeks to the position where libsndfile already is.  At the end of a FLAC file of unknown length, as
+    encoders write it to a pipe, this seek fails.
     """
 
     def seekable(self) -> bool:
@@ -198,12 +200,14 @@ def _checked_info(file: soundfile.SoundFile) -> AudioInfo:
     info = AudioInfo(file.format, file.subtype, file.samplerate, file.channels, frames)
     if not MIN_SOURCE_RATE_HZ <= info.sample_rate_hz <= MAX_SOURCE_RATE_HZ:
         raise UnsupportedAudioError(
-            f"a sample rate of {info.sample_rate_hz} Hz is not accepted",
-            hint=f"Resample to between {MIN_SOURCE_RATE_HZ} and {MAX_SOURCE_RATE_HZ} Hz.",
+            f"the sample rate must be {MIN_SOURCE_RATE_HZ} to {MAX_SOURCE_RATE_HZ} Hz, "
+            f"got {info.sample_rate_hz} Hz",
+            hint="Resample the file to a rate in this range.",
         )
     if info.samples is not None and info.samples <= 0:
         raise EmptyAudioError(
-            f"the {info.format} file has a header, but no sound in it ({info.frames} samples)"
+            f"the {info.format} file contains no audio: "
+            f"its header states {info.frames} frames at {info.sample_rate_hz} Hz"
         )
     return info
 

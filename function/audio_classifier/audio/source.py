@@ -1,4 +1,4 @@
-"""A file for libsndfile to read, of which errors are not lost."""
+"""Adapt files for libsndfile without losing their exceptions."""
 
 from __future__ import annotations
 
@@ -14,38 +14,38 @@ T = TypeVar("T")
 
 
 class SeekableFile(Protocol):
-    """What is needed of a file object; all of Python's binary files that can seek have it."""
+    """The file interface that decoding needs; Python's seekable binary files provide it."""
 
     def read(self, size: int, /) -> bytes | None:
-        """Up to ``size`` bytes; nothing at the end."""
+        """Read up to ``size`` bytes; return nothing at the end."""
 
     def seek(self, offset: int, whence: int = ..., /) -> int:
-        """As `io.IOBase.seek`."""
+        """Change the position, as `io.IOBase.seek` does."""
 
     def tell(self) -> int:
-        """As `io.IOBase.tell`."""
+        """Return the position, as `io.IOBase.tell` does."""
 
     def seekable(self) -> bool:
-        """As `io.IOBase.seekable`."""
+        """Return whether the file can seek, as `io.IOBase.seekable` does."""
 
 
 @runtime_checkable
 class FetchingFile(Protocol):
-    """A file object that does better if it knows how much is going to be read."""
+    """A file object that reads more efficiently when it knows how many bytes are needed."""
 
     def expect(self, size: int, /) -> None:
-        """Be told that so many bytes are going to be read from here on."""
+        """Announce that ``size`` bytes will be read from the current position."""
 
 
 AudioSource: TypeAlias = bytes | bytearray | memoryview | str | os.PathLike[str] | SeekableFile
 
 
 class GuardedFile:
-    """A file for libsndfile's callbacks, through which no exception can pass: it is kept, and raised after
-    the call.
+    """A file for libsndfile's callbacks, through which no exception can pass.
 
-    Without it a network error while reading would look like the end of the file.  It has no ``name``
-    either, so that the content decides on the format, not the extension.
+    An exception of the file is kept, and `guard` raises it after the call.  Otherwise a network error would
+    look like the end of the file.  The object has no ``name``, so that the content determines the format
+    instead of the file extension.
     """
 
     def __init__(self, source: AudioSource) -> None:
@@ -59,13 +59,13 @@ class GuardedFile:
             else:
                 self._file, self._owned = source, False
                 if not source.seekable() or isinstance(source, io.TextIOBase):
-                    raise ValueError("it must be binary, and able to seek")
+                    raise ValueError("it must be binary and seekable")
                 source.seek(0)
         except (AttributeError, BufferError, TypeError, ValueError) as error:
             raise InvalidParameterError(
                 "source",
                 f"not a usable file: {error}",
-                hint="Give bytes, a path, or a binary file that can seek.",
+                hint="Pass bytes, a path, or a seekable binary file object.",
             ) from error
 
     def close(self) -> None:
@@ -73,7 +73,7 @@ class GuardedFile:
             self._file.close()
 
     def guard(self, call: Callable[[], T]) -> T:
-        """Call libsndfile; raise what the file raised meanwhile rather than what libsndfile made of it."""
+        """Call libsndfile; an exception of the file takes precedence over libsndfile's own error."""
         try:
             return call()
         finally:
@@ -82,7 +82,7 @@ class GuardedFile:
                 raise error
 
     def expect(self, size: int) -> None:
-        """Tell the file how many bytes are going to be read from where it is, if it wants to know."""
+        """Announce to a `FetchingFile` how many bytes will be read from the current position."""
         if isinstance(self._file, FetchingFile):
             self._file.expect(size)
 
@@ -101,11 +101,11 @@ class GuardedFile:
         except (ValueError, OSError) as error:
             if isinstance(error, OSError) and error.errno != errno.EINVAL:
                 raise
-            # A damaged header leads to before the beginning: libsndfile sees that the position stayed.
+            # A damaged header can point before the beginning; libsndfile checks the position.
             return self._file.tell()
 
     def _fill(self, view: memoryview) -> int:
-        """Read until the buffer is full: to libsndfile a short read is the end."""
+        """Fill the buffer completely, because libsndfile treats a short read as the end of the file."""
         done = 0
         while done < len(view):
             data = self._file.read(len(view) - done)
@@ -118,13 +118,13 @@ class GuardedFile:
     def _keep(self, call: Callable[[], int]) -> int:
         try:
             return call()
-        except BaseException as error:  # noqa: BLE001  # raised again by `guard`
+        except BaseException as error:  # noqa: BLE001  # `guard` raises it
             self._error = self._error or error
             return 0
 
 
 def _open_to_seek(path: str | os.PathLike[str]) -> BinaryIO:
-    """Open a file, or read a pipe to its end, for a pipe cannot seek."""
+    """Open a file; a pipe, which cannot seek, is read to its end."""
     file = open(path, "rb")  # noqa: SIM115  # closed by `GuardedFile.close`
     if file.seekable():
         return file

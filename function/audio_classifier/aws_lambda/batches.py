@@ -1,6 +1,6 @@
-"""Events whose parts fail on their own: messages of a queue, tasks of S3 Batch Operations.
+"""Process events whose parts fail independently: SQS messages and tasks of S3 Batch Operations.
 
-Powertools' modules for them take a tenth of a cold start: whoever answers over HTTP need not import them.
+Importing Powertools' modules for them takes a tenth of a cold start, which an HTTP function does not need.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from audio_classifier.errors import AudioClassifierError
-from audio_classifier.s3.notifications import created_objects, json_object
-from audio_classifier.s3.objects import ObjectRef
-from audio_classifier.service.uploads import Uploads
+from audio_classifier.s3.location import S3Location
+from audio_classifier.s3.notifications import created_objects, parse_json_object
+from audio_classifier.service.uploads import Skipped, Uploads
 
-RESULT_STRING_CHARACTERS: Final = 1024  # S3 Batch Operations cuts longer ones
+RESULT_STRING_CHARACTERS: Final = 1024  # S3 Batch Operations truncates longer strings
 
 _log = logging.getLogger(__name__)
 
@@ -28,13 +28,13 @@ _log = logging.getLogger(__name__)
 def process_messages(
     event: dict[str, Any], context: LambdaContext, uploads: Uploads, count_failure: Callable[[], object]
 ) -> Any:
-    """Process the objects that messages of SQS name; the answer names those that go back to the queue."""
+    """Process the objects of SQS messages; the response names the messages that return to the queue."""
 
     def process(record: SQSRecord) -> None:
         try:
-            uploads.process_all(created_objects(json_object(record.body)))
+            uploads.process_all(created_objects(parse_json_object(record.body)))
         except Exception:
-            _log.exception("message %s goes back to its queue", record.message_id)
+            _log.exception("message %s returns to its queue", record.message_id)
             count_failure()
             raise
 
@@ -45,17 +45,20 @@ def process_messages(
 def process_task(
     event: dict[str, Any], uploads: Uploads, count_failure: Callable[[], object]
 ) -> dict[str, Any]:
-    """Process the one object of an event of S3 Batch Operations; the answer says what became of it."""
+    """Process the one object of an S3 Batch Operations event; the response reports its outcome."""
 
     def process(task: S3BatchOperationTask) -> Any:
         try:
-            stored = uploads.process(ObjectRef(task.s3_bucket, task.s3_key, task.s3_version_id))
+            outcome = uploads.process(S3Location(task.s3_bucket, task.s3_key, task.s3_version_id))
         except AudioClassifierError as error:
             _log.exception("task %s", task.task_id)
             count_failure()
             return task.build_task_batch_response("TemporaryFailure", str(error)[:RESULT_STRING_CHARACTERS])
-        code: Literal["Succeeded", "PermanentFailure"] = "PermanentFailure" if stored.error else "Succeeded"
-        return task.build_task_batch_response(code, (stored.error or str(stored))[:RESULT_STRING_CHARACTERS])
+        error_message = "" if isinstance(outcome, Skipped) else outcome.error
+        code: Literal["Succeeded", "PermanentFailure"] = "PermanentFailure" if error_message else "Succeeded"
+        return task.build_task_batch_response(
+            code, (error_message or str(outcome))[:RESULT_STRING_CHARACTERS]
+        )
 
     job = S3BatchOperationEvent(event)
     response = S3BatchOperationResponse(job.invocation_schema_version, job.invocation_id, "PermanentFailure")

@@ -1,4 +1,4 @@
-"""Where in an address the application begins, if API Gateway puts it below a stage or a base path."""
+"""Find the root path of the application below API Gateway's stages and base paths."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from urllib.parse import unquote
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-DEFAULT_STAGE: Final = "$default"  # which no path names
+DEFAULT_STAGE: Final = "$default"  # not part of any path
 
 
-class BelowGateway:
-    """ASGI middleware that tells the application its root path, which Mangum leaves empty."""
+class RootPathMiddleware:
+    """ASGI middleware that sets the root path, which Mangum leaves empty."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -23,11 +23,11 @@ class BelowGateway:
 
 
 def split_path(event: Mapping[str, Any]) -> tuple[str, str]:
-    """Root path and route, as an HTTP event has them.
+    """Split the path of an HTTP event into root path and route.
 
-    A REST API's stage stands in the whole path alone, a custom domain's base path in all paths, a stage of an
-    HTTP API in its only one.  The route that matched says what comes after them; one that matches all does
-    not, but there a stage's name may be recognised.
+    The stage of a REST API is part of the whole path only, a custom domain's base path is part of all paths,
+    and the stage of an HTTP API is part of its only path.  The route that matched shows what follows them.  A
+    route that matches all paths does not, but then the path may begin with the stage.
     """
     request = event["requestContext"]
     path = unquote(event.get("path") or event.get("rawPath") or "/")
@@ -44,7 +44,7 @@ def split_path(event: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _matched_route(event: Mapping[str, Any]) -> str:
-    """As ``/results/{id}`` or ``/{proxy+}``, filled in; empty if it matches all."""
+    """Return the matched route, such as ``/results/{id}``, with its values; empty if it matches all paths."""
     template: str = event.get("resource") or event.get("routeKey") or ""
     _, slash, route = template.partition("/")
     for name, value in (event.get("pathParameters") or {}).items():

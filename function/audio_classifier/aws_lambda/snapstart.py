@@ -1,6 +1,6 @@
-"""What Lambda's SnapStart needs: hooks for the moments around a snapshot of the running function.
+"""Hooks around the snapshot of Lambda's SnapStart.
 
-All environments that are restored from it begin as the same copy of memory.
+All environments that are restored from a snapshot begin with the same copy of memory.
 """
 
 from __future__ import annotations
@@ -13,40 +13,38 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Final
 
-from audio_classifier.service.shared_classifier import Service
-from audio_classifier.service.uploads import Uploads
+from audio_classifier.service.object_access import ObjectAccess
+from audio_classifier.service.shared_classifier import SharedClassifier
 
-# Not the model's own rate, so that the resampler is used, too.
+# Not the model's own rate, so that the resampler is used as well.
 NOISE_RATE_HZ: Final = 44_100
 NOISE_S: Final = 1
 
 
-def warm_up(service: Service, uploads: Uploads, open_http_door: Callable[[], object]) -> None:
-    """Do before the snapshot what a first request would have to wait for.
+def warm_up(shared: SharedClassifier, access: ObjectAccess, warm_up_http: Callable[[], object]) -> None:
+    """Do before the snapshot what a first request would otherwise wait for.
 
-    Whether HTTP or uploads are going to come nobody knows here: what is not used then is not read from the
-    snapshot either.
+    HTTP and uploads are both prepared, because memory that is not used later is not read from the snapshot.
 
     Raises
     ------
     AudioClassifierError
-        If the function does not work; then there is no snapshot of it.
+        If the function does not work; then no snapshot is taken.
     """
-    service.load().predict(_noise())
-    _ = uploads.client
+    shared.load().predict(_noise())
+    access.client()
     if find_spec("fastapi"):
-        open_http_door()
+        warm_up_http()
 
 
-def renew(uploads: Uploads) -> None:
-    """Drop after the restore what no two environments may share, and what has aged."""
-    # Else all would wait equally long before they try again.
-    random.seed()
-    uploads.forget_client()
+def renew(access: ObjectAccess) -> None:
+    """Replace after the restore what environments must not share, and what has expired."""
+    random.seed()  # otherwise all environments would retry after the same delays
+    access.discard_client()
 
 
 def _noise() -> bytes:
-    """A WAV file."""
+    """Return a WAV file of noise."""
     file = io.BytesIO()
     with wave.open(file, "wb") as writer:
         writer.setnchannels(1)

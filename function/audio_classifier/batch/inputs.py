@@ -1,7 +1,6 @@
-"""What the command line is given -> the sounds in it: files, folders, standard input, objects in S3.
+"""Find the inputs of a batch: files, folders, standard input and objects in S3.
 
-They are found while they are worked on: what is held at a time is one folder's list, or one page of a
-bucket's.
+They are found while the batch runs; only one folder's list, or one page of a bucket's, is held in memory.
 """
 
 from __future__ import annotations
@@ -18,59 +17,67 @@ from typing import Any, BinaryIO, Final, Protocol, TypeAlias
 
 from audio_classifier.audio.source import AudioSource
 from audio_classifier.errors import (
+    AudioClassifierError,
     InvalidParameterError,
     ObjectChangedError,
     RemoteNotFoundError,
-    TransferError,
 )
-from audio_classifier.inference.record import source_of
-from audio_classifier.s3.client import http_status
-from audio_classifier.s3.objects import ObjectRef, S3File
+from audio_classifier.s3.errors import s3_errors
+from audio_classifier.s3.location import S3Location
+from audio_classifier.s3.objects import S3File
 
 S3_SCHEME: Final = "s3://"
-# What a folder or a bucket is searched for; what is named itself is tried whatever it is called.
+# Folders and buckets are searched for these; a file that is named itself may have any suffix.
 AUDIO_SUFFIXES: Final = (
     *(".aif", ".aifc", ".aiff", ".au", ".caf", ".flac", ".mp3", ".oga", ".ogg", ".opus"),
     *(".rf64", ".snd", ".w64", ".wav", ".wave"),
 )
 
-Facts: TypeAlias = dict[str, Any]
-"""Which sound it is, in which state, as it stands in a stored result."""
 
-
-class Sound(Protocol):
-    """One input; nothing of it is read before it is opened."""
+class AudioInput(Protocol):
+    """A recording to classify; nothing of it is read before it is opened."""
 
     @property
     def name(self) -> str:
-        """As people are told."""
+        """The name for people."""
 
     @property
-    def place(self) -> str:
-        """A path of its own, with slashes, for its result."""
+    def result_key(self) -> str:
+        """A path for the result, with slashes, which no other input has."""
 
-    def opened(self) -> AbstractContextManager[AudioSource]:
-        """To classify it: all that is read of it meanwhile is of one state of it.
+    def open(self) -> AbstractContextManager[AudioSource]:
+        """Open the recording; all reads within the block are of one state of it.
 
         Raises
         ------
         OSError, TransferError
-            If it cannot be opened, or changed meanwhile.
+            If it cannot be opened, or changes meanwhile.
         """
 
-    def facts(self, source: AudioSource) -> Facts:
-        """Of what was opened.  May read all of it."""
+    def identify(self, source: AudioSource) -> dict[str, Any]:
+        """Identify the recording and its state, for a stored result.  May read all of the opened source."""
 
 
 @dataclass(frozen=True, slots=True)
-class FileSound:
-    """A file, a folder without sounds, or standard input (``-``)."""
+class UnusableInput:
+    """A folder or prefix that holds no audio files or cannot be listed."""
+
+    name: str
+    error: AudioClassifierError | OSError
+
+
+FoundInput: TypeAlias = AudioInput | UnusableInput
+
+
+@dataclass(frozen=True, slots=True)
+class FileInput:
+    """A file, or standard input (``-``)."""
 
     name: str
 
     @property
-    def place(self) -> str:
-        """Relative to the working folder; what lies outside of it stands below ``_root``."""
+    def result_key(self) -> str:
+        """The path relative to the working folder; files outside of it are below ``_root``."""
         if self.name == "-":
             return "-"
         absolute, here = os.path.abspath(self.name), os.getcwd()
@@ -78,13 +85,10 @@ class FileSound:
         return Path(inside if inside != absolute else f"_root{os.path.splitdrive(absolute)[1]}").as_posix()
 
     @contextmanager
-    def opened(self) -> Iterator[AudioSource]:
+    def open(self) -> Iterator[AudioSource]:
         if self.name == "-":
             yield standard_input()
             return
-        if os.path.isdir(self.name):
-            os.listdir(self.name)  # says so itself if it may not be read
-            raise FileNotFoundError(None, "there are no sound files in this folder")
         with open(self.name, "rb") as file:
             if not file.seekable():
                 yield file.read()
@@ -94,88 +98,77 @@ class FileSound:
                 yield file
             finally:
                 if _state(file) != state:
-                    raise ObjectChangedError("it was written to while it was read", hint="Try again later.")
+                    raise ObjectChangedError(
+                        "the file was modified while it was read",
+                        hint="Try again when it is completely written.",
+                    )
 
-    def facts(self, source: AudioSource) -> Facts:
+    def identify(self, source: AudioSource) -> dict[str, Any]:
         file: Any = io.BytesIO(source) if isinstance(source, bytes) else source
         file.seek(0)
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        return {"file": self.place, "size": file.seek(0, os.SEEK_END), "sha256": sha256}
+        return {"file": self.result_key, "size": file.seek(0, os.SEEK_END), "sha256": sha256}
 
 
 @dataclass(frozen=True, slots=True)
-class ObjectSound:
-    """An object in S3, of which only the window is fetched."""
+class ObjectInput:
+    """An object in S3, of which only the clip is downloaded."""
 
-    ref: ObjectRef
+    location: S3Location
     client: Any
 
     @property
     def name(self) -> str:
-        return str(self.ref)
+        return str(self.location)
 
     @property
-    def place(self) -> str:
-        return f"{self.ref.bucket}/{self.ref.key}"
+    def result_key(self) -> str:
+        return f"{self.location.bucket}/{self.location.key}"
 
-    def opened(self) -> AbstractContextManager[AudioSource]:
-        return S3File(self.client, self.ref)
+    def open(self) -> AbstractContextManager[AudioSource]:
+        return S3File(self.client, self.location)
 
-    def facts(self, source: AudioSource) -> Facts:
+    def identify(self, source: AudioSource) -> dict[str, Any]:
         assert isinstance(source, S3File)
-        return source_of(source)
-
-
-@dataclass(frozen=True, slots=True)
-class EmptyPrefix:
-    """A prefix in S3 below which there is no sound: stands for itself, and cannot be opened."""
-
-    name: str
-    place: str = ""
-
-    def opened(self) -> AbstractContextManager[AudioSource]:
-        raise RemoteNotFoundError("there are no sound files below this prefix")
-
-    def facts(self, source: AudioSource) -> Facts:
-        raise NotImplementedError(source)
+        return source.record()
 
 
 def is_single(name: str) -> bool:
-    """Whether this names one sound, rather than a place with any number of them."""
+    """Whether a name stands for one input, rather than for a folder or prefix of any number."""
     if name.startswith(S3_SCHEME):
         return not _is_prefix(name)
     return name == "-" or not os.path.isdir(name)
 
 
-def find_sounds(names: Iterable[str], client: Callable[[], Any]) -> Iterator[Sound]:
-    """The sounds named, and those below the folders and prefixes named, each one's in order.
-
-    A folder or prefix that holds none stands for itself, as does a folder that may not be read.
+def find_inputs(names: Iterable[str], client: Callable[[], Any]) -> Iterator[FoundInput]:
+    """Yield the inputs that are named, and those below the folders and prefixes that are named, in order.
 
     Parameters
     ----------
+    names
+        Files, folders, ``s3://bucket/key``, ``s3://bucket/prefix/``, or ``-`` for standard input.
     client
-        Gives a client of S3; called if there is an address in S3.
+        Returns a client of S3; called if a name is in S3.
 
     Raises
     ------
     InvalidParameterError, TransferError
-        When it gets there: an address that is none, a bucket that cannot be listed.
+        When the iteration reaches an invalid S3 URI, or a bucket that cannot be listed.
     """
     for name in names:
         if name.startswith(S3_SCHEME):
             if _is_prefix(name):
                 yield from _below_prefix(name, client())
             else:
-                yield ObjectSound(ObjectRef.parse(name), client())
+                yield ObjectInput(S3Location.parse(name), client())
         elif is_single(name):
-            yield FileSound(name)
+            yield FileInput(name)
         else:
             yield from _below_folder(name)
 
 
 def standard_input() -> BinaryIO | bytes:
-    """Standard input, read to its end if it is a pipe."""
+    """Return standard input; a pipe is read to its end."""
     return sys.stdin.buffer if sys.stdin.buffer.seekable() else sys.stdin.buffer.read()
 
 
@@ -184,7 +177,7 @@ def _state(file: BinaryIO) -> tuple[int, int]:
     return status.st_size, status.st_mtime_ns
 
 
-def _is_sound(name: str) -> bool:
+def _is_audio(name: str) -> bool:
     return name.lower().endswith(AUDIO_SUFFIXES)
 
 
@@ -192,53 +185,56 @@ def _is_prefix(uri: str) -> bool:
     return uri.endswith("/") or "/" not in uri.removeprefix(S3_SCHEME)
 
 
-def _below_folder(folder: str) -> Iterator[Sound]:
-    """Sound files at any depth, in the order of their whole paths."""
+def _below_folder(folder: str) -> Iterator[FoundInput]:
+    """Yield audio files at any depth, in the order of their whole paths."""
     found = False
-    waiting = [folder]
+    waiting = [folder]  # files, and folders, which end with a separator
     while waiting:
         path = waiting.pop()
         if not path.endswith(os.sep) and path != folder:
             found = True
-            yield FileSound(path)
+            yield FileInput(path)
             continue
         try:
             with os.scandir(path) as entries:
-                names = sorted(name for entry in entries if (name := _searched(entry)))
-        except OSError:
+                names = sorted(name for entry in entries if (name := _audio_name(entry)))
+        except OSError as error:
             found = True
-            yield FileSound(path.rstrip(os.sep) or path)
+            yield UnusableInput(path.rstrip(os.sep) or path, error)
             continue
         waiting.extend(os.path.join(path, name) for name in reversed(names))
     if not found:
-        yield FileSound(folder)
+        yield UnusableInput(folder, FileNotFoundError(None, "there are no audio files in this folder"))
 
 
-def _searched(entry: os.DirEntry[str]) -> str:
-    """The name of a sound file, or of a folder with a slash behind it, which is how they are sorted."""
+def _audio_name(entry: os.DirEntry[str]) -> str:
+    """Return the name of an audio file, or of a folder with a separator; empty for anything else."""
     if entry.is_dir(follow_symlinks=False):
         return entry.name + os.sep
-    if not _is_sound(entry.name) or entry.name.startswith("."):
+    if not _is_audio(entry.name) or entry.name.startswith("."):
         return ""
-    # A pipe or a device may never end; a link to nowhere is tried, so that it is said.
+    # A pipe or a device may never end; a broken link is kept, so that it is reported.
     return entry.name if os.path.isfile(entry.path) or not os.path.exists(entry.path) else ""
 
 
-def _below_prefix(uri: str, client: Any) -> Iterator[Sound]:
-    from botocore.exceptions import BotoCoreError, ClientError
-
+def _below_prefix(uri: str, client: Any) -> Iterator[FoundInput]:
     bucket, _, prefix = uri.removeprefix(S3_SCHEME).partition("/")
     if not bucket:
         raise InvalidParameterError("FILE", f"{uri!r} is not s3://bucket/prefix/")
     found = False
-    try:
-        for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
-            for item in page.get("Contents", ()):
-                if _is_sound(item["Key"]):
-                    found = True
-                    yield ObjectSound(ObjectRef(bucket, item["Key"]), client)
-    except (BotoCoreError, ClientError) as error:
-        kind = RemoteNotFoundError if http_status(error) == 404 else TransferError
-        raise kind(f"{uri} cannot be listed: {error}") from error
+    for key in _list_keys(client, bucket, prefix):
+        if _is_audio(key):
+            found = True
+            yield ObjectInput(S3Location(bucket, key), client)
     if not found:
-        yield EmptyPrefix(uri)
+        yield UnusableInput(uri, RemoteNotFoundError("there are no audio files below this prefix"))
+
+
+def _list_keys(client: Any, bucket: str, prefix: str) -> Iterator[str]:
+    pages = iter(client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix))
+    while True:
+        with s3_errors(f"{S3_SCHEME}{bucket}/"):
+            page = next(pages, None)
+        if page is None:
+            return
+        yield from (item["Key"] for item in page.get("Contents", ()))

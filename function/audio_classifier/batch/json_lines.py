@@ -1,4 +1,4 @@
-"""Results of many files in a file of JSON lines."""
+"""Store the results of a batch in a JSON Lines file."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from audio_classifier.errors import InvalidParameterError
-from audio_classifier.inference.record import Result, identity_of
+from audio_classifier.inference.record import Result, result_identity
 
 
-class LinesStore:
-    """A line for each result, appended in one piece.  Of what is there only fingerprints are kept.
+class JsonLinesStore:
+    """A line for each result, appended in one piece.  Only fingerprints of the results are held in memory.
 
-    A last line that was cut off when its writer was killed is removed.  One process writes at a time: a lock
-    stands beside the file.
+    A last line that is incomplete, because its writer was killed, is removed.  A lock file next to the file
+    lets one process write at a time.
 
     Raises
     ------
     InvalidParameterError
-        If the file holds something else (it is left as it is), or another process writes to it.
+        If the file has other content, which is left unchanged, or another process writes to it.
     """
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists() and not path.is_file():
-            raise InvalidParameterError("output", f"{path} is no file")
+            raise InvalidParameterError("output", f"{path} is not a file")
         path = path.resolve()
         lock = FileLock(path.with_name(f".{path.name}.lock"), blocking=False)
         try:
@@ -38,18 +38,18 @@ class LinesStore:
             raise InvalidParameterError(
                 "output", f"another process writes to {path}", hint="Wait for it, or name another file."
             ) from error
-        with ExitStack() as undone:
-            undone.callback(lock.release)
-            self._file = undone.enter_context(path.open("a+b", buffering=0))
-            self._there, whole = _fingerprints(path)
-            self._file.truncate(whole)
-            self._closing = undone.pop_all()
+        with ExitStack() as on_error:
+            on_error.callback(lock.release)
+            self._file = on_error.enter_context(path.open("a+b", buffering=0))
+            self._stored, complete_bytes = _read_fingerprints(path)
+            self._file.truncate(complete_bytes)
+            self._resources = on_error.pop_all()
 
-    def has(self, place: str, result: Result) -> bool:  # noqa: ARG002  # all are in one place
-        return _fingerprint(result) in self._there
+    def contains(self, result_key: str, result: Result) -> bool:  # noqa: ARG002  # one file has all results
+        return _fingerprint(result) in self._stored
 
-    def write(self, place: str, result: Result) -> bool:
-        if self.has(place, result):
+    def write(self, result_key: str, result: Result) -> bool:
+        if self.contains(result_key, result):
             return False
         line = json.dumps(result).encode() + b"\n"
         end = os.fstat(self._file.fileno()).st_size
@@ -57,40 +57,40 @@ class LinesStore:
         try:
             while written < len(line):
                 written += self._file.write(line[written:])
-        except BaseException:  # the disk is full
+        except BaseException:  # the disk is full, for example
             self._file.truncate(end)
             raise
-        self._there.add(_fingerprint(result))
+        self._stored.add(_fingerprint(result))
         return True
 
     def close(self) -> None:
-        self._closing.close()
+        self._resources.close()
 
 
 def _fingerprint(result: Result) -> bytes:
-    return hashlib.sha256(json.dumps(identity_of(result), sort_keys=True).encode()).digest()[:16]
+    return hashlib.sha256(json.dumps(result_identity(result), sort_keys=True).encode()).digest()[:16]
 
 
-def _fingerprints(path: Path) -> tuple[set[bytes], int]:
-    """Of the results in a file of lines; and where the last whole line ends."""
-    there: set[bytes] = set()
-    whole = 0
+def _read_fingerprints(path: Path) -> tuple[set[bytes], int]:
+    """Return the fingerprints of the results in a file, and where the last complete line ends."""
+    fingerprints: set[bytes] = set()
+    complete_bytes = 0
     with path.open("rb") as lines:
         for number, line in enumerate(lines, 1):
             ended = line.endswith(b"\n")
             try:
                 fingerprint = _fingerprint(json.loads(line))
             except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
-                cut_off = isinstance(error, ValueError) and line.startswith(b'{"status"'[: len(line)])
-                if cut_off and not ended:
-                    break  # of a run that was killed
+                truncated = isinstance(error, ValueError) and line.startswith(b'{"status"'[: len(line)])
+                if truncated and not ended:
+                    break  # written by a run that was killed
                 raise InvalidParameterError(
                     "output",
-                    f"line {number} of {path} is no result",
-                    hint="Name a new file, or one that was written by --output.",
+                    f"line {number} of {path} is not a result",
+                    hint="Name a new file, or one that an earlier run wrote.",
                 ) from error
             if not ended:
-                break  # all but its end: it is written again
-            there.add(fingerprint)
-            whole += len(line)
-    return there, whole
+                break  # only the line feed is missing: the line is written again
+            fingerprints.add(fingerprint)
+            complete_bytes += len(line)
+    return fingerprints, complete_bytes

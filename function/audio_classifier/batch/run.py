@@ -1,73 +1,98 @@
-"""Any number of sounds through one classifier: the next are read while the model hears the last.
+"""Classify any number of inputs: the next ones are read while the network runs.
 
-Where results are stored, each is stored before the next is begun to be heard, and what is stored already is
-not done again.
+If there is a store, each result is stored before it is yielded, and inputs whose results are stored already
+are not classified again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
-from audio_classifier.audio.log_mel import Watch
-from audio_classifier.batch.inputs import Sound
+from audio_classifier.batch.inputs import AudioInput, FoundInput, UnusableInput
 from audio_classifier.batch.stores import ResultStore
 from audio_classifier.errors import (
     AudioClassifierError,
     AudioError,
     OutputError,
-    PlaceTakenError,
+    ResultConflictError,
     TransferError,
 )
+from audio_classifier.inference.blocks import BlockObserver
 from audio_classifier.inference.classifier import AudioClassifier
-from audio_classifier.inference.clip import Classification, Prepared
-from audio_classifier.inference.prefetch import batches_ahead
-from audio_classifier.inference.record import Result, answer_of, failure_of, model_of
+from audio_classifier.inference.clip import Classification, PreparedClip
+from audio_classifier.inference.prefetch import prefetched_batches
+from audio_classifier.inference.record import Result, classification_record, error_record, model_record
 from audio_classifier.inference.selection import Selection
 
 
-@dataclass(slots=True)
-class Answered:
-    """What became of one sound.
+@dataclass(frozen=True, slots=True)
+class Classified:
+    """The input was classified."""
 
-    Attributes
-    ----------
-    classification
-        What is heard, unless there is an error, or it is stored already.
-    error
-        Why nothing can be heard.
-    there
-        Whether its result was stored before.
-    """
-
-    sound: Sound
-    classification: Classification | None = None
-    error: AudioClassifierError | OSError | None = None
-    there: bool = False
-    prepared: Prepared | None = None
-    result: Result = field(default_factory=dict)
+    name: str
+    classification: Classification
 
 
-def classify_sounds(
+@dataclass(frozen=True, slots=True)
+class AlreadyStored:
+    """The result of the input was stored before."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The input cannot be classified, or its result cannot be stored."""
+
+    name: str
+    error: AudioClassifierError | OSError
+
+
+Outcome: TypeAlias = Classified | AlreadyStored | Failed
+
+
+@dataclass(frozen=True, slots=True)
+class _Clip:
+    """An input that was read, and what identifies its result, if there is a store."""
+
+    audio_input: AudioInput
+    clip: PreparedClip
+    identity: Result
+
+
+@dataclass(frozen=True, slots=True)
+class _NotAudio:
+    """An input that is permanently unusable, and what identifies its result."""
+
+    audio_input: AudioInput
+    error: AudioError
+    identity: Result
+
+
+_Read: TypeAlias = _Clip | _NotAudio | AlreadyStored | Failed
+
+
+def classify_inputs(
     classifier: AudioClassifier,
-    sounds: Iterable[Sound],
+    inputs: Iterable[FoundInput],
     selection: Selection,
     parameters: dict[str, Any],
     *,
     threads: int,
     store: ResultStore | None = None,
-    watch: Watch | None = None,
-) -> Generator[Answered, None, None]:
-    """Classify sounds, in their order, and store what is heard, if there is a store.
+    on_block: BlockObserver | None = None,
+) -> Generator[Outcome, None, None]:
+    """Classify inputs in their order, and store the results if there is a store.
 
     Parameters
     ----------
     parameters
-        As results name them; ``start_time`` (seconds) is where to begin.
+        The parameters as results name them; ``start_time`` (seconds) is where to begin.
     threads
-        How many sounds are read at the same time.
-    watch
+        How many inputs are read at the same time.
+    on_block
         See `AudioClassifier.classify`; called in those threads.
 
     Raises
@@ -75,46 +100,65 @@ def classify_sounds(
     OutputError
         If a result cannot be stored.
     InvalidParameterError, TransferError
-        See `sources.find_sounds`.
+        See `find_inputs`.
     """
-    common = {"model": model_of(classifier.bundle), "parameters": parameters}
+    common = {"model": model_record(classifier.bundle), "parameters": parameters}
+    start_s = parameters["start_time"]
 
-    def read(sound: Sound) -> Answered:
-        heard = Answered(sound)
+    def read(found: FoundInput) -> _Read:
+        if isinstance(found, UnusableInput):
+            return Failed(found.name, found.error)
+        identity: Result = {}
         try:
-            with sound.opened() as source:
+            with found.open() as source:
                 if store:
-                    heard.result = {"source": sound.facts(source), **common}
-                    heard.there = store.has(sound.place, heard.result)
-                if not heard.there:
-                    start_s = parameters["start_time"]
-                    heard.prepared = classifier.prepare(source, start_s=start_s, watch=watch)
-        except (AudioError, PlaceTakenError, TransferError, OSError) as error:
-            heard.error, heard.prepared, heard.there = error, None, False
-        return heard
+                    identity = {"source": found.identify(source), **common}
+                    if store.contains(found.result_key, identity):
+                        return AlreadyStored(found.name)
+                clip = classifier.prepare(source, start_s=start_s, on_block=on_block)
+        except AudioError as error:
+            return _NotAudio(found, error, identity)
+        except (ResultConflictError, TransferError, OSError) as error:
+            return Failed(found.name, error)
+        return _Clip(found, clip, identity)
 
-    for batch in batches_ahead(read, sounds, threads=threads):
-        waiting = [(heard, heard.prepared) for heard in batch if heard.prepared]
-        classified = classifier.classify_prepared([prepared for _, prepared in waiting], selection)
-        for (heard, _), classification in zip(waiting, classified, strict=True):
-            heard.classification, heard.prepared = classification, None
-        for heard in batch:
-            if store and not heard.there:
-                _store(store, heard)
-            yield heard
+    for batch in prefetched_batches(read, inputs, threads=threads):
+        clips = [item.clip for item in batch if isinstance(item, _Clip)]
+        classifications = iter(classifier.classify_prepared(clips, selection))
+        for item in batch:
+            if isinstance(item, _Clip):
+                yield _classified(item, next(classifications), store)
+            elif isinstance(item, _NotAudio):
+                yield _not_audio(item, store)
+            else:
+                yield item
 
 
-def _store(store: ResultStore, heard: Answered) -> None:
-    """Store what can never be otherwise; an error that may pass is not."""
-    if heard.classification:
-        answer = answer_of(heard.classification)
-    elif isinstance(heard.error, AudioError):
-        answer = failure_of(heard.error)
-    else:
-        return
+def _classified(item: _Clip, classification: Classification, store: ResultStore | None) -> Outcome:
+    name = item.audio_input.name
+    if store:
+        result = classification_record(classification) | item.identity
+        try:
+            if not _write(store, item.audio_input, result):
+                return AlreadyStored(name)
+        except ResultConflictError as error:
+            return Failed(name, error)
+    return Classified(name, classification)
+
+
+def _not_audio(item: _NotAudio, store: ResultStore | None) -> Outcome:
+    name = item.audio_input.name
+    if store:
+        try:
+            _write(store, item.audio_input, error_record(item.error) | item.identity)
+        except ResultConflictError as error:
+            return Failed(name, error)
+    return Failed(name, item.error)
+
+
+def _write(store: ResultStore, audio_input: AudioInput, result: Result) -> bool:
+    """Store a result; False if it was stored in the meantime."""
     try:
-        heard.there = not store.write(heard.sound.place, answer | heard.result)
-    except PlaceTakenError as error:
-        heard.error = error
+        return store.write(audio_input.result_key, result)
     except (TransferError, OSError) as error:
-        raise OutputError(f"the result of {heard.sound.name} cannot be stored: {error}") from error
+        raise OutputError(f"the result of {audio_input.name} cannot be stored: {error}") from error

@@ -1,4 +1,4 @@
-"""``bundle``: look at model bundles, fetch them, make one of the published weights."""
+"""``bundle``: show, verify and copy model bundles, and convert the published weights to one."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 
 def add(commands: Any) -> None:
-    """The command's own commands, and their options."""
+    """Add the command and its subcommands to the parser."""
     bundle = commands.add_parser("bundle", help="model bundles").add_subparsers(
         required=True, metavar="COMMAND"
     )
     for name, run, about in (
-        ("show", _bundle_show, "what a bundle says of itself"),
-        ("verify", _bundle_verify, "check every file of a bundle, and that it loads"),
-        ("copy", _bundle_copy, "fetch a bundle into a new directory, verified"),
+        ("show", _bundle_show, "print a bundle's manifest"),
+        ("verify", _bundle_verify, "check every file of a bundle, and load it"),
+        ("copy", _bundle_copy, "copy a verified bundle to a new directory"),
     ):
         command = bundle.add_parser(name, help=about)
         command.set_defaults(run=run)
@@ -30,14 +30,12 @@ def add(commands: Any) -> None:
 
     importer = bundle.add_parser(
         "import-max",
-        help="make a bundle of IBM's published weights (extra: convert)",
+        help="convert IBM's published weights to a bundle (extra: convert)",
         usage="%(prog)s OUT_DIR [-h] [--from SOURCE ...] [--precision PRECISION] [--allow-unverified]",
     )
     importer.set_defaults(run=_bundle_import_max)
     for command in (bundle.choices["copy"], importer):
-        command.add_argument(
-            "out_dir", type=Path, metavar="OUT_DIR", help="where to write it; must not exist"
-        )
+        command.add_argument("out_dir", type=Path, metavar="OUT_DIR", help="the directory to create")
     importer.add_argument(
         "--from",
         dest="sources",
@@ -45,13 +43,13 @@ def add(commands: Any) -> None:
         action="extend",
         default=[],
         metavar="SOURCE",
-        help="a folder, a tar file or the address of one; the known places if left out",
+        help="a folder, a tar file or its URI; the known sources if omitted",
     )
     importer.add_argument(
         "--precision", choices=("float32", "float16", "int8"), default="float32", help="of the weights"
     )
     importer.add_argument(
-        "--allow-unverified", action="store_true", help="take other weights than the published, too"
+        "--allow-unverified", action="store_true", help="also accept weights that are not the published ones"
     )
 
 
@@ -66,7 +64,7 @@ def _bundle_verify(args: argparse.Namespace) -> int:
     manifest = classifier.bundle.manifest
     size_mb = sum(entry.size for entry in manifest.files) / 1e6
     print(f"{manifest.name} {manifest.version}, digest {classifier.bundle.digest}")
-    print(f"{len(manifest.files)} files, {size_mb:.1f} MB, all as listed; it loads")
+    print(f"{len(manifest.files)} files, {size_mb:.1f} MB, all as listed; the model loads")
     return EXIT_OK
 
 

@@ -1,4 +1,4 @@
-"""What `audio-classifier classify` prints: outcomes, file by file, in the format asked for."""
+"""Output formats of `audio-classifier classify`."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import json
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from textwrap import indent
-from typing import Any, Final, TextIO
+from typing import Any, Final, TextIO, TypeAlias
 
+from audio_classifier.cli.errors import Description
 from audio_classifier.inference.selection import Prediction
 
 BAR_CELLS: Final = 24
@@ -16,64 +17,76 @@ EIGHTHS: Final = " ▏▎▍▌▋▊▉"
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of one file: its predictions, or why there are none."""
+class ClassifiedClip:
+    """The predictions for one file."""
 
     file: str
-    predictions: tuple[Prediction, ...] = ()
-    error: str = ""
-    hint: str = ""
+    predictions: tuple[Prediction, ...]
 
     def response(self) -> dict[str, Any]:
-        """The original's JSON response."""
-        if self.error:
-            return {"status": "error", "message": self.error, "hint": self.hint}
+        """Return the original's JSON response."""
         return {"status": "ok", "predictions": [asdict(prediction) for prediction in self.predictions]}
 
 
-def write_table(outcomes: Iterable[Outcome], out: TextIO, *, single: bool) -> None:
-    """Probability, bar and label on a line each, below the file's name where there are several."""
-    for outcome in outcomes:
-        if outcome.error:
+@dataclass(frozen=True, slots=True)
+class FailedClip:
+    """The error of one file, which is also reported on standard error."""
+
+    file: str
+    error: Description
+
+    def response(self) -> dict[str, Any]:
+        """Return the error's JSON body."""
+        return dict(self.error.body())
+
+
+ClipReport: TypeAlias = ClassifiedClip | FailedClip
+
+
+def write_table(reports: Iterable[ClipReport], out: TextIO, *, single: bool) -> None:
+    """Write the probability, bar and label of each prediction, below the file's name unless it is single."""
+    for report in reports:
+        if isinstance(report, FailedClip):
             continue
         if not single:
-            print(outcome.file, file=out)
-        for prediction in outcome.predictions:
+            print(report.file, file=out)
+        for prediction in report.predictions:
             print(
                 f"{prediction.probability:7.1%}  {bar(prediction.probability)}  {prediction.label}", file=out
             )
-        if not outcome.predictions:
+        if not report.predictions:
             print("         nothing above the threshold", file=out)
         if not single:
             print(file=out, flush=True)
 
 
-def write_json(outcomes: Iterable[Outcome], out: TextIO, *, single: bool) -> None:
-    """The original's response for one file; a list of them, each with its ``file``, for several."""
+def write_json(reports: Iterable[ClipReport], out: TextIO, *, single: bool) -> None:
+    """Write the original's response for a single file, or a list of responses, each with its ``file``."""
     if single:
-        (outcome,) = outcomes
-        print(json.dumps(outcome.response(), indent=2), file=out)
+        (report,) = reports
+        print(json.dumps(report.response(), indent=2), file=out)
         return
-    before = "[\n"
-    for outcome in outcomes:  # each as soon as it is there: any number of them takes no more memory
-        out.write(before + indent(json.dumps(_named_response(outcome), indent=2), "  "))
-        before = ",\n"
+    separator = "[\n"
+    for report in reports:  # written one by one, so that memory use does not depend on their number
+        out.write(separator + indent(json.dumps(_named_response(report), indent=2), "  "))
+        separator = ",\n"
     out.write("\n]\n")
 
 
-def write_jsonl(outcomes: Iterable[Outcome], out: TextIO, *, single: bool) -> None:  # noqa: ARG001  # one shape
-    """One response a line, with its ``file``, as soon as it is there."""
-    for outcome in outcomes:
-        print(json.dumps(_named_response(outcome)), file=out, flush=True)
+def write_jsonl(reports: Iterable[ClipReport], out: TextIO, *, single: bool) -> None:  # noqa: ARG001  # common signature
+    """Write a response per line, with its ``file``, as soon as it is available."""
+    for report in reports:
+        print(json.dumps(_named_response(report)), file=out, flush=True)
 
 
-def write_csv(outcomes: Iterable[Outcome], out: TextIO, *, single: bool) -> None:  # noqa: ARG001  # one shape
-    """A row for each prediction; files without any have no row."""
+def write_csv(reports: Iterable[ClipReport], out: TextIO, *, single: bool) -> None:  # noqa: ARG001  # common signature
+    """Write a row per prediction; files without predictions have no row."""
     rows = csv.writer(out, lineterminator="\n")
     rows.writerow(("file", "label_id", "label", "probability"))
-    for outcome in outcomes:
-        rows.writerows((outcome.file, *asdict(prediction).values()) for prediction in outcome.predictions)
-        out.flush()
+    for report in reports:
+        if isinstance(report, ClassifiedClip):
+            rows.writerows((report.file, *asdict(prediction).values()) for prediction in report.predictions)
+            out.flush()
 
 
 FORMATS: Final[dict[str, Callable[..., None]]] = {
@@ -85,10 +98,10 @@ FORMATS: Final[dict[str, Callable[..., None]]] = {
 
 
 def bar(probability: float) -> str:
-    """A bar of `BAR_CELLS` characters, drawn to an eighth of one."""
+    """Draw a bar of `BAR_CELLS` characters, with a resolution of an eighth of a character."""
     eighths = round(probability * BAR_CELLS * 8)
     return ("█" * (eighths // 8) + EIGHTHS[eighths % 8]).strip().ljust(BAR_CELLS)
 
 
-def _named_response(outcome: Outcome) -> dict[str, Any]:
-    return {"file": outcome.file, **outcome.response()}
+def _named_response(report: ClipReport) -> dict[str, Any]:
+    return {"file": report.file, **report.response()}

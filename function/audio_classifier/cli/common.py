@@ -1,4 +1,4 @@
-"""What several commands share: exit statuses, options, the model that they open."""
+"""Options, exit statuses and errors that commands share."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import argparse
 from collections.abc import Callable
 from typing import TYPE_CHECKING, BinaryIO, Final
 
+from audio_classifier.cli.errors import describe
 from audio_classifier.cli.terminal import complain, download_progress, native_stderr_hidden
 from audio_classifier.constants import EVENT_HOP_S, EVENT_WINDOW_S
 from audio_classifier.errors import AudioError
 
-if TYPE_CHECKING:  # what needs numpy or LiteRT is imported by the command that needs it
+if TYPE_CHECKING:  # numpy and LiteRT are imported by the commands that need them
     from audio_classifier.inference.classifier import AudioClassifier
     from audio_classifier.model.bundle import Bundle
     from audio_classifier.service.settings import Settings
@@ -22,7 +23,7 @@ EXIT_INTERRUPTED: Final = 130
 
 
 def add_filter(command: argparse.ArgumentParser) -> None:
-    """The option that names classes."""
+    """Add the option that selects classes."""
     command.add_argument(
         "--filter",
         action="append",
@@ -32,77 +33,76 @@ def add_filter(command: argparse.ArgumentParser) -> None:
 
 
 def add_windows(command: argparse.ArgumentParser) -> None:
-    """The options that say what is heard at once."""
+    """Add the options for the windows of a timeline."""
     command.add_argument(
         "--window",
         type=float,
         default=EVENT_WINDOW_S,
         metavar="SECONDS",
-        help="what is heard at once, to 9.6; rounded to multiples of 0.96 (default: %(default)s)",
+        help="length of a window, at most 9.6; rounded to a multiple of 0.96 (default: %(default)s)",
     )
     command.add_argument(
         "--hop",
         type=float,
         default=EVENT_HOP_S,
         metavar="SECONDS",
-        help="from window to window (default: %(default)s)",
+        help="from one window to the next (default: %(default)s)",
     )
 
 
 def add_bundle(command: argparse.ArgumentParser, name: str = "--bundle") -> None:
-    """The model, as an option or, by another name, as an argument."""
+    """Add the model, as an option or, with another name, as an argument."""
     command.add_argument(
-        name, metavar="PLACE", help="compact, a directory, https://... or s3://bucket/prefix/"
+        name, metavar="BUNDLE", help="compact, a directory, https://... or s3://bucket/prefix/"
     )
 
 
 def file_or_standard_input(name: str) -> str | BinaryIO | bytes:
-    """What a sound's name stands for: a file, or standard input for ``-``."""
+    """Return the source for a file name: the name, or standard input for ``-``."""
     from audio_classifier.batch.inputs import standard_input
 
     return standard_input() if name == "-" else name
 
 
-def listened_to(name: str, listen: Callable[[], None]) -> int:
-    """Listen to a recording; the exit status: 0, or 1 if it cannot be used, after a word on why."""
+def read_recording(name: str, read: Callable[[], None]) -> int:
+    """Call ``read``; return the exit status, after a message if the recording cannot be used."""
     try:
-        listen()
+        read()
     except AudioError as error:
-        complain(f"{name}: {error}", error.hint)
-        return EXIT_SOME_FAILED
+        description = describe(error)
     except OSError as error:
-        if error.filename is None:  # not of the file, but of the output
+        if error.filename is None:  # an error of the output, not of the file
             raise
-        complain(f"{name}: {error.strerror}")
-        return EXIT_SOME_FAILED
-    return EXIT_OK
+        description = describe(error)
+    else:
+        return EXIT_OK
+    complain(f"{name}: {description.message}", description.hint)
+    return EXIT_SOME_FAILED
 
 
-def open_bundle(place: str | None, settings: Settings) -> Bundle:
-    """A bundle, downloaded with a progress bar if need be; the environment's if no place is given."""
-    from audio_classifier.hub import bundles as bundle_store
+def open_bundle(uri: str | None, settings: Settings) -> Bundle:
+    """Open a bundle, by default that of the environment; show the progress of a download."""
+    from audio_classifier.hub import bundles
 
     with download_progress() as progress:
-        return bundle_store.open_bundle(
-            place or settings.bundle, cache_dir=settings.cache_dir, progress=progress
-        )
+        return bundles.open_bundle(uri or settings.bundle, cache_dir=settings.cache_dir, progress=progress)
 
 
-def open_classifier(place: str | None, *, many: bool = False) -> AudioClassifier:
-    """A classifier with such a bundle, and as many threads as the environment says.
+def open_classifier(uri: str | None, *, many: bool = False) -> AudioClassifier:
+    """Load a bundle, with as many threads as the environment allows.
 
-    For many sounds with half of them: the others are busy reading the next ones.
+    For many inputs the network gets half of the threads, because reading the next inputs needs the others.
     """
     from audio_classifier.inference.classifier import AudioClassifier
 
     settings = read_settings()
-    bundle = open_bundle(place, settings)
+    bundle = open_bundle(uri, settings)
     with native_stderr_hidden():
         return AudioClassifier(bundle, threads=max(1, settings.threads // 2) if many else settings.threads)
 
 
 def read_settings() -> Settings:
-    """The environment's."""
+    """Read the settings of the environment."""
     from audio_classifier.service.settings import Settings
 
     return Settings.from_environment()

@@ -1,4 +1,4 @@
-"""Events of a recording as text: for people, as JSON and CSV, for editors, players and evaluation tools."""
+"""Output formats of `audio-classifier timeline`, for people, programs, editors and evaluation tools."""
 
 from __future__ import annotations
 
@@ -9,55 +9,55 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, fields
 from typing import Final, TextIO
 
-from audio_classifier.inference.sound_events import Event, by_start
+from audio_classifier.inference.sound_events import SoundEvent, by_start
 
 
-def write_table(events: Iterable[Event], out: TextIO, name: str) -> None:  # noqa: ARG001  # one shape
-    """From when to when, how sure at most, and what, as soon as it has ended."""
+def write_table(events: Iterable[SoundEvent], out: TextIO, name: str) -> None:  # noqa: ARG001  # common signature
+    """Write start, end, peak probability and label of each event in a line, as soon as it has ended."""
     for event in events:
         span = f"{_clock(event.start_s)[:-2]} - {_clock(event.end_s)[:-2]}"
         print(f"{span}  {event.peak:6.1%}  {event.label}", file=out, flush=True)
 
 
-def write_json(events: Iterable[Event], out: TextIO, name: str) -> None:
-    """One object with the recording's ``file`` and its ``events``, by their start."""
+def write_json(events: Iterable[SoundEvent], out: TextIO, name: str) -> None:
+    """Write one object with the recording's ``file`` and its ``events``, ordered by start."""
     json.dump(
         {"file": name, "events": [asdict(event) for event in sorted(events, key=by_start)]}, out, indent=2
     )
     print(file=out)
 
 
-def write_jsonl(events: Iterable[Event], out: TextIO, name: str) -> None:
-    """An object a line for each event, as soon as it has ended."""
+def write_jsonl(events: Iterable[SoundEvent], out: TextIO, name: str) -> None:
+    """Write an object per line and event, as soon as the event has ended."""
     for event in events:
         print(json.dumps({"file": name, **asdict(event)}), file=out, flush=True)
 
 
-def write_csv(events: Iterable[Event], out: TextIO, name: str) -> None:
-    """A row for each event, by their start."""
+def write_csv(events: Iterable[SoundEvent], out: TextIO, name: str) -> None:
+    """Write a row per event, ordered by start."""
     rows = csv.writer(out, lineterminator="\n")
-    rows.writerow(("file", *(field.name for field in fields(Event))))
+    rows.writerow(("file", *(field.name for field in fields(SoundEvent))))
     rows.writerows((name, *asdict(event).values()) for event in sorted(events, key=by_start))
 
 
-def write_audacity(events: Iterable[Event], out: TextIO, name: str) -> None:  # noqa: ARG001  # one shape
-    """Audacity's label track: start, end and label with tabs between them (File, Import, Labels)."""
+def write_audacity(events: Iterable[SoundEvent], out: TextIO, name: str) -> None:  # noqa: ARG001  # common signature
+    """Write Audacity's label track: tab-separated start, end and label (File, Import, Labels)."""
     for event in sorted(events, key=by_start):
         print(f"{event.start_s:.6f}\t{event.end_s:.6f}\t{event.label}", file=out)
 
 
-def write_vtt(events: Iterable[Event], out: TextIO, name: str) -> None:  # noqa: ARG001  # one shape
-    """WebVTT subtitles: a cue for each event, which players show over each other."""
+def write_vtt(events: Iterable[SoundEvent], out: TextIO, name: str) -> None:  # noqa: ARG001  # common signature
+    """Write WebVTT subtitles with a cue per event; players stack cues that overlap."""
     print("WEBVTT", file=out)
     for event in sorted(events, key=by_start):
         label = event.label.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
         print(f"\n{_clock(event.start_s)} --> {_clock(event.end_s)}\n{label}", file=out)
 
 
-def write_rttm(events: Iterable[Event], out: TextIO, name: str) -> None:
-    """A line for each event as in RTTM (NIST, Rich Transcription 2009), its class where speakers stand.
+def write_rttm(events: Iterable[SoundEvent], out: TextIO, name: str) -> None:
+    """Write a line of RTTM per event (NIST, Rich Transcription 2009), with its class as the speaker.
 
-    The fields have no blanks: these become underscores.
+    RTTM's fields cannot contain white space, which is replaced with underscores.
     """
     file = _field(name)
     for event in sorted(events, key=by_start):
@@ -68,7 +68,7 @@ def write_rttm(events: Iterable[Event], out: TextIO, name: str) -> None:
         )
 
 
-TRACKS: Final[dict[str, Callable[[Iterable[Event], TextIO, str], None]]] = {
+TRACKS: Final[dict[str, Callable[[Iterable[SoundEvent], TextIO, str], None]]] = {
     "table": write_table,
     "json": write_json,
     "jsonl": write_jsonl,

@@ -1,4 +1,4 @@
-"""``labels``: the classes."""
+"""``labels``: list the classes."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from audio_classifier.cli.terminal import complain
 
 
 def add(commands: Any) -> None:
-    """The command's options."""
+    """Add the command to the parser."""
     labels = commands.add_parser("labels", help="the 527 classes")
     labels.set_defaults(run=_labels)
     labels.add_argument(
-        "--search", default="", metavar="TEXT", help="only those whose name or id contains it"
+        "--search", default="", metavar="TEXT", help="only classes whose name or id contains it"
     )
 
 
@@ -26,5 +26,5 @@ def _labels(args: argparse.Namespace) -> int:
     for label in found:
         print(f"{label.index:3}  {label.label_id:<13}  {label.name}")
     if not found:
-        complain(f"no class has {args.search!r} in its name or id")
+        complain(f"no class contains {args.search!r} in its name or id")
     return EXIT_OK if found else EXIT_SOME_FAILED

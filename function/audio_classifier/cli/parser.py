@@ -7,60 +7,59 @@ import io
 import os
 import sys
 from collections.abc import Sequence
-from importlib.metadata import version
-from typing import Final
+from typing import Any
 
 from audio_classifier.cli import bundle, classify, labels, plot, serve, timeline
 from audio_classifier.cli.common import EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE
+from audio_classifier.cli.errors import describe
 from audio_classifier.cli.terminal import complain
-from audio_classifier.errors import AudioClassifierError, InvalidParameterError
-
-# What the core calls its parameters, and what they are called here.
-OPTIONS: Final = {
-    "audio": "FILE",
-    "format": "--format",
-    "hop_s": "--hop",
-    "label": "--filter",
-    "min_duration_s": "--min-duration",
-    "output": "--output",
-    "plot": "--plot",
-    "release": "--release",
-    "start_s": "--start-time",
-    "threshold": "--threshold",
-    "top_k": "--top-k",
-    "uri": "--bundle",
-    "window_s": "--window",
-}
+from audio_classifier.errors import AudioClassifierError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; the exit status: 0, 1 if some file failed, 2 if nothing could be done."""
+    """Run the command line.
+
+    Returns
+    -------
+    int
+        The exit status: 0, 1 if some file failed, 2 if the command could not run.
+    """
+    # Threads of numpy's BLAS would compete with those of the network.  numpy reads this when it is imported.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     args = build_parser().parse_args(argv)
-    if isinstance(sys.stdout, io.TextIOWrapper):  # names of files, and bars, that its encoding does not have
+    if isinstance(sys.stdout, io.TextIOWrapper):  # its encoding may lack characters of file names and bars
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         return int(args.run(args))
-    except InvalidParameterError as error:
-        complain(f"{OPTIONS.get(error.parameter, error.parameter)}: {error.reason}", error.hint)
-        return EXIT_USAGE
-    except AudioClassifierError as error:
-        complain(str(error), error.hint)
-        return EXIT_USAGE
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
-    except BrokenPipeError:  # `| head` has seen enough
+    except BrokenPipeError:  # `| head` has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_OK
     except OSError as error:
         complain(str(error))
         return EXIT_USAGE
+    except AudioClassifierError as error:
+        description = describe(error)
+        complain(description.message, description.hint)
+        return EXIT_USAGE
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The whole command line, as documentation is checked against it."""
-    parser = argparse.ArgumentParser(prog="audio-classifier", description="What is heard in a recording?")
-    parser.add_argument("--version", action="version", version=version("serverless-audio-classifier"))
+    """Build the parser of all commands, against which the documentation is tested."""
+    parser = argparse.ArgumentParser(prog="audio-classifier", description="Classify recordings.")
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in (classify, timeline, plot, serve, labels, bundle):
         command.add(commands)
     return parser
+
+
+class _Version(argparse.Action):
+    """Look the version up only when it is asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        from audio_classifier import __version__
+
+        print(__version__)
+        parser.exit()

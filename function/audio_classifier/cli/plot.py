@@ -1,4 +1,4 @@
-"""``plot``: a picture of what is heard when; and the one that ``classify --plot`` draws."""
+"""``plot``: draw the classes of a recording over time; and the picture of ``classify --plot``."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from audio_classifier.cli.common import (
     add_filter,
     add_windows,
     file_or_standard_input,
-    listened_to,
     open_classifier,
+    read_recording,
 )
 from audio_classifier.errors import InvalidParameterError, MissingExtraError
 
 if TYPE_CHECKING:
-    from audio_classifier.audio.log_mel import Block
+    from audio_classifier.inference.blocks import Block
     from audio_classifier.inference.selection import Prediction
 
 SUFFIXES: Final = (".png", ".svg", ".pdf")
@@ -30,97 +30,102 @@ MAX_ROWS: Final = 100
 
 
 def add(commands: Any) -> None:
-    """The command's options."""
-    plot = commands.add_parser("plot", help="a picture of what is heard when (extra: plot)")
+    """Add the command to the parser."""
+    plot = commands.add_parser("plot", help="draw the classes of a recording over time (extra: plot)")
     plot.set_defaults(run=_plot)
-    plot.add_argument("file", metavar="FILE", help="a sound file, or - for standard input")
+    plot.add_argument("file", metavar="FILE", help="an audio file, or - for standard input")
     plot.add_argument(
-        "-o", "--output", required=True, metavar="PICTURE", help="what to draw: a .png, .svg or .pdf file"
+        "-o", "--output", required=True, metavar="PICTURE", help="the picture: a .png, .svg or .pdf file"
     )
-    plot.add_argument(
-        "--top-k", type=int, default=8, metavar="N", help="how many classes, the most probable (default: 8)"
-    )
+    plot.add_argument("--top-k", type=int, default=8, metavar="N", help="how many classes (default: 8)")
     add_windows(plot)
     add_filter(plot)
     add_bundle(plot)
 
 
 def _plot(args: argparse.Namespace) -> int:
-    drawing = _drawing("output", args.output, args.top_k)
-    from audio_classifier.inference.selection import Selection
+    figures = _import_figures("output", args.output, args.top_k)
     from audio_classifier.inference.sound_events import require_no_gaps
-    from audio_classifier.plotting.reduction import ClassOverview, SoundOverview
+    from audio_classifier.inference.windows import Window
+    from audio_classifier.plotting.reduction import AudioOverview, ClassOverview
 
     require_no_gaps(args.window, args.hop)
     classifier = open_classifier(args.bundle)
-    selection = Selection(classifier.labels, top_k=args.top_k, labels=args.filter)
-    sound, classes = SoundOverview(), ClassOverview(selection.classes)
+    selection = classifier.selection(top_k=args.top_k, labels=args.filter)
+    audio, classes = AudioOverview(), ClassOverview(selection.classes)
 
-    def listen() -> None:
-        source = file_or_standard_input(args.file)
-        for heard in classifier.listen(source, window_s=args.window, hop_s=args.hop, watch=sound.add):
-            classes.add(heard)
+    def read() -> None:
+        items = classifier.analyze(
+            file_or_standard_input(args.file),
+            window_s=args.window,
+            hop_s=args.hop,
+            hysteresis=None,
+            top_k=1,
+            labels=args.filter,
+            on_block=audio.add,
+        )
+        for item in items:
+            if isinstance(item, Window):
+                classes.add(item)
 
-    status = listened_to(args.file, listen)
+    status = read_recording(args.file, read)
     if status == EXIT_OK:
-        figure = drawing.draw_recording(sound, classes, top_k=args.top_k, title=_title(args.file))
-        drawing.write_picture(figure, Path(args.output))
+        figure = figures.draw_recording(audio, classes, top_k=args.top_k, title=_title(args.file))
+        figures.write_picture(figure, Path(args.output))
         print(args.output)
     return status
 
 
 class ClipPicture:
-    """The picture of what is heard in ten seconds of a file.
+    """The picture of one clip and its predictions.
 
     Raises
     ------
     InvalidParameterError
-        If there is not one file, or no picture can be drawn there.
+        If there is not exactly one file, or the picture cannot be drawn.
     MissingExtraError
-        If there is nothing to draw with.
+        If matplotlib is not installed.
     """
 
     def __init__(self, path: str, files: Sequence[str], top_k: int) -> None:
         if len(files) != 1:
-            raise InvalidParameterError(
-                "plot", f"one picture cannot show {len(files)} files", hint="Name one file."
-            )
-        self._drawing = _drawing("plot", path, top_k)
-        from audio_classifier.plotting.reduction import SoundOverview
+            raise InvalidParameterError("plot", f"a picture shows exactly 1 file, got {len(files)}")
+        self._figures = _import_figures("plot", path, top_k)
+        from audio_classifier.plotting.reduction import AudioOverview
 
-        self._sound, self._path, self._title = SoundOverview(), Path(path), _title(files[0])
+        self._audio, self._path, self._title = AudioOverview(), Path(path), _title(files[0])
 
-    def watch(self, block: Block) -> None:
-        """Look at what is heard."""
-        self._sound.add(block)
+    def add_block(self, block: Block) -> None:
+        """Add the audio that is classified."""
+        self._audio.add(block)
 
     def write(self, predictions: Sequence[Prediction]) -> None:
-        """Draw it, with what was made of it.  Raises OSError if it cannot be written."""
-        figure = self._drawing.draw_clip(self._sound, predictions, title=self._title)
-        self._drawing.write_picture(figure, self._path)
+        """Draw the clip with its predictions.  Raises OSError if the file cannot be written."""
+        figure = self._figures.draw_clip(self._audio, predictions, title=self._title)
+        self._figures.write_picture(figure, self._path)
 
 
-def _drawing(parameter: str, path: str, top_k: int) -> ModuleType:
-    """The module that draws; whatever would stop it is said now, not after an hour of listening."""
+def _import_figures(parameter: str, path: str, top_k: int) -> ModuleType:
+    """Import the module that draws, after checking what would otherwise fail after a long analysis."""
     if Path(path).suffix.lower() not in SUFFIXES:
         raise InvalidParameterError(
-            parameter, f"{path!r} is no kind of picture", hint=f"Name a {', '.join(SUFFIXES)} file."
+            parameter, f"must be a {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]} file, got {path!r}"
         )
     if not Path(path).parent.is_dir():
         raise InvalidParameterError(
-            parameter, f"there is no folder {str(Path(path).parent)!r}", hint="Make it, or name another."
+            parameter,
+            f"the folder {str(Path(path).parent)!r} does not exist",
+            hint="Create it, or name another.",
         )
     if top_k > MAX_ROWS:
-        raise InvalidParameterError(
-            "top_k", f"a picture has no room for {top_k} classes", hint=f"Ask for up to {MAX_ROWS}."
-        )
-    # That it keeps its cache elsewhere where the home cannot be written to is no news.
+        raise InvalidParameterError("top_k", f"must be at most {MAX_ROWS} for a picture, got {top_k}")
+    # matplotlib warns that its cache is elsewhere if the home directory is not writable.
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
     try:
-        from audio_classifier.plotting import figures as plot
+        from audio_classifier.plotting import figures
     except ImportError as error:
         raise MissingExtraError("drawing", "plot") from error
-    return plot
+    return figures
 
 
 def _title(file: str) -> str:

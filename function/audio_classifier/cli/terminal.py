@@ -1,4 +1,4 @@
-"""What the command line shows beside its answers: complaints, logs and progress, all on standard error."""
+"""Messages, logs and progress bars of the command line, all on standard error."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from audio_classifier.errors import AudioClassifierError
 
-if TYPE_CHECKING:  # rich is imported when there is something to show
+if TYPE_CHECKING:  # rich is imported only when a bar is shown
     import rich.console
     import rich.progress
     from rich.progress import TaskID
@@ -26,13 +26,14 @@ EXIT_TERMINATED: Final = 128 + signal.SIGTERM
 
 @contextmanager
 def native_stderr_hidden() -> Iterator[None]:
-    """Keep the greetings of LiteRT and TensorFlow, which no setting turns off, from the user's terminal.
+    """Hide startup messages of LiteRT and TensorFlow, which no setting turns off.
 
-    Python's ``sys.stderr`` goes on to it, by another descriptor; only native code writes to the old one.
+    Native code writes to the original descriptor, which is redirected to the null device.  Python's
+    ``sys.stderr`` writes to the terminal through another descriptor.
     """
     try:
         descriptor = sys.stderr.fileno()
-    except io.UnsupportedOperation:  # not a real file, as under a test
+    except io.UnsupportedOperation:  # not a real file, for example in a test
         yield
         return
     stderr, null = sys.stderr, os.open(os.devnull, os.O_WRONLY)
@@ -49,7 +50,7 @@ def native_stderr_hidden() -> Iterator[None]:
 
 @contextmanager
 def log_shown() -> Iterator[None]:
-    """Show what this package logs, and of TensorFlow only errors."""
+    """Show the log messages of this package, and only the errors of TensorFlow."""
     for name in ("absl", "tensorflow"):
         logging.getLogger(name).setLevel(logging.ERROR)
     logger, handler = logging.getLogger("audio_classifier"), logging.StreamHandler()
@@ -62,15 +63,15 @@ def log_shown() -> Iterator[None]:
 
 
 class FilesProgress:
-    """A bar over files, on standard error, if somebody watches.
+    """A progress bar over files on standard error, shown only if that is a terminal.
 
     Parameters
     ----------
     count
-        How many there are: asked for in a thread of its own, for to count may take long.
+        Function that counts the files.  It is called in a separate thread, because counting can take long.
     steady
-        Whether the bar may stand all the time; else it is there only in `working`, and what is printed to
-        standard output in between shares no line with it.
+        Whether the bar is visible all the time.  Otherwise it is visible only within `working`, so that it
+        does not share a line with text that is printed to standard output in between.
     """
 
     def __init__(self, count: Callable[[], int], *, steady: bool) -> None:
@@ -80,7 +81,7 @@ class FilesProgress:
 
     @contextmanager
     def shown(self) -> Iterator[None]:
-        """Show it, if it is to stand all the time."""
+        """Prepare the bar, and show it during the block if it is steady."""
         if not sys.stderr.isatty():
             yield
             return
@@ -92,19 +93,19 @@ class FilesProgress:
 
     @contextmanager
     def working(self) -> Iterator[None]:
-        """Show it as long as this is entered."""
+        """Show the bar during the block, if it is not steady."""
         with self._bar if self._bar and not self._steady else nullcontext():
             yield
 
     def advance(self, *, failed: bool) -> None:
-        """One file more is done."""
+        """Count one more file as done."""
         self._failed += failed
         if self._bar:
-            told = f"{self._failed} failed" if self._failed else ""
-            self._bar.update(self._task, advance=1, failed=told)
+            failures = f"{self._failed} failed" if self._failed else ""
+            self._bar.update(self._task, advance=1, failed=failures)
 
     def _find_total(self, bar: rich.progress.Progress) -> None:
-        # Of errors whoever needs the files tells, not who needs only their number.
+        # Errors are reported when the files are read.
         with suppress(AudioClassifierError, OSError):
             bar.update(self._task, total=self._count())
 
@@ -115,7 +116,7 @@ def _files_bar(*, redirect_stderr: bool) -> rich.progress.Progress:
 
     class Rate(TextColumn):
         def render(self, task: rich.progress.Task) -> Text:
-            # Of all the time: within one batch files are done in no time.
+            # The average over the whole run, because the files of one batch finish at nearly the same time.
             return Text(f"{task.completed / task.elapsed:.1f}/s" if task.elapsed else "")
 
     columns = (
@@ -133,7 +134,7 @@ def _files_bar(*, redirect_stderr: bool) -> rich.progress.Progress:
 
 @contextmanager
 def terminated_cleanly() -> Iterator[None]:
-    """Let SIGTERM end the process as Ctrl-C does, by an exception: what is under way is cleaned up."""
+    """Turn SIGTERM into an exception, like that of Ctrl-C, so that unfinished work is cleaned up."""
 
     def leave(*_: object) -> None:
         raise SystemExit(EXIT_TERMINATED)
@@ -147,8 +148,8 @@ def terminated_cleanly() -> Iterator[None]:
 
 @contextmanager
 def download_progress() -> Iterator[Progress]:
-    """A bar for each file that is downloaded, shown from its first piece on, if somebody watches."""
-    lock = threading.Lock()  # files are downloaded side by side
+    """Show a progress bar per downloaded file from its first piece on, if standard error is a terminal."""
+    lock = threading.Lock()  # files are downloaded in parallel
     tasks: dict[str, TaskID] = {}
     with ExitStack() as stack:
         bars = None
@@ -179,13 +180,13 @@ def _stderr_console() -> rich.console.Console:
 
 
 def complain(message: str, hint: str = "") -> None:
-    """Say what went wrong and, below it, the way out."""
+    """Print an error message and, below it, the hint on how to fix it."""
     say(f"audio-classifier: {message}")
     if hint:
         say(f"  {hint}")
 
 
 def say(message: str) -> None:
-    """Tell people, not programs, in one line; what a file's name would do to their terminal it does not."""
-    shown = (letter if letter.isprintable() else ascii(letter)[1:-1] for letter in message)
+    """Print one line to standard error, escaping characters that could control the terminal."""
+    shown = (character if character.isprintable() else ascii(character)[1:-1] for character in message)
     print("".join(shown), file=sys.stderr)

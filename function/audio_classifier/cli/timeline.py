@@ -1,4 +1,4 @@
-"""``timeline``: what is heard when."""
+"""``timeline``: find the sound events of a recording."""
 
 from __future__ import annotations
 
@@ -11,33 +11,36 @@ from audio_classifier.cli.common import (
     add_filter,
     add_windows,
     file_or_standard_input,
-    listened_to,
     open_classifier,
+    read_recording,
 )
 from audio_classifier.constants import EVENT_THRESHOLD
 
 
 def add(commands: Any) -> None:
-    """The command's options."""
-    timeline = commands.add_parser("timeline", help="what is heard when in a recording of any length")
+    """Add the command to the parser."""
+    timeline = commands.add_parser("timeline", help="the sound events of a recording of any length")
     timeline.set_defaults(run=_timeline)
-    timeline.add_argument("file", metavar="FILE", help="a sound file, or - for standard input")
+    timeline.add_argument("file", metavar="FILE", help="an audio file, or - for standard input")
     timeline.add_argument(
         "--threshold",
         type=float,
         default=EVENT_THRESHOLD,
         metavar="P",
-        help="an event begins there (default: %(default)s)",
+        help="an event begins at this probability (default: %(default)s)",
     )
     timeline.add_argument(
-        "--release", type=float, metavar="P", help="it ends below (default: half of the threshold)"
+        "--release",
+        type=float,
+        metavar="P",
+        help="an event ends below this (default: half of the threshold)",
     )
     timeline.add_argument(
         "--min-duration",
         type=float,
         default=0.0,
         metavar="SECONDS",
-        help="leave shorter events out (default: 0)",
+        help="omit shorter events (default: 0)",
     )
     add_windows(timeline)
     timeline.add_argument(
@@ -60,4 +63,4 @@ def _timeline(args: argparse.Namespace) -> int:
     events = classifier.events(
         source, window_s=args.window, hop_s=args.hop, hysteresis=hysteresis, labels=args.filter
     )
-    return listened_to(args.file, lambda: TRACKS[args.format](events, sys.stdout, args.file))
+    return read_recording(args.file, lambda: TRACKS[args.format](events, sys.stdout, args.file))

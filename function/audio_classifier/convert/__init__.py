@@ -1,1 +1,1 @@
-"""Build time only: turns IBM's and Google's published artifacts into a bundle (extra ``convert``)."""
+"""Convert IBM's and Google's published artifacts to a bundle, at build time only (extra ``convert``)."""

@@ -1,4 +1,4 @@
-"""The three published artifacts: where they can be had, and what they must hash to."""
+"""Find the three published artifacts, and verify their checksums."""
 
 from __future__ import annotations
 
@@ -48,25 +48,25 @@ KNOWN_SOURCES: Final = (
 
 TAR_SUFFIXES: Final = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 MAX_ARTIFACT_BYTES: Final = 1 << 30
-ARCHIVE_ERRORS: Final = (tarfile.TarError, lzma.LZMAError, zlib.error)  # gzip's and bz2's are OSErrors
+ARCHIVE_ERRORS: Final = (tarfile.TarError, lzma.LZMAError, zlib.error)  # gzip and bz2 raise OSError
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """One file, at hand.
+    """A published artifact as a local file.
 
     Attributes
     ----------
     path
-        Where it is now.
+        The local file.
     origin
-        The source that it came from.
+        The source that contained it.
     sha512
-        What it hashes to.
+        SHA-512 of the file.
     verified
-        Whether that is the published checksum.
+        Whether this is the published checksum.
     """
 
     path: Path
@@ -83,26 +83,28 @@ def collect(
     published: dict[str, str] = PUBLISHED_SHA512,
     progress: Progress | None = None,
 ) -> dict[str, Artifact]:
-    """Find the three artifacts, each in the first source that has it as published.
+    """Find the three artifacts, each in the first source that has the published file.
 
     Parameters
     ----------
     sources
-        In the order to try: a directory, a tar file, one of the files, or the ``https://`` or ``s3://``
-        address of a tar file, of one of the files, or of a folder that holds them.
+        The sources, in the order to try.  A source is a directory, a tar file, one of the files, or the
+        ``https://`` or ``s3://`` URI of a tar file, of one of the files, or of a folder with the files.
     workspace
-        An empty directory for what must be downloaded or unpacked.
+        An empty directory for downloaded and unpacked files.
     allow_unverified
-        Take files whose SHA-512 is another than the published one, too.
+        Also accept files whose SHA-512 differs from the published one.
     published
-        The SHA-512 to expect of each file.
+        The expected SHA-512 of each file.
+    progress
+        Called for every downloaded piece.
 
     Raises
     ------
     ArtifactUnverifiedError
-        If a file was found, but not as published.
+        If a file was found, but with another SHA-512.
     ArtifactNotFoundError
-        If no source has a file; it says why for each source.
+        If no source has a file; the message states the reason for each source.
     """
     found: dict[str, Artifact] = {}
     unverified: dict[str, list[str]] = {name: [] for name in published}
@@ -123,10 +125,10 @@ def collect(
                 if name not in found and (verified or allow_unverified):
                     found[name] = Artifact(path, source, sha512, verified)
                 elif not verified:
-                    sums = f"{sha512[:16]}..., not {published[name][:16]}..."
-                    unverified[name].append(f"{name} from {source} has SHA-512 {sums}")
+                    sums = f"{published[name][:16]}..., got {sha512[:16]}..."
+                    unverified[name].append(f"{name} from {source}: expected SHA-512 {sums}")
             if not offered:
-                failures.append(f"{source}: holds none of them")
+                failures.append(f"{source}: contains none of them")
         except (TransferError, ArtifactNotFoundError, OSError, EOFError, *ARCHIVE_ERRORS) as error:
             reason = " ".join(str(error).split())
             failures.append(reason if source in reason else f"{source}: {reason}")
@@ -134,17 +136,14 @@ def collect(
     if not missing:
         return found
     if mismatches := [line for name in missing for line in unverified[name]]:
-        raise ArtifactUnverifiedError("\n  ".join(["not as published:", *mismatches]))
-    raise ArtifactNotFoundError(
-        "\n  ".join([f"no source has {', '.join(missing)}", *failures]),
-        hint="Get the files elsewhere and name their folder with --from.",
-    )
+        raise ArtifactUnverifiedError("\n  ".join(["files differ from the published ones:", *mismatches]))
+    raise ArtifactNotFoundError("\n  ".join([f"no source has {', '.join(missing)}", *failures]))
 
 
 def _offers(
     source: str, wanted: list[str], folder: Path, progress: Progress | None
 ) -> Iterator[tuple[str, Path]]:
-    """Of the wanted files those that a source has, each brought to a local path."""
+    """Yield those of the wanted files that a source has, each with its local path."""
     if is_remote(source):
         name = PurePosixPath(urlsplit(source).path).name
         if name.endswith(TAR_SUFFIXES):
@@ -188,7 +187,7 @@ def _download_each(
 
 
 def _unpack(archive: Path, wanted: list[str], folder: Path) -> Iterator[tuple[str, Path]]:
-    """Copy the wanted files out of a tar file, by their last name: the paths in it are never used."""
+    """Extract the wanted files of a tar file by their base names; paths in the archive are never used."""
     with tarfile.open(archive) as tar:
         for number, member in enumerate(tar):
             name = PurePosixPath(member.name).name
@@ -196,7 +195,9 @@ def _unpack(archive: Path, wanted: list[str], folder: Path) -> Iterator[tuple[st
             if content is None:
                 continue
             if member.size > MAX_ARTIFACT_BYTES:
-                raise tarfile.TarError(f"{name} claims {member.size} bytes")
+                raise tarfile.TarError(
+                    f"{name} must have at most {MAX_ARTIFACT_BYTES} bytes, got {member.size}"
+                )
             target = folder / f"{number}-{name}"
             with content, target.open("wb") as file:
                 shutil.copyfileobj(content, file)

@@ -1,4 +1,4 @@
-"""The published model as a bundle: find the artifacts, read them, export, write."""
+"""Import the published model: find the artifacts, read them, export the network, write a bundle."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from audio_classifier.model.bundle import (
 
 VERSION: Final = "1.0.0"  # IBM's release of the artifacts
 
-# Of the published model, by its authors; not measured here.
+# Metrics of the published model as stated by its authors, not measured here.
 PUBLISHED_METRICS: Final = {"AudioSet evaluation": {"mAP": 0.357, "AUC": 0.968, "d_prime": 2.621}}
 
 _log = logging.getLogger(__name__)
@@ -45,28 +45,30 @@ def import_max(
     allow_unverified: bool = False,
     progress: Progress | None = None,
 ) -> Bundle:
-    """Turn IBM's three artifacts into a bundle at ``out_dir``, which must not exist.
+    """Convert IBM's three artifacts to a bundle at ``out_dir``, which must not exist.
 
     Parameters
     ----------
     sources
-        Where to look, in this order; see `artifacts.collect`.  The known places if left out.
+        The sources to search, in this order, by default `artifacts.KNOWN_SOURCES`; see `artifacts.collect`.
     precision
-        How the embedding network's weights are stored.
+        Number format of the embedding network's weights.
     allow_unverified
-        Take other weights than the published, too; the manifest says so.
+        Also accept weights other than the published ones; the manifest records it.
+    progress
+        Called for every downloaded piece.
 
     Raises
     ------
     MissingExtraError
         If TensorFlow or h5py is not installed.
     ConversionError
-        One of its kinds, if the artifacts cannot be had or understood.  Nothing is written then.
+        If the artifacts cannot be found, verified or understood.  Nothing is written in this case.
     """
     if any(find_spec(module) is None for module in ("tensorflow", "h5py")):
         raise MissingExtraError("importing the published weights", "convert")
     check_free(out_dir)
-    out_dir.parent.mkdir(parents=True, exist_ok=True)  # should it fail, then before the work
+    out_dir.parent.mkdir(parents=True, exist_ok=True)  # fails early if it cannot be created
     with tempfile.TemporaryDirectory(prefix="import-max-") as workspace:
         artifacts = collect(
             sources or KNOWN_SOURCES, Path(workspace), allow_unverified=allow_unverified, progress=progress
@@ -74,7 +76,7 @@ def import_max(
         head = read_classifier(artifacts[CLASSIFIER].path)
         if head.classes != CLASSES:
             raise ArtifactFormatError(
-                f"{CLASSIFIER} tells {head.classes} classes apart, not AudioSet's {CLASSES}"
+                f"{CLASSIFIER} must have AudioSet's {CLASSES} classes, got {head.classes}"
             )
         pca = read_pca(artifacts[PCA].path)
         weights = read_checkpoint(artifacts[CHECKPOINT].path)
@@ -92,7 +94,7 @@ def import_max(
         name="max",
         version=VERSION,
         description="VGGish and the multi-level attention classifier, "
-        + ("as published by IBM and Google." if published else "with other weights than the published ones."),
+        + ("as published by IBM and Google." if published else "with weights other than the published ones."),
         licence="Apache-2.0; labels CC BY-SA 4.0" if published else "unknown: not the published weights",
         precision=precision,
         provenance=tuple(_source(name, artifact) for name, artifact in artifacts.items()),

@@ -1,9 +1,9 @@
-"""``classifier_model.h5`` -> `AttentionHead`, by reading the graph in it; nothing of the file is executed.
+"""Read an `AttentionHead` from ``classifier_model.h5`` without executing anything in the file.
 
-The Lambda layers of the published file hold marshalled bytecode: loading it with Keras would run whatever
-is there.  So the graph in ``model_config`` is walked from its output to its input, every layer on the way
-is known by kind or refused by name, and a Lambda of two inputs stands for the only one that this family of
-models has (``attention_pooling`` in qiuqiangkong/audioset_classification, ``keras/main.py``).
+The Lambda layers of the published file contain marshalled bytecode, which Keras would run on loading.  This
+module instead follows the graph in ``model_config`` from its output to its input.  A layer of an unknown
+kind is refused by name.  A Lambda with two inputs is taken as the only one that this family of models has,
+``attention_pooling`` (qiuqiangkong/audioset_classification, ``keras/main.py``).
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ from audio_classifier.convert.keras_weights import Arrays, read_weights, refuse
 from audio_classifier.errors import ArtifactFormatError, BundleInvalidError, MissingExtraError
 from audio_classifier.model.attention import AttentionHead, Dense, Level
 
-DEFAULT_EPSILON: Final = 1e-3  # Keras's, for a file that does not tell
+DEFAULT_EPSILON: Final = 1e-3  # Keras's default, for a file that does not state it
 
 
 def read_classifier(path: Path) -> AttentionHead:
-    """Read a Keras 2 HDF5 file of the decision-level attention family, with its graph or with weights only.
+    """Read a Keras 2 HDF5 file of the decision-level attention family, with or without its graph.
 
-    Any number of hidden layers and of levels is understood, whatever the layers' numbers.  A file saved
-    with weights only has no graph: there the family's order decides (hidden layers each with a BatchNorm,
-    then scores and attention of each level, the levels being the last hidden layers, then the output), and
-    BatchNorm's epsilon is Keras's default.
+    Any number of hidden layers and levels is accepted, whatever the numbers in the layers' names.  A file
+    that was saved with weights only has no graph.  In this case the layers must be in the family's order
+    (the hidden layers, each with a BatchNorm; the scores and attention of each level, which belong to the
+    last hidden layers; the output), and BatchNorm's epsilon is Keras's default.
 
     Raises
     ------
     ArtifactFormatError
-        If there is something in it that is not understood; the layer is named.
+        If the file contains something unsupported; the message names the layer.
     MissingExtraError
         If h5py is not installed.
     """
@@ -53,12 +53,12 @@ def read_classifier(path: Path) -> AttentionHead:
         raise
     except BundleInvalidError as error:
         raise ArtifactFormatError(f"{path.name}: {error}") from error
-    except Exception as error:  # h5py, and JSON of other shapes than expected, raise a dozen kinds
-        raise ArtifactFormatError(f"{path.name} is no Keras HDF5 file: {error!r}") from error
+    except Exception as error:  # h5py and unexpected JSON raise many kinds of exceptions
+        raise ArtifactFormatError(f"{path.name} is not a Keras HDF5 file: {error!r}") from error
 
 
 def head_from_weights(weights: Mapping[str, Arrays]) -> AttentionHead:
-    """The head from the arrays of its layers alone, by the family's order of layers.
+    """Build the head from the arrays of its layers, which must be in the family's order.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ def head_from_weights(weights: Mapping[str, Arrays]) -> AttentionHead:
     Raises
     ------
     ArtifactFormatError
-        If the layers are not those of the family.
+        If the layers do not belong to the family.
     """
     kinds: dict[str, list[str]] = {"dense": [], "batch_normalization": []}
     for name in sorted(weights, key=_number):
@@ -82,7 +82,7 @@ def head_from_weights(weights: Mapping[str, Arrays]) -> AttentionHead:
     pairs, last = rest[: len(rest) // 2 * 2], rest[len(rest) // 2 * 2 :]
     if not blocks or not pairs:
         raise ArtifactFormatError(
-            f"{len(denses)} dense layers and {len(norms)} BatchNorms are no attention head"
+            f"{len(denses)} dense layers and {len(norms)} BatchNorms do not form an attention head"
         )
     hidden = tuple(
         _fold(_dense(weights, dense), weights, norm, DEFAULT_EPSILON)
@@ -119,12 +119,12 @@ class _Graph:
             model = json.loads(config)
             if model["class_name"] not in ("Model", "Functional"):
                 raise ArtifactFormatError(
-                    f"model_config describes a {model['class_name']}, not a functional model"
+                    f"model_config must describe a functional model, got a {model['class_name']}"
                 )
             self._layers = {layer.name: layer for layer in map(_parse_layer, model["config"]["layers"])}
             ((self._output, *_),) = model["config"]["output_layers"]
         except (ValueError, KeyError, TypeError, IndexError) as error:
-            raise ArtifactFormatError(f"model_config is not what Keras 2 writes: {error!r}") from error
+            raise ArtifactFormatError(f"model_config differs from what Keras 2 writes: {error!r}") from error
 
     def head(self) -> AttentionHead:
         last = self._layer(self._output)
@@ -139,7 +139,7 @@ class _Graph:
         if source.kind != "Concatenate":
             return self._head([source], output)
         if source.config.get("axis", -1) not in (-1, 1):
-            refuse(source.name, f"joins along axis {source.config['axis']}")
+            refuse(source.name, f"must concatenate the last axis, got axis {source.config['axis']}")
         return self._head([self._layer(name) for name in source.inputs], output)
 
     def _head(self, pools: list[_Layer], output: _Layer | None) -> AttentionHead:
@@ -147,7 +147,7 @@ class _Graph:
         chains = [self._hidden(self._before(scores)) for scores, _ in parts]
         longest = max(chains, key=len)
         if any(chain != longest[: len(chain)] for chain in chains):
-            raise ArtifactFormatError("the levels look at hidden layers that do not follow each other")
+            raise ArtifactFormatError("the hidden layers of the levels must follow each other in one chain")
         levels = tuple(
             _level(len(chain) - 1, _dense(self._weights, scores.name), _dense(self._weights, attention.name))
             for chain, (scores, attention) in zip(chains, parts, strict=True)
@@ -159,7 +159,7 @@ class _Graph:
         if pool.kind != "Lambda" or len(pool.inputs) != 2 or pool.config.get("arguments"):
             refuse(
                 pool.name,
-                f"({pool.kind} of {len(pool.inputs)} inputs) is not the attention pooling of this family",
+                f"({pool.kind} with {len(pool.inputs)} inputs) is not the attention pooling of this family",
             )
         scores, attention = (self._layer(name) for name in pool.inputs)
         self._expect(scores, "sigmoid", kind="Dense")
@@ -169,17 +169,17 @@ class _Graph:
         return scores, attention
 
     def _hidden(self, end: _Layer) -> list[tuple[_Layer, _Layer | None]]:
-        """The hidden layers from the input up to ``end``: each a Dense, and its BatchNorm if there is one."""
+        """Return the hidden layers up to ``end``, each as its Dense and its BatchNorm, if it has one."""
         chain: list[tuple[_Layer, _Layer | None]] = []
         while end.kind != "InputLayer":
             if len(chain) > len(self._layers):
-                refuse(end.name, "stands in a circle")
+                refuse(end.name, "is part of a cycle")
             norm = None
             if end.kind == "Dense":
                 dense = self._expect(end, "relu")
             else:
                 if end.kind not in ("Activation", "ReLU"):
-                    refuse(end.name, f"is a {end.kind}, where the ReLU of a hidden layer should be")
+                    refuse(end.name, f"is a {end.kind}, expected the ReLU of a hidden layer")
                 dense = self._before(self._expect(end, "relu"))
                 if dense.kind == "BatchNormalization":
                     norm, dense = dense, self._before(dense)
@@ -193,15 +193,15 @@ class _Graph:
         if norm is None:
             return layer
         if norm.config.get("axis", -1) not in (-1, 2, [-1], [2]):
-            refuse(norm.name, f"normalises axis {norm.config['axis']}")
+            refuse(norm.name, f"must normalize the last axis, got axis {norm.config['axis']}")
         return _fold(layer, self._weights, norm.name, float(norm.config.get("epsilon", DEFAULT_EPSILON)))
 
     def _before(self, layer: _Layer) -> _Layer:
-        """The one layer that feeds this one; dropout does nothing at inference and is stepped over."""
+        """Return the only input of a layer, skipping dropout, which does nothing at inference."""
         if len(layer.inputs) != 1:
-            refuse(layer.name, f"({layer.kind}) has {len(layer.inputs)} inputs, not one")
+            refuse(layer.name, f"({layer.kind}) has {len(layer.inputs)} inputs, expected one")
         before = self._layer(layer.inputs[0])
-        for _ in self._layers:  # a bound, should they stand in a circle
+        for _ in self._layers:  # bounded, in case the layers form a cycle
             if before.kind != "Dropout" or len(before.inputs) != 1:
                 break
             before = self._layer(before.inputs[0])
@@ -209,14 +209,14 @@ class _Graph:
 
     def _layer(self, name: str) -> _Layer:
         if name not in self._layers:
-            refuse(name, "is named in model_config, but not described")
+            refuse(name, "is referenced in model_config, but not defined")
         return self._layers[name]
 
     def _expect(self, layer: _Layer, activation: str, *, kind: str | None = None) -> _Layer:
         if kind is not None and layer.kind != kind:
-            refuse(layer.name, f"is a {layer.kind}, where a {kind} should be")
+            refuse(layer.name, f"is a {layer.kind}, expected a {kind}")
         if layer.activation != activation:
-            refuse(layer.name, f"has the activation {layer.activation}, where {activation} should be")
+            refuse(layer.name, f"has the activation {layer.activation}, expected {activation}")
         return layer
 
 

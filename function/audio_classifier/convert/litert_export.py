@@ -1,4 +1,4 @@
-"""VGGish in TensorFlow -> ``embedding.tflite``, checked against TensorFlow before it is given out."""
+"""Export VGGish from TensorFlow to ``embedding.tflite``, and check the export against TensorFlow."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from audio_classifier.model.embedding import Embedder
 
 Precision: TypeAlias = Literal["float32", "float16", "int8"]
 
-# What an export may differ from TensorFlow, as a share of the embeddings' range: about four times what was
-# measured (float16 0.05 %, int8 2.4 %), so that a broken export is caught and a good one never refused.
+# Accepted deviation from TensorFlow as a share of the embeddings' range, about four times the measured one
+# (float16 0.05 %, int8 2.4 %), so that a broken export is refused and a correct one never is.
 TOLERANCE: Final[dict[Precision, float]] = {"float32": 1e-5, "float16": 2e-3, "int8": 0.1}
 CHECK_PATCHES: Final = 3
 
 
 def export_embedding(weights: Weights, precision: Precision = "float32") -> bytes:
-    """Build VGGish, ``(n, 96, 64) float32 -> (n, 128) float32``, and export it to LiteRT.
+    """Build VGGish, from ``(n, 96, 64)`` float32 to ``(n, 128)`` float32, and export it to LiteRT.
 
-    ReLU follows every layer, the last one included: IBM's ``vggish_slim.py`` leaves slim's default, and the
+    ReLU follows every layer, including the last one: IBM's ``vggish_slim.py`` keeps slim's default, and the
     PCA and the classifier were fitted to such embeddings.
 
     Parameters
@@ -35,23 +35,23 @@ def export_embedding(weights: Weights, precision: Precision = "float32") -> byte
     weights
         Kernel and bias by layer; see `max_artifacts.read_checkpoint`.
     precision
-        How weights are stored: ``float32``, ``float16`` (half the size), or ``int8`` (a quarter; dynamic
-        range).
+        Number format of the weights: ``float32``, ``float16`` (half the size), or ``int8`` (a quarter of
+        the size, by dynamic range quantization).
 
     Returns
     -------
-    The content of a ``.tflite`` file, with the signature ``serving_default``: ``patches`` -> ``embedding``.
+    The content of a ``.tflite`` file, whose signature ``serving_default`` has the input ``patches`` and the
+    output ``embedding``.
 
     Raises
     ------
     ConversionError
-        If the exported model does not compute what TensorFlow does.
+        If the exported model's results differ from TensorFlow's by more than `TOLERANCE`.
     """
     import tensorflow as tf
 
     module = tf.Module()
-    # As variables, which the converter reads once: as constants they are copied at every step, and take 24
-    # GB.
+    # The converter reads variables once, but copies constants at every step, which takes 24 GB.
     module.layers = [
         tuple(tf.Variable(array, trainable=False) for array in weights[layer]) for layer in VGGISH_LAYERS
     ]
@@ -73,7 +73,7 @@ def export_embedding(weights: Weights, precision: Precision = "float32") -> byte
 
 
 def _vggish(tf: Any, weights: Mapping[str, Any], patches: Any) -> Any:
-    """The layers of ``vggish_slim.py``: convolutions in groups, a max-pool after each, three dense."""
+    """Apply the layers of ``vggish_slim.py``: groups of convolutions and max-pools, three dense layers."""
     x = tf.expand_dims(patches, -1)
     for group in (
         ("conv1",),
@@ -93,7 +93,7 @@ def _vggish(tf: Any, weights: Mapping[str, Any], patches: Any) -> Any:
 
 
 def _check_patches() -> NDArray[np.float32]:
-    """Noise over the range that log-mel patches have, from silence to full scale."""
+    """Return noise over the range of log-mel patches, from silence to full scale."""
     rng = np.random.default_rng(0)
     return rng.uniform(np.log(LOG_OFFSET), 4.0, (CHECK_PATCHES, PATCH_FRAMES, MEL_BANDS)).astype(np.float32)
 
@@ -109,7 +109,7 @@ def _check(
     error = float(np.abs(actual - expected).max()) / span if span else float("inf")
     if not error <= TOLERANCE[precision]:
         raise ConversionError(
-            f"the exported {precision} network is off by {error:.2%} of its range, "
-            f"more than {TOLERANCE[precision]:.2%}",
+            f"the exported {precision} network deviates from TensorFlow by {error:.2%} of its range, "
+            f"more than the accepted {TOLERANCE[precision]:.2%}",
             hint="The weights may be damaged; nothing was written.",
         )

@@ -1,4 +1,4 @@
-"""IBM's published artifacts -> arrays.  Nothing in them is executed: no pickle, no Keras ``load_model``."""
+"""Read the arrays of IBM's published artifacts without executing anything in them, such as pickles."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from audio_classifier.model.bundle import load_arrays
 from audio_classifier.model.postprocess import Postprocessor
 
 Weights = dict[str, tuple[NDArray[np.float32], NDArray[np.float32]]]
-"""Of each layer of VGGish its kernel and its bias."""
+"""Kernel and bias of each layer of VGGish, by the layer's name."""
 
 # tensorflow/models, research/audioset/vggish/vggish_slim.py; 72,141,184 parameters
 VGGISH_LAYERS: Final = {
@@ -32,21 +32,21 @@ VGGISH_LAYERS: Final = {
 
 
 def read_checkpoint(path: Path) -> Weights:
-    """VGGish's weights from ``vggish_model.ckpt``, a TensorFlow V1 single-file checkpoint.
+    """Read VGGish's weights from ``vggish_model.ckpt``, a TensorFlow V1 single-file checkpoint.
 
     Raises
     ------
     ArtifactFormatError
-        If it is no checkpoint, or a variable is missing, misshapen, not float32 or not finite.
+        If it is not a checkpoint, or a variable is missing, of another shape, not float32 or not finite.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow greets at length otherwise
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # hides startup messages
     import tensorflow as tf
 
     with tempfile.TemporaryDirectory() as folder:
-        # TensorFlow takes the path for a prefix, and might read other files beside the one that was verified.
-        alone = Path(folder, "checkpoint")
-        alone.symlink_to(path.resolve())
-        return _read_variables(tf, alone, path.name)
+        # TensorFlow treats the path as a prefix, and might read files other than the verified one.
+        link = Path(folder, "checkpoint")
+        link.symlink_to(path.resolve())
+        return _read_variables(tf, link, path.name)
 
 
 def _read_variables(tf: Any, path: Path, file: str) -> Weights:
@@ -54,19 +54,21 @@ def _read_variables(tf: Any, path: Path, file: str) -> Weights:
         reader = tf.train.load_checkpoint(str(path))
         shapes = reader.get_variable_to_shape_map()
     except (ValueError, tf.errors.OpError) as error:
-        raise ArtifactFormatError(f"{file} is no TensorFlow checkpoint: {error}") from error
+        raise ArtifactFormatError(f"{file} is not a TensorFlow checkpoint: {error}") from error
 
     def variable(name: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
         if name not in shapes:
             raise ArtifactFormatError(f"{file} lacks the variable {name}")
         if tuple(shapes[name]) != shape:
-            raise ArtifactFormatError(f"{file}: {name} has shape {tuple(shapes[name])}, not {shape}")
+            raise ArtifactFormatError(
+                f"{file}: {name} must have the shape {shape}, got {tuple(shapes[name])}"
+            )
         try:
             value = np.asarray(reader.get_tensor(name))
         except (ValueError, tf.errors.OpError) as error:
             raise ArtifactFormatError(f"{file}: {name} cannot be read: {error}") from error
         if value.dtype != np.float32 or not np.isfinite(value).all():
-            raise ArtifactFormatError(f"{file}: {name} holds something else than finite float32 numbers")
+            raise ArtifactFormatError(f"{file}: {name} must contain only finite float32 numbers")
         return value
 
     return {
@@ -76,12 +78,12 @@ def _read_variables(tf: Any, path: Path, file: str) -> Weights:
 
 
 def read_pca(path: Path) -> Postprocessor:
-    """The PCA from ``vggish_pca_params.npz``.
+    """Read the PCA from ``vggish_pca_params.npz``.
 
     Raises
     ------
     ArtifactFormatError
-        If it is no archive of plain arrays, or an array is missing, misshapen or not finite.
+        If it is not an archive of plain arrays, or an array is missing, of another shape or not finite.
     """
     try:
         return Postprocessor.from_arrays(load_arrays(path))

@@ -1,4 +1,4 @@
-"""Where bundles come from: built in, a directory, https or S3.  Remote ones are checked and cached."""
+"""Open the built-in bundle, one in a directory, or one from https or S3, which is verified and cached."""
 
 from __future__ import annotations
 
@@ -27,41 +27,41 @@ COMPACT: Final = "compact"
 
 
 def open_bundle(
-    place: str | os.PathLike[str], *, cache_dir: Path | None = None, progress: Progress | None = None
+    uri: str | os.PathLike[str], *, cache_dir: Path | None = None, progress: Progress | None = None
 ) -> Bundle:
-    """Open a bundle, verified, wherever it is.
+    """Open a bundle by its URI, and verify it.
 
     Parameters
     ----------
-    place
-        ``"compact"``, which is built in; a directory; ``https://...`` or ``s3://bucket/prefix/``, below
-        which the manifest and the files are (S3 needs the extra ``aws``).
+    uri
+        ``"compact"`` for the built-in bundle; a directory; or ``https://...`` or ``s3://bucket/prefix/``,
+        below which the manifest and the files are stored (S3 needs the extra ``aws``).
     cache_dir
-        Where remote bundles are kept, by the digest of their manifest; the user's cache directory if left
-        out.
+        Directory for remote bundles, each stored under the digest of its manifest; by default the user's
+        cache directory.
     progress
-        Told of every piece that is downloaded.
+        Called for every downloaded piece.
 
     Raises
     ------
     BundleNotFoundError, BundleInvalidError, BundleCorruptError
-        If there is no bundle, or what is there must not be loaded.
+        If there is no bundle, or it fails the verification.
     TransferError
-        If a remote place cannot be read now.
+        If a remote bundle cannot be read now.
     """
-    place = os.fspath(place)
-    if place == COMPACT:
+    uri = os.fspath(uri)
+    if uri == COMPACT:
         return Bundle.open(asset_path(f"bundles/{COMPACT}"))
-    if not is_remote(place):
-        return Bundle.open(Path(place))
+    if not is_remote(uri):
+        return Bundle.open(Path(uri))
     cache = cache_dir or user_cache_path("audio-classifier", appauthor=False)
-    return _open_remote_bundle(open_remote(place), cache / "bundles", progress)
+    return _open_remote_bundle(open_remote(uri), cache / "bundles", progress)
 
 
 def _open_remote_bundle(remote: Remote, cache: Path, progress: Progress | None) -> Bundle:
     from filelock import FileLock
 
-    # The manifest is read anew each time, so that a changed bundle is noticed.
+    # The manifest is read every time, so that a changed bundle is noticed.
     data = _read_manifest(remote)
     manifest, digest = Manifest.parse(data, remote.uri), hashlib.sha256(data).hexdigest()
     directory = cache / digest
@@ -70,17 +70,17 @@ def _open_remote_bundle(remote: Remote, cache: Path, progress: Progress | None) 
     except BundleNotFoundError:
         cache.mkdir(parents=True, exist_ok=True)
     except BundleError:
-        pass  # damaged since it was stored: replaced below
-    with FileLock(cache / f"{digest}.lock"):  # one process fetches, the others wait for it
+        pass  # damaged after it was stored; replaced below
+    with FileLock(cache / f"{digest}.lock"):  # one process downloads, the others wait
         try:
             return Bundle.open(directory)
         except BundleError:
-            for leftover in (directory, *cache.glob(f".{digest}.*")):  # of processes that were killed
+            for leftover in (directory, *cache.glob(f".{digest}.*")):  # left by killed processes
                 shutil.rmtree(leftover, ignore_errors=True)
         with appearing(directory) as partial:
             _fetch(remote, manifest, partial, progress)
             (partial / MANIFEST).write_bytes(data)
-    return Bundle(directory, manifest, digest)  # every file was hashed as it arrived
+    return Bundle(directory, manifest, digest)  # every file was verified while it was downloaded
 
 
 def _read_manifest(remote: Remote) -> bytes:
@@ -94,7 +94,7 @@ def _read_manifest(remote: Remote) -> bytes:
                         f"{remote.uri}: {MANIFEST} is longer than {MAX_MANIFEST_BYTES} bytes"
                     )
     except RemoteNotFoundError as error:
-        raise BundleNotFoundError(f"{remote.uri} holds no model bundle: {error}", hint=error.hint) from error
+        raise BundleNotFoundError(f"no model bundle at {remote.uri}: {error}", hint=error.hint) from error
     return data
 
 
@@ -103,7 +103,7 @@ def _fetch(remote: Remote, manifest: Manifest, directory: Path, progress: Progre
 
     def advance(name: str, count: int, size: int | None) -> None:
         if failed.is_set():
-            raise TransferError(f"{name}: given up, because another file failed")
+            raise TransferError(f"{name}: cancelled because the download of another file failed")
         if progress is not None:
             progress(name, count, size)
 
@@ -118,8 +118,9 @@ def _fetch(remote: Remote, manifest: Manifest, directory: Path, progress: Progre
         )
         if digest != entry.sha256:
             raise BundleCorruptError(
-                f"{entry.path} from {remote.uri}: SHA-256 is {digest}, not {entry.sha256} as {MANIFEST} says",
-                hint="It was damaged on the way or at its source, or is being replaced just now: try again.",
+                f"{entry.path} from {remote.uri}: expected SHA-256 {entry.sha256} according to {MANIFEST}, "
+                f"got {digest}",
+                hint="It was damaged in transfer or at its source, or is being replaced: try again.",
             )
 
     with ThreadPoolExecutor(CONNECTIONS) as pool:
@@ -128,5 +129,5 @@ def _fetch(remote: Remote, manifest: Manifest, directory: Path, progress: Progre
             for finished in as_completed(downloads):
                 finished.result()
         except BaseException:
-            failed.set()  # the pool waits for the others, so they must stop
+            failed.set()  # the pool waits for the other downloads, so they must stop
             raise

@@ -1,4 +1,4 @@
-"""Remote files, by https or from S3, as streams of bytes that are hashed and bounded while they arrive."""
+"""Stream remote files from https or S3, and hash them and limit their size while they arrive."""
 
 from __future__ import annotations
 
@@ -11,41 +11,38 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 from urllib.parse import quote, urljoin, urlsplit
 
-from audio_classifier.errors import (
-    InvalidParameterError,
-    RemoteNotFoundError,
-    RemoteTooLongError,
-    TransferError,
-)
-from audio_classifier.s3.client import CONNECT_TIMEOUT_S, READ_TIMEOUT_S, http_status, s3_client
+from audio_classifier.errors import InvalidParameterError, RemoteNotFoundError, TransferError
+from audio_classifier.s3.client import CONNECT_TIMEOUT_S, READ_TIMEOUT_S, s3_client
+from audio_classifier.s3.errors import FORBIDDEN, NOT_FOUND, s3_errors
 
 if TYPE_CHECKING:
     import urllib3
 
 Progress: TypeAlias = Callable[[str, int, int | None], None]
-"""Told a file's name, how many more bytes of it arrived, and how many it has in all, if that is known."""
+"""Called with a file's name, the number of bytes that arrived, and the file's size if it is known."""
 
 CHUNK_BYTES: Final = 1 << 20
 CONNECTIONS: Final = 4
 RETRIES: Final = 3
 MAX_REDIRECTS: Final = 5
+S3_MISSING: Final = (*FORBIDDEN, NOT_FOUND)
 
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What a remote file holds: its pieces, and how many bytes they make, if the server says so."""
+    """The pieces of a remote file, and its size in bytes if the server states it."""
 
     chunks: Iterator[bytes]
     size: int | None
 
 
 class Remote(Protocol):
-    """A place that holds files under relative paths."""
+    """A remote location that contains files under relative paths."""
 
     uri: str
 
     def open(self, path: str) -> AbstractContextManager[Content]:
-        """The content of one file; the path ``""`` is the address itself.
+        """Open one file; the path ``""`` refers to the URI itself.
 
         Raises
         ------
@@ -55,28 +52,30 @@ class Remote(Protocol):
 
 
 def is_remote(uri: str) -> bool:
-    """Whether this is an address rather than a path."""
+    """Return whether this is a URI instead of a path."""
     return "://" in uri
 
 
 def open_remote(uri: str) -> Remote:
-    """The place that an ``https://`` or ``s3://`` address names.
+    """Return the remote location of an ``https://`` or ``s3://`` URI.
 
     Raises
     ------
     InvalidParameterError
-        If the address is of another kind.
+        If the URI is invalid or has another scheme.
     """
     try:
         parts = urlsplit(uri)
-    except ValueError:  # brackets that hold no address
+    except ValueError:  # invalid IPv6 address in brackets
         parts = urlsplit("")
     if parts.scheme == "https" and parts.hostname:
         return HttpsRemote(uri)
     if parts.scheme == "s3" and parts.netloc:
         return S3Remote(uri)
     raise InvalidParameterError(
-        "uri", f"{uri!r} is not an address that can be read", hint="Use https://... or s3://bucket/prefix/."
+        "uri",
+        f"must be an https:// or s3:// URI, got {uri!r}",
+        hint="Use https://... or s3://bucket/prefix/.",
     )
 
 
@@ -89,19 +88,22 @@ def download(
     max_bytes: int,
     progress: Progress | None = None,
 ) -> str:
-    """Copy a remote file to ``target`` and return its hash, worked out on the way.
+    """Download a remote file to ``target`` and return its hash in hexadecimal.
 
     Raises
     ------
     TransferError
-        If it cannot be read; `RemoteTooLongError` if it is longer than ``max_bytes``.
+        If it cannot be read, or is longer than ``max_bytes``.
     """
     digest, count = hashlib.new(algorithm), 0
     with target.open("wb") as file, remote.open(path) as content:
         for chunk in content.chunks:
             count += len(chunk)
             if count > max_bytes:
-                raise RemoteTooLongError(f"{target.name} from {remote.uri} is longer than {max_bytes} bytes")
+                raise TransferError(
+                    f"{target.name} from {remote.uri} must have at most {max_bytes} bytes",
+                    hint="It is not the expected file, or is being replaced: try again.",
+                )
             digest.update(chunk)
             file.write(chunk)
             if progress is not None:
@@ -110,7 +112,7 @@ def download(
 
 
 class HttpsRemote:
-    """Files below an ``https://`` address.  Proxies are those of the environment."""
+    """Files below an ``https://`` URI; proxies are taken from the environment."""
 
     def __init__(self, uri: str) -> None:
         from urllib.request import getproxies, proxy_bypass
@@ -126,7 +128,7 @@ class HttpsRemote:
                 RETRIES,
                 backoff_factor=0.3,
                 status_forcelist=(429, 500, 502, 503, 504),
-                respect_retry_after_header=False,  # a server must not hold up a cold start at its will
+                respect_retry_after_header=False,  # a server must not delay a cold start
             ),
         }
         proxy = None if proxy_bypass(host) else getproxies().get("https")
@@ -145,11 +147,11 @@ class HttpsRemote:
                     raise TransferError(f"{url}: HTTP status {response.status}")
                 yield Content(response.stream(CHUNK_BYTES), response.length_remaining)
         except urllib3.exceptions.HTTPError as error:
-            reason = getattr(error, "reason", None) or error  # what was at fault at the last try
+            reason = getattr(error, "reason", None) or error  # the cause of the last attempt's failure
             raise TransferError(f"{url}: {re.sub(r'^HTTPS?Connection.*?[)]: ', '', str(reason))}") from error
 
     def _get(self, url: str) -> urllib3.BaseHTTPResponse:
-        """Ask for a URL, and go where it redirects to, as long as that is encrypted, too."""
+        """Request a URL, following redirects only if they are encrypted, too."""
         target = url
         for _ in range(MAX_REDIRECTS + 1):
             response = self._pool.request(
@@ -162,14 +164,14 @@ class HttpsRemote:
             try:
                 target = urljoin(target, location)
             except ValueError as error:
-                raise TransferError(f"{url} redirects to {location!r}, which is no address") from error
+                raise TransferError(f"{url} redirects to {location!r}, which is not a valid URL") from error
             if urlsplit(target).scheme != "https":
                 raise TransferError(f"{url} redirects to {target}, which is not encrypted")
         raise TransferError(f"{url} redirects more than {MAX_REDIRECTS} times")
 
 
 class S3Remote:
-    """Objects below ``s3://bucket/prefix/``.  Credentials and endpoint are those of the environment."""
+    """Objects below ``s3://bucket/prefix/``; credentials and endpoint are taken from the environment."""
 
     def __init__(self, uri: str) -> None:
         self.uri = uri
@@ -179,19 +181,23 @@ class S3Remote:
 
     @contextmanager
     def open(self, path: str) -> Iterator[Content]:
-        from botocore.exceptions import BotoCoreError, ClientError
-
         key = _join(self._prefix, path)
-        name = f"s3://{self._bucket}/{key}"
-        try:
-            answer = self._client.get_object(Bucket=self._bucket, Key=key)
-            with closing(answer["Body"]) as body:
-                yield Content(body.iter_chunks(CHUNK_BYTES), answer["ContentLength"])
-        except ClientError as error:
-            kind = RemoteNotFoundError if http_status(error) in (401, 403, 404) else TransferError
-            raise kind(f"{name}: {error}") from error
-        except BotoCoreError as error:
-            raise TransferError(f"{name}: {error}") from error
+        uri = f"s3://{self._bucket}/{key}"
+        with s3_errors(uri, missing=S3_MISSING):
+            response = self._client.get_object(Bucket=self._bucket, Key=key)
+        with closing(response["Body"]) as body:
+            yield Content(_chunks(body, uri), response["ContentLength"])
+
+
+def _chunks(body: Any, uri: str) -> Iterator[bytes]:
+    """Yield an object's pieces; only errors of S3 are translated, not those of the consumer."""
+    chunks = iter(body.iter_chunks(CHUNK_BYTES))
+    while True:
+        with s3_errors(uri):
+            chunk = next(chunks, None)
+        if chunk is None:
+            return
+        yield chunk
 
 
 def _join(base: str, path: str) -> str:

@@ -1,4 +1,4 @@
-"""The pipeline: a sound in, the most likely classes out."""
+"""`AudioClassifier`: a loaded model that classifies recordings."""
 
 from __future__ import annotations
 
@@ -11,32 +11,32 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from audio_classifier.audio.log_mel import Watch, log_mel_patches
+from audio_classifier.audio.log_mel import log_mel_patches
 from audio_classifier.audio.reader import Resampler, read_window
 from audio_classifier.audio.source import AudioSource
 from audio_classifier.constants import CLIP_PATCHES, EVENT_HOP_S, EVENT_WINDOW_S, PATCH_S, TOP_K
 from audio_classifier.cpus import available_cpus
 from audio_classifier.errors import AudioClassifierError
 from audio_classifier.hub.bundles import COMPACT, open_bundle
-from audio_classifier.inference import windows as listening
-from audio_classifier.inference.clip import Classification, Prepared, prepare_clip
-from audio_classifier.inference.prefetch import batches_ahead
+from audio_classifier.inference.blocks import BlockObserver
+from audio_classifier.inference.clip import Classification, PreparedClip, prepare_clip
+from audio_classifier.inference.prefetch import prefetched_batches
 from audio_classifier.inference.selection import Prediction, Selection
 from audio_classifier.inference.sound_events import (
-    Event,
-    EventTracker,
-    Heard,
+    DEFAULT_HYSTERESIS,
     Hysteresis,
-    TimelineWindow,
+    SoundEvent,
     require_no_gaps,
+    with_sound_events,
 )
+from audio_classifier.inference.windows import Window, read_windows
 from audio_classifier.model.bundle import Bundle
 from audio_classifier.model.labels import LabelSet
 from audio_classifier.model.network import Network, repeated
 
 
 class AudioClassifier:
-    """A loaded model.  One instance may be shared by any number of threads.
+    """A loaded model.  Any number of threads may share one instance.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ class AudioClassifier:
     Raises
     ------
     BundleInvalidError
-        If the bundle's parts do not fit each other.
+        If the parts of the bundle do not fit together.
 
     Examples
     --------
@@ -67,12 +67,12 @@ class AudioClassifier:
 
     @property
     def labels(self) -> LabelSet:
-        """The classes that it tells apart."""
+        """The classes of the model."""
         return self._network.labels
 
     @property
-    def readers(self) -> int:
-        """Threads to `prepare` sounds in: the CPUs that the network leaves, or all, by turns."""
+    def reader_threads(self) -> int:
+        """How many threads should `prepare` clips: the CPUs that the network leaves, or all of them."""
         cpus = available_cpus()
         return max(0, cpus - self._threads) or cpus
 
@@ -87,9 +87,19 @@ class AudioClassifier:
     ) -> Self:
         """Load a bundle: ``"compact"`` (built in), a directory, ``https://...`` or ``s3://bucket/prefix/``.
 
-        ``cache_dir`` is where remote bundles are kept; see `bundle_store.open_bundle`, also for the errors.
+        Remote bundles are kept in ``cache_dir``.  See `hub.bundles.open_bundle`, also for the errors.
         """
         return cls(open_bundle(bundle, cache_dir=cache_dir), threads=threads, resampler=resampler)
+
+    def selection(
+        self,
+        *,
+        top_k: int | None = TOP_K,
+        threshold: float | None = None,
+        labels: Iterable[str] | None = None,
+    ) -> Selection:
+        """Check which predictions to return, once for many recordings.  See `Selection`."""
+        return Selection(self.labels, top_k=top_k, threshold=threshold, labels=labels)
 
     def predict(
         self,
@@ -105,82 +115,168 @@ class AudioClassifier:
         Parameters
         ----------
         source
-            The bytes of a sound file, its path, or a binary file object that can seek.
+            The bytes of an audio file, its path, or a seekable binary file object.
         start_s
-            Seconds into the clip, rounded down to a multiple of 0.96.
+            Seconds into the recording, rounded down to a multiple of 0.96.
         top_k, threshold, labels
-            Which classes to give; see `Selection`.
+            Which predictions to return; see `Selection`.
 
         Returns
         -------
-        The most probable first.
+        The predictions, the most probable first.
 
         Raises
         ------
         AudioError
-            If the sound cannot be used; see `audio.read_window`.
+            If the recording cannot be used; see `audio.reader.read_window`.
         InvalidParameterError, UnknownLabelError
-            If an argument is out of its range, or no class has such a name.
+            If an argument is out of range, or no class has such a name.
         """
-        selection = Selection(self.labels, top_k=top_k, threshold=threshold, labels=labels)
-        return self.classify(source, selection, start_s=start_s).predictions
+        return self.classify(
+            source, start_s=start_s, top_k=top_k, threshold=threshold, labels=labels
+        ).predictions
 
     def classify(
-        self, source: AudioSource, selection: Selection, *, start_s: float = 0.0, watch: Watch | None = None
+        self,
+        source: AudioSource,
+        *,
+        start_s: float = 0.0,
+        top_k: int | None = TOP_K,
+        threshold: float | None = None,
+        labels: Iterable[str] | None = None,
+        on_block: BlockObserver | None = None,
     ) -> Classification:
-        """As `predict`, with what the file is and how long each stage took; raises the same errors.
+        """Classify as `predict` does, and also return the file's header and the time of each stage.
 
-        ``watch`` is called with what is heard.
+        ``on_block`` is called with the audio that is classified.
         """
-        return self.classify_prepared([self.prepare(source, start_s=start_s, watch=watch)], selection)[0]
+        selection = self.selection(top_k=top_k, threshold=threshold, labels=labels)
+        clip = self.prepare(source, start_s=start_s, on_block=on_block)
+        return self.classify_prepared([clip], selection)[0]
 
     def classify_many(
-        self, sources: Iterable[AudioSource], selection: Selection, *, start_s: float = 0.0
+        self,
+        sources: Iterable[AudioSource],
+        *,
+        start_s: float = 0.0,
+        top_k: int | None = TOP_K,
+        threshold: float | None = None,
+        labels: Iterable[str] | None = None,
     ) -> Iterator[Classification | AudioClassifierError | OSError]:
-        """As `classify`, of any number of sounds: the next are decoded while the model hears the last.
+        """Classify any number of recordings: the next ones are decoded while the network runs.
 
-        An error takes the place of a sound that cannot be used.  All are in the order of the sources, which
-        are taken as they are needed, and the numbers are those of `classify` but for rounding.  It is fastest
-        if the network has half of the CPUs; see ``threads``.
+        The arguments are those of `predict`.  Results come in the order of the sources, which are consumed
+        as they are needed; an error takes the place of a recording that cannot be used.  Probabilities equal
+        those of `predict` except for rounding.  It is fastest with half of the CPUs for the network
+        (``threads``).
+
+        Raises
+        ------
+        InvalidParameterError, UnknownLabelError
+            At once, if an argument is out of range, or no class has such a name.
         """
+        selection = self.selection(top_k=top_k, threshold=threshold, labels=labels)
 
-        def prepare(source: AudioSource) -> Prepared | AudioClassifierError | OSError:
+        def prepare(source: AudioSource) -> PreparedClip | AudioClassifierError | OSError:
             try:
                 return self.prepare(source, start_s=start_s)
             except (AudioClassifierError, OSError) as error:
                 return error
 
-        for batch in batches_ahead(prepare, sources, threads=self.readers):
-            prepared = [one for one in batch if isinstance(one, Prepared)]
-            heard = iter(self.classify_prepared(prepared, selection))
-            yield from (next(heard) if isinstance(one, Prepared) else one for one in batch)
+        def stream() -> Iterator[Classification | AudioClassifierError | OSError]:
+            for batch in prefetched_batches(prepare, sources, threads=self.reader_threads):
+                clips = [item for item in batch if isinstance(item, PreparedClip)]
+                classifications = iter(self.classify_prepared(clips, selection))
+                for item in batch:
+                    yield next(classifications) if isinstance(item, PreparedClip) else item
 
-    def prepare(self, source: AudioSource, *, start_s: float = 0.0, watch: Watch | None = None) -> Prepared:
-        """The part of `classify` that needs no model, for any number of threads; raises the same errors."""
-        return prepare_clip(source, start_s=start_s, resampler=self._resampler, watch=watch)
+        return stream()
 
-    def classify_prepared(self, clips: Sequence[Prepared], selection: Selection) -> list[Classification]:
-        """The part that does, for several clips in one invocation of the network."""
+    def prepare(
+        self, source: AudioSource, *, start_s: float = 0.0, on_block: BlockObserver | None = None
+    ) -> PreparedClip:
+        """Do the part of `classify` that needs no model, in any number of threads; raise the same errors."""
+        return prepare_clip(source, start_s=start_s, resampler=self._resampler, on_block=on_block)
+
+    def classify_prepared(self, clips: Sequence[PreparedClip], selection: Selection) -> list[Classification]:
+        """Do the part of `classify` that needs the model, for several clips in one invocation."""
         if not clips:
             return []
         begin = time.perf_counter()
         embeddings = self._network.embedder.embed(np.concatenate([clip.patches for clip in clips]))
         embedded = time.perf_counter()
         ends = np.cumsum([len(clip.patches) for clip in clips])
-        codes = map(self._network.quantize, np.split(embeddings, ends[:-1]))
-        probabilities = self._network.classify(np.stack([*map(repeated, codes)]))
-        ranked = [*map(selection.rank, probabilities)]
-        times = {"embedding": embedded - begin, "head": time.perf_counter() - embedded}
-        own = {stage: seconds / len(clips) for stage, seconds in times.items()}
+        codes = [self._network.quantize(rows) for rows in np.split(embeddings, ends[:-1])]
+        probabilities = self._network.classify(np.stack([repeated(rows) for rows in codes]))
+        ranked = [selection.rank(row) for row in probabilities]
+        seconds = {
+            "embedding": (embedded - begin) / len(clips),
+            "head": (time.perf_counter() - embedded) / len(clips),
+        }
         return [
-            Classification(predictions, one.audio, one.heard_s, one.seconds | own)
-            for one, predictions in zip(clips, ranked, strict=True)
+            Classification(predictions, clip.audio, clip.analyzed_s, clip.seconds | seconds)
+            for clip, predictions in zip(clips, ranked, strict=True)
         ]
 
     def probabilities(self, source: AudioSource, *, start_s: float = 0.0) -> NDArray[np.float32]:
-        """Probability of every class in the ten seconds from ``start_s`` on: ``(classes,)`` float32."""
+        """Return the ``(classes,)`` float32 probabilities of the ten seconds from ``start_s`` on."""
         samples = read_window(source, start_s=start_s, patches=CLIP_PATCHES, resampler=self._resampler)
         return self._network.classify(self.codes(samples))
+
+    def analyze(
+        self,
+        source: AudioSource,
+        *,
+        window_s: float = EVENT_WINDOW_S,
+        hop_s: float = EVENT_HOP_S,
+        hysteresis: Hysteresis | None = DEFAULT_HYSTERESIS,
+        top_k: int | None = TOP_K,
+        threshold: float | None = None,
+        labels: Iterable[str] | None = None,
+        on_block: BlockObserver | None = None,
+    ) -> Iterator[Window | SoundEvent]:
+        """Read a recording of any length and yield its windows and sound events, as a stream.
+
+        Memory does not grow with the length of the recording, and every second is decoded and embedded once,
+        however much the windows overlap.  A sound event follows the window in which it has ended.
+
+        Parameters
+        ----------
+        source
+            As for `predict`.
+        window_s, hop_s
+            Windows start every ``hop_s`` and last ``window_s`` (at most 9.6 s), both rounded to whole patches
+            of 0.96 s; the last window ends with the last whole patch.  Shorter windows give more exact times,
+            longer ones more reliable classes.
+        hysteresis
+            When a class counts as present; None for no sound events, and then the hop may be longer than the
+            window.
+        top_k, threshold, labels
+            Which predictions a window has, see `Selection`.  Sound events are those of ``labels``.
+        on_block
+            Called with each block of audio before the windows that end in it, from the beginning of the
+            recording to the end of its last whole patch, without gaps.
+
+        Raises
+        ------
+        InvalidParameterError, UnknownLabelError
+            At once, if an argument is out of range, or no class has such a name.
+        AudioError
+            If the recording cannot be used, when the stream reaches the fault.
+        """
+        selection = self.selection(top_k=top_k, threshold=threshold, labels=labels)
+        if hysteresis is not None:
+            require_no_gaps(window_s, hop_s)
+        windows = read_windows(
+            source,
+            self._network,
+            selection,
+            window_s=window_s,
+            hop_s=hop_s,
+            resampler=self._resampler,
+            on_block=on_block,
+        )
+        return windows if hysteresis is None else with_sound_events(windows, selection.classes, hysteresis)
 
     def timeline(
         self,
@@ -191,19 +287,18 @@ class AudioClassifier:
         top_k: int | None = TOP_K,
         threshold: float | None = None,
         labels: Iterable[str] | None = None,
-    ) -> Iterator[TimelineWindow]:
-        """Classify a whole recording window by window, as a stream: memory does not grow with its length.
-
-        Windows start every ``hop_s`` and last ``window_s`` (up to 9.6 s), both rounded to whole patches of
-        0.96 s; every second is decoded and embedded once, however much windows overlap.  The last window
-        ends with the last whole patch.  Other arguments and errors are those of `predict`; errors in the
-        sound are raised when the stream gets there.
-        """
-        selection = Selection(self.labels, top_k=top_k, threshold=threshold, labels=labels)
-        return (
-            TimelineWindow(heard.start_s, heard.end_s, selection.rank(heard.probabilities))
-            for heard in self.listen(source, window_s=window_s, hop_s=hop_s)
+    ) -> Iterator[Window]:
+        """Yield the windows of `analyze`, by default of ten seconds each; raise the same errors."""
+        stream = self.analyze(
+            source,
+            window_s=window_s,
+            hop_s=hop_s,
+            hysteresis=None,
+            top_k=top_k,
+            threshold=threshold,
+            labels=labels,
         )
+        return (item for item in stream if isinstance(item, Window))
 
     def events(
         self,
@@ -211,57 +306,15 @@ class AudioClassifier:
         *,
         window_s: float = EVENT_WINDOW_S,
         hop_s: float = EVENT_HOP_S,
-        hysteresis: Hysteresis | None = None,
+        hysteresis: Hysteresis = DEFAULT_HYSTERESIS,
         labels: Iterable[str] | None = None,
-    ) -> Iterator[Event]:
-        """What is heard in a recording, and from when to when, as a stream: each event when it has ended.
-
-        Parameters
-        ----------
-        window_s, hop_s
-            As of `timeline`; the hop is not longer than the window.  Shorter windows tell times better,
-            longer ones tell classes better.
-        hysteresis
-            When a class counts as heard; None for the usual.
-        labels
-            Look for these classes only (names or ids, any case); None for all.
-
-        Raises
-        ------
-        InvalidParameterError, UnknownLabelError
-            If an argument is out of its range, or no class has such a name; at once.
-        AudioError
-            If the sound cannot be used, when the stream gets there.
-        """
-        require_no_gaps(window_s, hop_s)
-        tracker = EventTracker(Selection(self.labels, labels=labels).classes, hysteresis or Hysteresis())
-        windows = self.listen(source, window_s=window_s, hop_s=hop_s)
-
-        def stream() -> Iterator[Event]:
-            for window in windows:
-                yield from tracker.add(window)
-            yield from tracker.finish()
-
-        return stream()
-
-    def listen(
-        self, source: AudioSource, *, window_s: float, hop_s: float, watch: Watch | None = None
-    ) -> Iterator[Heard]:
-        """What `timeline` and `events` are made of, as a stream; arguments and errors are theirs.
-
-        ``watch`` is called with each block that is heard, before the windows that end in it: from the
-        beginning to the end of the last whole patch, without a gap.
-        """
-        return listening.listen(
-            source,
-            window_s=window_s,
-            hop_s=hop_s,
-            code=self._network.code,
-            classify=self._network.classify,
-            resampler=self._resampler,
-            watch=watch,
+    ) -> Iterator[SoundEvent]:
+        """Yield the sound events of `analyze`, each when it has ended; raise the same errors."""
+        stream = self.analyze(
+            source, window_s=window_s, hop_s=hop_s, hysteresis=hysteresis, top_k=1, labels=labels
         )
+        return (item for item in stream if isinstance(item, SoundEvent))
 
     def codes(self, samples: NDArray[np.floating]) -> NDArray[np.uint8]:
-        """The 8-bit codes ``(patches, 128)`` of 16 kHz mono samples ``(n >= 15,600,)``."""
+        """Compute the 8-bit codes ``(patches, 128)`` of 16 kHz mono samples ``(n >= 15,600,)``."""
         return self._network.code(log_mel_patches(samples))

@@ -1,4 +1,4 @@
-"""Ten seconds of a sound, as the model will hear them, and what is heard in them."""
+"""Clips: ten seconds of a recording, prepared for the model and classified."""
 
 from __future__ import annotations
 
@@ -10,45 +10,46 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audio_classifier.audio.decoder import AudioInfo
-from audio_classifier.audio.log_mel import Block, Watch, log_mel_patches
+from audio_classifier.audio.log_mel import log_mel_patches
 from audio_classifier.audio.reader import AudioReader, Resampler
 from audio_classifier.audio.source import AudioSource
 from audio_classifier.constants import CLIP_PATCHES, PATCH_S, SAMPLE_RATE_HZ
+from audio_classifier.inference.blocks import Block, BlockObserver
 from audio_classifier.inference.selection import Prediction
 
 
 @dataclass(frozen=True, slots=True)
 class Classification:
-    """What is heard in ten seconds of a clip, and what it took to find out.
+    """The predictions for a clip, and how they were made.
 
     Attributes
     ----------
     predictions
-        The most probable first.
+        The selected classes, the most probable first.
     audio
-        What the file's header says of itself.
-    heard_s
-        How many seconds of the clip were listened to.
+        The file's header.
+    analyzed_s
+        How many seconds of the recording were analyzed.
     seconds
         Time spent in each stage: ``read``, ``features``, ``embedding``, ``head``.
     """
 
     predictions: list[Prediction]
     audio: AudioInfo
-    heard_s: float
+    analyzed_s: float
     seconds: dict[str, float]
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
-    """Ten seconds of a clip, decoded, as the model will hear them.
+class PreparedClip:
+    """A clip, decoded and converted to the model's input.
 
     Attributes
     ----------
     patches
-        ``(1..10, 96, 64)`` float32, log-mel.
+        ``(1..10, 96, 64)`` float32 log-mels.
     audio
-        What the file's header says of itself.
+        The file's header.
     seconds
         Time spent in each stage: ``read``, ``features``.
     """
@@ -58,28 +59,28 @@ class Prepared:
     seconds: dict[str, float]
 
     @property
-    def heard_s(self) -> float:
-        """Seconds of the clip that count."""
+    def analyzed_s(self) -> float:
+        """How many seconds of the recording the patches cover."""
         return min(len(self.patches) * PATCH_S, self.audio.duration_s or math.inf)
 
 
 def prepare_clip(
-    source: AudioSource, *, start_s: float, resampler: Resampler, watch: Watch | None = None
-) -> Prepared:
-    """Decode ten seconds from ``start_s`` on and compute what the model hears of them.
+    source: AudioSource, *, start_s: float, resampler: Resampler, on_block: BlockObserver | None = None
+) -> PreparedClip:
+    """Decode ten seconds from ``start_s`` on and compute their log-mel patches.
 
     Raises
     ------
     AudioError, InvalidParameterError
-        See `audio.read_window`.
+        See `audio.reader.read_window`.
     """
     begin = time.perf_counter()
     with AudioReader(source, resampler=resampler) as reader:
         samples = reader.window(start_s, CLIP_PATCHES)
     read = time.perf_counter()
     patches = log_mel_patches(samples)
-    if watch is not None:
-        begin_s = reader.first_sample(start_s) / SAMPLE_RATE_HZ
-        watch(Block(begin_s, samples[: reader.info.samples], patches))
+    if on_block is not None:
+        block_start_s = reader.first_sample(start_s) / SAMPLE_RATE_HZ
+        on_block(Block(block_start_s, samples[: reader.info.samples], patches))
     seconds = {"read": read - begin, "features": time.perf_counter() - read}
-    return Prepared(patches, reader.info, seconds)
+    return PreparedClip(patches, reader.info, seconds)

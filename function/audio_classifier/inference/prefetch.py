@@ -1,4 +1,4 @@
-"""Work done ahead of whoever waits for it, in threads, in order, and only so far ahead."""
+"""Compute results ahead of their use, in threads, in order and in bounded number."""
 
 from __future__ import annotations
 
@@ -11,47 +11,49 @@ from typing import Final, TypeVar
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-MOST_AT_ONCE: Final = 8
+MAX_BATCH: Final = 8
+QUEUED_BATCHES: Final = 3
 
 
-def batches_ahead(
-    work: Callable[[Item], Result], items: Iterable[Item], *, threads: int, most: int = MOST_AT_ONCE
+def prefetched_batches(
+    work: Callable[[Item], Result], items: Iterable[Item], *, threads: int, max_batch: int = MAX_BATCH
 ) -> Generator[list[Result], None, None]:
-    """What ``work`` makes of the items, in their order, as many at once as are ready.
+    """Yield the results of ``work`` in the order of the items, in batches of as many as are ready.
 
     Parameters
     ----------
     work
         Called in ``threads`` threads.
     items
-        Taken one by one, in the thread that iterates.
-    most
-        Results given at once.  Three times as many items are under way, whatever their number.
+        Consumed one by one, in the thread that iterates.
+    max_batch
+        The largest batch.  Three times as many items are in progress, whatever their number.
 
     Raises
     ------
     Exception
-        What ``work`` or the items raise, in its turn.  What was not begun then, or when iterating is given
-        up, is never.
+        Whatever ``work`` or the items raise, at its position in the order.  Items that have not been started
+        by then, or when the generator is closed, are not processed.
     """
     waiting = iter(items)
-    ahead: deque[Future[Result]] = deque()
+    started: deque[Future[Result]] = deque()
     pool = ThreadPoolExecutor(threads)
 
-    def begin(count: int) -> None:
+    def start(count: int) -> None:
         try:
-            ahead.extend(pool.submit(work, item) for item in islice(waiting, count))
-        except Exception as error:  # noqa: BLE001  # raised in its turn
-            ahead.append(Future())
-            ahead[-1].set_exception(error)
+            started.extend(pool.submit(work, item) for item in islice(waiting, count))
+        except Exception as error:  # noqa: BLE001  # raised at its position
+            failed: Future[Result] = Future()
+            failed.set_exception(error)
+            started.append(failed)
 
     try:
-        begin(3 * most)
-        while ahead:
-            batch = [ahead.popleft().result()]
-            while ahead and len(batch) < most and ahead[0].done() and not ahead[0].exception():
-                batch.append(ahead.popleft().result())
-            begin(len(batch))
+        start(QUEUED_BATCHES * max_batch)
+        while started:
+            batch = [started.popleft().result()]
+            while started and len(batch) < max_batch and started[0].done() and not started[0].exception():
+                batch.append(started.popleft().result())
+            start(len(batch))
             yield batch
     finally:
         pool.shutdown(wait=False, cancel_futures=True)

@@ -1,4 +1,4 @@
-"""Of all class probabilities, those that were asked for."""
+"""Select the requested predictions from the probabilities of all classes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from audio_classifier.model.labels import Label, LabelSet
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """One class, and how probable it is (0..1) that it is heard.  Several may be heard at once."""
+    """A class and its probability (0..1).  Several classes may be present at once."""
 
     label_id: str
     label: str
@@ -23,28 +23,29 @@ class Prediction:
 
 
 class Selection:
-    """Which predictions are wanted: checked once, applied to any number of sounds.
+    """Which predictions to return: checked once, applied to any number of recordings.
 
     Parameters
     ----------
     all_labels
         The model's classes.
     top_k
-        How many at most; None for all.
+        The largest number of predictions; None for all.
     threshold
-        The least probability; None for any.
+        The lowest probability; None for 0.
     labels
-        Consider these classes only (names or ids, any case); None for all.  Chosen before the best are.
+        Names or ids of the classes to consider, in any case; None for all.  The filter is applied before
+        ``top_k``.
 
     Attributes
     ----------
     classes
-        Those that are considered, in the model's order.
+        The classes that are considered, in the model's order.
 
     Raises
     ------
     InvalidParameterError, UnknownLabelError
-        If an argument is out of its range, or no class has such a name.
+        If an argument is out of range, or no class has such a name.
     """
 
     def __init__(
@@ -56,24 +57,22 @@ class Selection:
         labels: Iterable[str] | None = None,
     ) -> None:
         if top_k is not None and top_k < 1:
-            raise InvalidParameterError(
-                "top_k", f"{top_k} classes cannot be given", hint="Ask for 1 or more."
-            )
+            raise InvalidParameterError("top_k", f"must be at least 1, got {top_k}")
         if threshold is not None and not 0 <= threshold <= 1:
-            raise InvalidParameterError("threshold", f"{threshold} is no probability", hint="Give 0 to 1.")
+            raise InvalidParameterError("threshold", f"must be a probability from 0 to 1, got {threshold}")
         self._top_k = top_k
         self._threshold = 0.0 if threshold is None else threshold
         names = [labels] if isinstance(labels, str) else labels
-        wanted = all_labels if names is None else {all_labels.find(name) for name in names}
-        self.classes: list[Label] = sorted(wanted, key=lambda label: label.index)
+        selected = all_labels if names is None else {all_labels.find(name) for name in names}
+        self.classes: list[Label] = sorted(selected, key=lambda label: label.index)
         self._indices = np.array([label.index for label in self.classes], np.intp)
 
     def rank(self, probabilities: NDArray[np.float32]) -> list[Prediction]:
-        """The wanted predictions of ``(classes,)`` probabilities, the most probable first."""
-        wanted = probabilities[self._indices]
-        best = np.argsort(-wanted, kind="stable")[: self._top_k]
+        """Return the selected predictions of ``(classes,)`` probabilities, the most probable first."""
+        selected = probabilities[self._indices]
+        best = np.argsort(-selected, kind="stable")[: self._top_k]
         return [
-            Prediction(self.classes[i].label_id, self.classes[i].name, float(wanted[i]))
+            Prediction(self.classes[i].label_id, self.classes[i].name, float(selected[i]))
             for i in best
-            if wanted[i] >= self._threshold
+            if selected[i] >= self._threshold
         ]

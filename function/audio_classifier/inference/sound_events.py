@@ -1,32 +1,23 @@
-"""What is heard when: windows of a recording, and the events that they make up."""
+"""Sound events: which classes are present in a recording, and from when to when."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from audio_classifier.constants import EVENT_RELEASE, EVENT_THRESHOLD
 from audio_classifier.errors import InvalidParameterError
-from audio_classifier.inference.selection import Prediction
+from audio_classifier.inference.windows import Window
 from audio_classifier.model.labels import Label
 
 
 @dataclass(frozen=True, slots=True)
-class TimelineWindow:
-    """What is heard from ``start_s`` to ``end_s`` of a recording."""
-
-    start_s: float
-    end_s: float
-    predictions: list[Prediction]
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """A class that is heard from ``start_s`` to ``end_s``: its highest and its mean probability there."""
+class SoundEvent:
+    """A class that is present from ``start_s`` to ``end_s``, with its peak and mean probability there."""
 
     label_id: str
     label: str
@@ -36,48 +27,25 @@ class Event:
     mean: float
 
 
-class Heard(NamedTuple):
-    """A window of a recording, all that is heard in it, and the time that it stands for.
-
-    Where windows overlap, each stands for the hop in its middle: so an event does not last longer than it is
-    heard.  The first one reaches back to the beginning, the last one to the end.
-
-    Attributes
-    ----------
-    start_s, end_s
-        Where the window begins and ends.
-    from_s, to_s
-        What it stands for.
-    probabilities
-        ``(classes,)`` float32.
-    """
-
-    start_s: float
-    end_s: float
-    from_s: float
-    to_s: float
-    probabilities: NDArray[np.float32]
-
-
 @dataclass(frozen=True, slots=True)
 class Hysteresis:
-    """When a class counts as heard: from ``threshold`` on, until it falls below ``release``.
+    """When a class counts as present: from ``threshold`` on, until it falls below ``release``.
 
-    So an event is not cut in two by a window in which it is a little less sure.
+    Two thresholds keep a window of slightly lower probability from splitting an event.
 
     Attributes
     ----------
     threshold
-        The probability from which on an event begins.
+        An event begins at this probability.
     release
-        The probability below which it ends; None for half of the threshold.
+        An event ends below this probability; None for half of the threshold.
     min_duration_s
-        Shorter ones are left out.
+        Shorter events are omitted.
 
     Raises
     ------
     InvalidParameterError
-        If one is out of its range.
+        If a value is out of range.
     """
 
     threshold: float = EVENT_THRESHOLD
@@ -85,48 +53,57 @@ class Hysteresis:
     min_duration_s: float = 0.0
 
     def __post_init__(self) -> None:
-        if not 0 < self.threshold <= 1:
+        if not 0 <= self.threshold <= 1:
             raise InvalidParameterError(
-                "threshold", f"no event begins at {self.threshold:g}", hint="Give more than 0, up to 1."
+                "threshold", f"must be a probability from 0 to 1, got {self.threshold:g}"
             )
-        if self.release is not None and not 0 < self.release <= self.threshold:
+        if self.release is not None and not 0 <= self.release <= self.threshold:
             raise InvalidParameterError(
                 "release",
-                f"an event cannot end below {self.release:g} that begins at {self.threshold:g}",
-                hint="Give more than 0, up to the threshold.",
+                f"must be a probability from 0 to the threshold, {self.threshold:g}, got {self.release:g}",
             )
         if not 0 <= self.min_duration_s < np.inf:
             raise InvalidParameterError(
-                "min_duration_s", f"{self.min_duration_s:g} is no length of time", hint="Give 0 or more."
+                "min_duration_s", f"must be a duration of 0 s or more, got {self.min_duration_s:g}"
             )
 
     @property
-    def release_or_default(self) -> float:
-        """``release``, or the default."""
+    def effective_release(self) -> float:
+        """``release``, or its default."""
         return EVENT_RELEASE * self.threshold if self.release is None else self.release
 
 
-def require_no_gaps(window_s: float, hop_s: float) -> None:
-    """Refuse windows that leave gaps between them.
+DEFAULT_HYSTERESIS: Final = Hysteresis()
 
-    Raises
-    ------
-    InvalidParameterError
-        If the hop is longer than the window.
-    """
+
+def require_no_gaps(window_s: float, hop_s: float) -> None:
+    """Raise `InvalidParameterError` if windows leave gaps, which sound events cannot span."""
     if hop_s > window_s:
-        raise InvalidParameterError("hop_s", "events cannot be told across gaps between windows")
+        raise InvalidParameterError(
+            "hop_s", f"must be at most the window, {window_s:g} s, for sound events, got {hop_s:g} s"
+        )
+
+
+def with_sound_events(
+    windows: Iterable[Window], classes: Sequence[Label], hysteresis: Hysteresis
+) -> Iterator[Window | SoundEvent]:
+    """Yield each window, followed by the sound events that end before it; the last events come at the end."""
+    tracker = EventTracker(classes, hysteresis)
+    for window in windows:
+        yield window
+        yield from tracker.add(window)
+    yield from tracker.finish()
 
 
 class EventTracker:
-    """Merges windows into events, each of which is given when it has ended.
+    """Merge consecutive windows into sound events, each of which is returned when it has ended.
 
     Parameters
     ----------
     classes
-        Which to look at.
+        The classes to track.
     hysteresis
-        When one of them counts as heard.
+        When a class counts as present.
     """
 
     def __init__(self, classes: Sequence[Label], hysteresis: Hysteresis) -> None:
@@ -136,31 +113,31 @@ class EventTracker:
         self._is_on = np.zeros(len(classes), np.bool_)
         self._start_s, self._peak, self._total = (np.zeros(len(classes)) for _ in range(3))
         self._windows = np.zeros(len(classes), np.intp)
-        self._now_s = 0.0
+        self._end_s = 0.0
 
-    def add(self, window: Heard) -> list[Event]:
-        """The events that end before this window, the next in time; the earlier ones first."""
+    def add(self, window: Window) -> list[SoundEvent]:
+        """Add the next window, and return the events that end before it, by their start."""
         probabilities = window.probabilities[self._columns]
-        release = self._hysteresis.release_or_default
-        ended = self._events(self._is_on & (probabilities < release), window.from_s)
+        release = self._hysteresis.effective_release
+        ended = self._events(self._is_on & (probabilities < release), window.core_start_s)
         begins = ~self._is_on & (probabilities >= self._hysteresis.threshold)
         self._is_on = (self._is_on & (probabilities >= release)) | begins
-        self._start_s[begins] = window.from_s
-        for sums in (self._peak, self._total, self._windows):
-            sums[begins] = 0
+        self._start_s[begins] = window.core_start_s
+        for statistic in (self._peak, self._total, self._windows):
+            statistic[begins] = 0
         np.maximum(self._peak, probabilities, out=self._peak, where=self._is_on)
         self._total[self._is_on] += probabilities[self._is_on]
         self._windows[self._is_on] += 1
-        self._now_s = window.to_s
+        self._end_s = window.core_end_s
         return ended
 
-    def finish(self) -> list[Event]:
-        """The events that last to the end of the recording."""
-        return self._events(self._is_on, self._now_s)
+    def finish(self) -> list[SoundEvent]:
+        """Return the events that last to the end of the recording, by their start."""
+        return self._events(self._is_on, self._end_s)
 
-    def _events(self, which: NDArray[np.bool_], end_s: float) -> list[Event]:
+    def _events(self, which: NDArray[np.bool_], end_s: float) -> list[SoundEvent]:
         events = [
-            Event(
+            SoundEvent(
                 self._classes[index].label_id,
                 self._classes[index].name,
                 float(self._start_s[index]),
@@ -174,6 +151,6 @@ class EventTracker:
         return sorted(events, key=by_start)
 
 
-def by_start(event: Event) -> tuple[float, float]:
-    """A key to sort by: the earlier first, of those that begin together the surer."""
+def by_start(event: SoundEvent) -> tuple[float, float]:
+    """Sort key: by start, then by descending peak."""
     return event.start_s, -event.peak

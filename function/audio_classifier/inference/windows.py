@@ -1,98 +1,129 @@
-"""A whole recording -> windows of it and what is heard in each, as a stream."""
+"""Windows of a recording and their predictions, as a stream."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import TypeAlias
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from audio_classifier.audio.log_mel import Block, Watch, log_mel_patches
+from audio_classifier.audio.log_mel import log_mel_patches
 from audio_classifier.audio.reader import AudioReader, Resampler
 from audio_classifier.audio.source import AudioSource
 from audio_classifier.constants import CLIP_PATCHES, EMBEDDING_SIZE, PATCH_S
 from audio_classifier.errors import InvalidParameterError
-from audio_classifier.inference.sound_events import Heard
-
-Code: TypeAlias = Callable[[NDArray[np.float32]], NDArray[np.uint8]]
-"""``(patches, 96, 64)`` log-mels -> their ``(patches, 128)`` codes."""
-
-Classify: TypeAlias = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
-"""``(..., 1..10, 128)`` codes -> ``(..., classes)`` probabilities."""
+from audio_classifier.inference.blocks import Block, BlockObserver
+from audio_classifier.inference.selection import Prediction, Selection
+from audio_classifier.model.network import Network
 
 
-def listen(
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The predictions for one window of a recording.
+
+    Where windows overlap, each represents the hop in its middle, so that a sound event does not last longer
+    than the sound.  The first window also represents the beginning of the recording, the last one its end.
+
+    Attributes
+    ----------
+    start_s, end_s
+        Where the window begins and ends.
+    predictions
+        The selected classes, the most probable first.
+    core_start_s, core_end_s
+        The part of the recording that the window represents.
+    probabilities
+        ``(classes,)`` float32, of all classes of the model.
+    """
+
+    start_s: float
+    end_s: float
+    predictions: list[Prediction]
+    core_start_s: float = field(repr=False, compare=False)
+    core_end_s: float = field(repr=False, compare=False)
+    probabilities: NDArray[np.float32] = field(repr=False, compare=False)
+
+
+def read_windows(
     source: AudioSource,
+    network: Network,
+    selection: Selection,
     *,
     window_s: float,
     hop_s: float,
-    code: Code,
-    classify: Classify,
     resampler: Resampler = "soxr",
-    watch: Watch | None = None,
-) -> Iterator[Heard]:
-    """See `AudioClassifier.listen`; ``code`` and ``classify`` are the two halves of the model.
+    on_block: BlockObserver | None = None,
+) -> Iterator[Window]:
+    """Classify a recording window by window.  See `AudioClassifier.analyze`.
 
     Raises
     ------
     InvalidParameterError
-        If a window or hop is no length of time, or the window longer than what the model hears; at once.
+        At once, if a window or hop is not a positive duration, or the window is longer than a clip.
     AudioError
-        If the sound cannot be used, when the stream gets there.
+        If the recording cannot be used, when the stream reaches the fault.
     """
     window, hop = _whole_patches("window_s", window_s), _whole_patches("hop_s", hop_s)
     if window > CLIP_PATCHES:
-        raise InvalidParameterError("window_s", f"{window_s:g} s is more than the model hears at once, 9.6 s")
-    edge = max(0, window - hop) / 2  # of a window, that belongs to its neighbour
+        raise InvalidParameterError(
+            "window_s", f"must be at most {CLIP_PATCHES * PATCH_S:g} s, got {window_s:g} s"
+        )
+    margin = max(0, window - hop) / 2  # the part at each end that the neighbouring window represents
 
-    def stream() -> Iterator[Heard]:
-        last: Heard | None = None
+    def stream() -> Iterator[Window]:
+        pending: Window | None = None
         with AudioReader(source, resampler=resampler) as reader:
-            for start, end, probabilities in _windows(reader, window, hop, code, classify, watch):
-                if last is not None:
-                    yield last
-                begin = start if last is None else start + edge
-                times = _seconds(start), _seconds(end), _seconds(begin), _seconds(end - edge)
-                last = Heard(*times, probabilities)
-        if last is not None:
-            yield last._replace(to_s=last.end_s)
+            for start, end, probabilities in _classified_spans(reader, network, window, hop, on_block):
+                if pending is not None:
+                    yield pending
+                core_start = start if pending is None else start + margin
+                pending = Window(
+                    start_s=_seconds(start),
+                    end_s=_seconds(end),
+                    predictions=selection.rank(probabilities),
+                    core_start_s=_seconds(core_start),
+                    core_end_s=_seconds(end - margin),
+                    probabilities=probabilities,
+                )
+        if pending is not None:
+            yield replace(pending, core_end_s=pending.end_s)
 
     return stream()
 
 
-def _windows(
-    reader: AudioReader, window: int, hop: int, code: Code, classify: Classify, watch: Watch | None
+def _classified_spans(
+    reader: AudioReader, network: Network, window: int, hop: int, on_block: BlockObserver | None
 ) -> Iterator[tuple[int, int, NDArray[np.float32]]]:
-    """First patch, the one behind the last, ``(classes,)`` probabilities; the last one reaches the end.
+    """Yield each window's first patch, the patch after its last, and its ``(classes,)`` probabilities.
 
-    Those that begin in the same ten patches are judged at once.
+    The last window ends with the recording.  Windows that begin in the same ten patches are classified at
+    once.
     """
-    start = first = 0  # of the next window; of the codes that are held
+    next_start = held_start = 0  # in patches: of the next window, and of the codes that are held
     held = np.empty((0, EMBEDDING_SIZE), np.uint8)
     for samples in reader.blocks(CLIP_PATCHES):
         patches = log_mel_patches(samples)
-        if watch is not None:
-            begin_s = (first + len(held)) * PATCH_S
-            watch(Block(begin_s, samples[: reader.info.samples], patches))
-        held = np.concatenate([held, code(patches)])
-        starts = range(start, first + len(held) - window, hop)
+        if on_block is not None:
+            block_start_s = (held_start + len(held)) * PATCH_S
+            on_block(Block(block_start_s, samples[: reader.info.samples], patches))
+        held = np.concatenate([held, network.code(patches)])
+        starts = range(next_start, held_start + len(held) - window, hop)
         if starts:
-            within = np.array(starts)[:, np.newaxis] - first + np.arange(window)
-            for begin, probabilities in zip(starts, classify(held[within]), strict=True):
-                yield begin, begin + window, probabilities
-            start = starts[-1] + hop
-        done = min(max(0, start - first), len(held))
-        held, first = held[done:], first + done
-    if first + len(held) > start:
-        yield start, first + len(held), classify(held[start - first :])
+            rows = np.array(starts)[:, np.newaxis] - held_start + np.arange(window)
+            for start, probabilities in zip(starts, network.classify(held[rows]), strict=True):
+                yield start, start + window, probabilities
+            next_start = starts[-1] + hop
+        finished = min(max(0, next_start - held_start), len(held))
+        held, held_start = held[finished:], held_start + finished
+    end = held_start + len(held)
+    if end > next_start:
+        yield next_start, end, network.classify(held[next_start - held_start :])
 
 
 def _whole_patches(parameter: str, seconds: float) -> int:
-    if not seconds > 0 or seconds == float("inf"):
-        raise InvalidParameterError(
-            parameter, f"{seconds} is no length of time", hint="Give seconds above 0."
-        )
+    if not 0 < seconds < float("inf"):
+        raise InvalidParameterError(parameter, f"must be a duration above 0 s, got {seconds}")
     return max(1, round(seconds / PATCH_S))
 
 

@@ -1,8 +1,9 @@
-"""The multi-level attention classifier (Yu et al., arXiv:1803.02353), in numpy, BatchNorm folded in.
+"""The multi-level attention classifier (Yu et al., arXiv:1803.02353) in numpy, with BatchNorm folded in.
 
-A stack of dense layers with ReLU; on some of them a *level*: per patch and class a score (sigmoid) and an
-attention (softmax over the classes), whose weighted mean over the patches is the level's opinion; a last
-dense layer with a sigmoid combines the levels' opinions.
+The classifier is a stack of dense layers with ReLU.  A *level* on some of these layers computes, per patch
+and class, a score (sigmoid) and an attention (softmax over the classes), and predicts the mean of the scores
+over the patches, weighted by the attention.  A last dense layer with a sigmoid combines the predictions of
+the levels.
 """
 
 from __future__ import annotations
@@ -23,18 +24,18 @@ Array = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Dense:
-    """``x @ kernel + bias``: kernel ``(inputs, outputs)`` float32, bias ``(outputs,)`` float32."""
+    """``x @ kernel + bias``, with float32 kernel ``(inputs, outputs)`` and bias ``(outputs,)``."""
 
     kernel: Array
     bias: Array
 
     def __call__(self, x: Array) -> Array:
-        # One product of all rows: the kernel, which is larger, passes through the cache once.
+        # A single product of all rows, so that the kernel, which is larger, passes through the cache once.
         rows = x.reshape(-1, x.shape[-1]) @ self.kernel
         return rows.reshape(*x.shape[:-1], -1) + self.bias
 
     def folded(self, gamma: Array, beta: Array, mean: Array, variance: Array, epsilon: float) -> Dense:
-        """One layer for this and the BatchNorm behind it (Ioffe & Szegedy, arXiv:1502.03167)."""
+        """Fold the BatchNorm that follows into this layer (Ioffe & Szegedy, arXiv:1502.03167)."""
         scale = gamma.astype(np.float64) / np.sqrt(variance.astype(np.float64) + epsilon)
         kernel = self.kernel * scale
         bias = (self.bias.astype(np.float64) - mean) * scale + beta
@@ -43,22 +44,22 @@ class Dense:
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """Scores and attention on one hidden layer.
+    """Scores and attention computed from one hidden layer.
 
     Attributes
     ----------
     block
-        The hidden layer it looks at, from 0.
+        Index of its hidden layer, from 0.
     dense
-        ``(hidden, 2 * classes)``: the first half of the outputs scores the classes, the second half attends
-        to them.
+        ``(hidden, 2 * classes)``: the first half of the outputs are the scores of the classes, the second
+        half their attention.
     """
 
     block: int
     dense: Dense
 
     def pool(self, hidden: Array) -> Array:
-        """``(..., patches, hidden)`` -> ``(..., classes)``, each in 0..1."""
+        """Pool ``(..., patches, hidden)`` over the patches to ``(..., classes)``, each in 0..1."""
         scores, attention = np.split(self.dense(hidden), 2, axis=-1)
         weights = np.clip(softmax(attention), ATTENTION_EPSILON, 1 - ATTENTION_EPSILON)
         weights /= weights.sum(axis=-2, keepdims=True)
@@ -67,12 +68,14 @@ class Level:
 
 @dataclass(frozen=True, slots=True)
 class AttentionHead:
-    """The whole classifier.  ``output`` is None where one level alone is the answer (single attention).
+    """The complete classifier.
+
+    ``output`` is None if the prediction of a single level is the result (single attention).
 
     Raises
     ------
     BundleInvalidError
-        If the layers do not fit onto each other.
+        If the shapes of the layers do not match.
     """
 
     hidden: tuple[Dense, ...]
@@ -81,9 +84,14 @@ class AttentionHead:
 
     def __post_init__(self) -> None:
         if not self.hidden or not self.levels:
-            raise BundleInvalidError("the attention head needs a hidden layer and a level at least")
+            raise BundleInvalidError(
+                "the attention head must have at least one hidden layer and one level, "
+                f"got {len(self.hidden)} and {len(self.levels)}"
+            )
         if self.output is None and len(self.levels) > 1:
-            raise BundleInvalidError("the attention head has several levels, but nothing that combines them")
+            raise BundleInvalidError(
+                f"the attention head has {len(self.levels)} levels, but no output layer that combines them"
+            )
         width = EMBEDDING_SIZE
         for index, dense in enumerate(self.hidden):
             _check_dense(dense, f"hidden_{index}", width)
@@ -91,7 +99,7 @@ class AttentionHead:
         for index, level in enumerate(self.levels):
             if not 0 <= level.block < len(self.hidden):
                 raise BundleInvalidError(
-                    f"level_{index} looks at hidden layer {level.block}, which does not exist"
+                    f"level_{index} refers to hidden layer {level.block}, which does not exist"
                 )
             _check_dense(level.dense, f"level_{index}", len(self.hidden[level.block].bias), 2 * self.classes)
         if self.output is not None:
@@ -99,21 +107,21 @@ class AttentionHead:
 
     @property
     def classes(self) -> int:
-        """How many classes it tells apart."""
+        """Number of classes."""
         return len(self.levels[0].dense.bias) // 2
 
     def __call__(self, embeddings: Array) -> Array:
-        """Class probabilities of one clip, or of several.
+        """Compute the class probabilities of one or several clips.
 
         Parameters
         ----------
         embeddings
-            ``(..., patches, 128)`` float32, dequantised.
+            ``(..., patches, 128)`` float32, dequantized.
 
         Returns
         -------
-        ``(..., classes)`` float32, each in 0..1; they do not sum to 1, for several classes may be heard at
-        once.
+        ``(..., classes)`` float32, each in 0..1; they do not sum to 1, because a clip can contain several
+        classes.
         """
         activations, x = [], embeddings
         for dense in self.hidden:
@@ -124,32 +132,35 @@ class AttentionHead:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
-        """From the names that `arrays` gives; any float dtype.
+        """Build the classifier from arrays of any float dtype, named as in the result of `arrays`.
 
         Raises
         ------
         BundleInvalidError
-            If an array is missing or misshapen.
+            If an array is missing or has another shape.
         """
 
         def array(name: str) -> NDArray[Any]:
             try:
                 return arrays[name]
             except KeyError as error:
-                raise BundleInvalidError(f"the attention head lacks {name}") from error
+                raise BundleInvalidError(f"the attention head lacks the array {name}") from error
 
         def dense(name: str) -> Dense:
             kernel, bias = array(f"{name}/kernel"), array(f"{name}/bias")
             if kernel.ndim != 2 or bias.ndim != 1:
                 raise BundleInvalidError(
-                    f"{name}: a kernel of shape {kernel.shape}, a bias of shape {bias.shape}"
+                    f"{name}: expected a kernel of two dimensions and a bias of one, "
+                    f"got the shapes {kernel.shape} and {bias.shape}"
                 )
             return Dense(kernel.astype(np.float32, copy=False), bias.astype(np.float32, copy=False))
 
         def level(name: str) -> Level:
             block = array(f"{name}/block")
             if block.shape != () or block.dtype.kind not in "iu":
-                raise BundleInvalidError(f"{name}/block is not one whole number")
+                raise BundleInvalidError(
+                    f"{name}/block must be a single integer, got {block.dtype} of shape {block.shape}"
+                )
             return Level(int(block), dense(name))
 
         def numbered(kind: str) -> Iterator[str]:
@@ -162,7 +173,7 @@ class AttentionHead:
         return cls(hidden, levels, dense("output") if "output/kernel" in arrays else None)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Arrays ``{hidden_I,level_J,output}/{kernel,bias}`` and ``level_J/block``, by name."""
+        """Return the arrays ``{hidden_I,level_J,output}/{kernel,bias}`` and ``level_J/block`` by name."""
         layers = {f"hidden_{index}": dense for index, dense in enumerate(self.hidden)}
         layers |= {f"level_{index}": level.dense for index, level in enumerate(self.levels)}
         if self.output is not None:
@@ -175,19 +186,20 @@ class AttentionHead:
 
 
 def sigmoid(x: Array) -> Array:
-    """``1 / (1 + exp(-x))``, by tanh, which does not overflow."""
+    """Compute ``1 / (1 + exp(-x))`` by tanh, which does not overflow."""
     return np.asarray(0.5 * (1.0 + np.tanh(0.5 * x)), dtype=x.dtype)
 
 
 def softmax(x: Array) -> Array:
-    """Softmax over the last axis."""
+    """Compute the softmax over the last axis."""
     e = np.exp(x - x.max(axis=-1, keepdims=True))
     return np.asarray(e / e.sum(axis=-1, keepdims=True))
 
 
 def _check_dense(dense: Dense, name: str, inputs: int, outputs: int | None = None) -> None:
-    wanted = (inputs, len(dense.bias) if outputs is None else outputs)
-    if dense.kernel.shape != wanted or dense.bias.shape != wanted[1:]:
+    expected = (inputs, len(dense.bias) if outputs is None else outputs)
+    if dense.kernel.shape != expected or dense.bias.shape != expected[1:]:
         raise BundleInvalidError(
-            f"{name}: kernel {dense.kernel.shape}, bias {dense.bias.shape}, where a kernel {wanted} belongs"
+            f"{name}: expected a kernel of shape {expected} and a bias of shape {expected[1:]}, "
+            f"got {dense.kernel.shape} and {dense.bias.shape}"
         )

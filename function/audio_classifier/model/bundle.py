@@ -1,4 +1,4 @@
-"""The model bundle: a directory with a manifest and the files that it lists, verified before it is loaded."""
+"""The model bundle: a directory with a manifest and the files that it lists, verified before use."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ HEAD: Final = "head.npz"
 LABELS: Final = "labels.csv"
 FILES: Final = (EMBEDDING, POSTPROCESS, HEAD, LABELS)
 MAX_MANIFEST_BYTES: Final = 1 << 20
-MAX_ARRAYS_BYTES: Final = 1 << 30  # unpacked
-# At once: between pieces, a thread that imports modules keeps Python's lock, up to 5 ms each time.
+MAX_ARRAYS_BYTES: Final = 1 << 30  # uncompressed
+# Pieces are large because a thread that imports modules can hold the GIL for 5 ms between two of them.
 HASH_BYTES: Final = 16 << 20
 
 
 def _plain_name(path: str) -> str:
-    """A bundle is flat: a name that no system reads as a path to somewhere else."""
+    """Check that a name cannot refer to a file outside the bundle, on any operating system."""
     if not re.fullmatch(r"\w[\w.-]{0,99}", path, re.ASCII):
-        raise ValueError(f"{path!r} is no plain name of a file")
+        raise ValueError(f"expected a plain file name of letters, digits and _.-, got {path!r}")
     if path.lower() == MANIFEST:
         raise ValueError("the manifest cannot list itself")
     return path
@@ -48,7 +48,7 @@ class _Model(BaseModel):
 
 
 class FileEntry(_Model):
-    """One file of a bundle: where it is, how long, and what it hashes to."""
+    """The name, size and hash of one file in a bundle."""
 
     path: Annotated[str, AfterValidator(_plain_name)]
     size: Annotated[int, Field(ge=0)]
@@ -56,16 +56,16 @@ class FileEntry(_Model):
 
 
 class Source(_Model):
-    """Something that a bundle was made from."""
+    """An artifact or data set that a bundle was made from."""
 
     name: str
     origin: str = ""
     sha512: str = ""
-    verified: bool | None = None  # against a published checksum; None where there is none
+    verified: bool | None = None  # against a published checksum; None if none is published
 
 
 class Manifest(_Model):
-    """What ``manifest.json`` says."""
+    """The content of ``manifest.json``."""
 
     schema_version: Literal[1] = 1
     name: str
@@ -88,13 +88,20 @@ class Manifest(_Model):
         return files
 
     @classmethod
-    def parse(cls, data: bytes, place: str) -> Self:
-        """Parse the bytes of a manifest; ``place`` is named in errors.
+    def parse(cls, data: bytes, uri: str) -> Self:
+        """Parse the bytes of a manifest.
+
+        Parameters
+        ----------
+        data
+            The content of ``manifest.json``.
+        uri
+            The URI or directory of the bundle, which error messages name.
 
         Raises
         ------
         BundleInvalidError
-            If it is no manifest, or one of another schema version.
+            If it is not a manifest, or has another schema version.
         """
         try:
             return cls.model_validate_json(data)
@@ -102,8 +109,8 @@ class Manifest(_Model):
             first = error.errors(include_url=False)[0]
             where = ".".join(str(part) for part in first["loc"])
             raise BundleInvalidError(
-                f"{place}: {MANIFEST} is invalid{' at ' + where if where else ''}: {first['msg']}",
-                hint="It may have been made by another version of this package.",
+                f"{uri}: {MANIFEST} is invalid{' at ' + where if where else ''}: {first['msg']}",
+                hint="Build it again: another version of this package may have built it.",
             ) from error
 
 
@@ -114,11 +121,11 @@ class Bundle:
     Attributes
     ----------
     directory
-        Where its files are.
+        The directory of the files.
     manifest
-        What it says of itself.
+        The parsed manifest.
     digest
-        SHA-256 of the manifest's bytes, which hold every file's: it names exactly this model.
+        SHA-256 of the manifest's bytes.  They contain the hash of every file, so it identifies the model.
     """
 
     directory: Path
@@ -127,23 +134,23 @@ class Bundle:
 
     @classmethod
     def open(cls, directory: Path) -> Self:
-        """Verify a directory against its manifest.
+        """Open a directory after verifying it against its manifest.
 
         Raises
         ------
         BundleNotFoundError
             If there is no manifest.
         BundleInvalidError
-            If the manifest makes no sense.
+            If the manifest is invalid.
         BundleCorruptError
-            If a file is missing, of another size, or hashes to something else.
+            If a file is missing, or its size or hash differs from the manifest.
         """
         try:
             data = (directory / MANIFEST).read_bytes()
         except OSError as error:
             raise BundleNotFoundError(
-                f"{directory} is no model bundle: {MANIFEST}: {error.strerror}",
-                hint="Name a bundle's directory, `compact`, or an https:// or s3:// place.",
+                f"no model bundle in {directory}: {MANIFEST}: {error.strerror}",
+                hint="Use `compact`, the directory of a bundle, or an https:// or s3:// URI.",
             ) from error
         manifest = Manifest.parse(data, str(directory))
         for entry in manifest.files:
@@ -151,20 +158,20 @@ class Bundle:
         return cls(directory, manifest, hashlib.sha256(data).hexdigest())
 
     def path(self, name: str) -> Path:
-        """Where one of its files is."""
+        """Return the path of one of its files."""
         return self.directory / name
 
     def arrays(self, name: str) -> dict[str, NDArray[Any]]:
-        """The arrays of one of its ``.npz`` files."""
+        """Load the arrays of one of its ``.npz`` files."""
         return load_arrays(self.path(name))
 
     def copy_to(self, directory: Path) -> None:
-        """Copy it to a new directory, which appears whole or not at all.
+        """Copy the bundle to a new directory, which appears complete or not at all.
 
         Raises
         ------
         BundleInvalidError
-            If the place is taken.
+            If the directory exists.
         """
         with appearing(directory) as partial:
             for name in (MANIFEST, *(entry.path for entry in self.manifest.files)):
@@ -172,46 +179,48 @@ class Bundle:
 
 
 def load_arrays(path: Path) -> dict[str, NDArray[Any]]:
-    """Load a ``.npz`` file of finite numbers; nothing in it is ever executed.
+    """Load a ``.npz`` file of finite numbers without executing anything in it.
 
     Raises
     ------
     BundleInvalidError
-        If it is no such archive, or holds more than `MAX_ARRAYS_BYTES`.
+        If it is not such an archive, or unpacks to more than `MAX_ARRAYS_BYTES`.
     """
     try:
         with zipfile.ZipFile(path) as archive:
             size = sum(member.file_size for member in archive.infolist())
         if size > MAX_ARRAYS_BYTES:
-            raise BundleInvalidError(f"{path.name} holds {size} bytes, more than {MAX_ARRAYS_BYTES}")
+            raise BundleInvalidError(
+                f"{path.name} must unpack to at most {MAX_ARRAYS_BYTES} bytes, got {size}"
+            )
         with np.load(path, allow_pickle=False) as arrays:
             loaded = {name: arrays[name] for name in arrays.files}
     except BundleInvalidError:
         raise
-    except Exception as error:  # zipfile, zlib and numpy's header parser raise a dozen kinds
-        raise BundleInvalidError(f"{path.name} is no archive of plain arrays: {error}") from error
+    except Exception as error:  # zipfile, zlib and numpy's header parser raise many kinds of exceptions
+        raise BundleInvalidError(f"{path.name} is not an archive of plain arrays: {error}") from error
     for name, array in loaded.items():
         if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu" or not np.isfinite(array).all():
-            raise BundleInvalidError(f"{path.name}: {name} holds something else than finite numbers")
+            raise BundleInvalidError(f"{path.name}: {name} must contain only finite numbers")
     return loaded
 
 
 def write_bundle(directory: Path, files: Mapping[str, FileContent], **manifest: Any) -> Bundle:
-    """Write a bundle; it appears whole at ``directory`` or not at all.
+    """Write a bundle, which appears complete at ``directory`` or not at all.
 
     Parameters
     ----------
     directory
-        Must not exist yet.
+        The new directory, which must not exist yet.
     files
-        Content by name.
+        Content by file name.
     manifest
-        The fields of `Manifest` but for ``files``.
+        The fields of `Manifest` except ``files``.
 
     Raises
     ------
     BundleInvalidError
-        If the place is taken, or the fields make no manifest.
+        If the directory exists, or a file name or manifest field is invalid.
     """
     try:
         names = sorted(map(_plain_name, files))
@@ -222,26 +231,26 @@ def write_bundle(directory: Path, files: Mapping[str, FileContent], **manifest: 
             text = Manifest(**manifest, files=entries).model_dump_json(indent=2)
             (partial / MANIFEST).write_text(text + "\n", encoding="utf-8")
     except ValueError as error:  # pydantic's ValidationError is one
-        raise BundleInvalidError(f"these make no manifest: {error}") from error
+        raise BundleInvalidError(f"invalid file names or manifest fields: {error}") from error
     return Bundle.open(directory)
 
 
 def check_free(directory: Path) -> None:
-    """Raise `BundleInvalidError` if there is something at the place already."""
+    """Raise `BundleInvalidError` if the directory exists."""
     if directory.exists():
         raise BundleInvalidError(
-            f"{directory} exists already", hint="Name a new directory, or remove that one."
+            f"{directory} already exists", hint="Choose a new directory, or remove the existing one."
         )
 
 
 @contextmanager
 def appearing(directory: Path) -> Iterator[Path]:
-    """A new directory that becomes ``directory`` by one rename when the block ends well, and else vanishes.
+    """Create a directory that is renamed to ``directory`` if the block succeeds, and removed otherwise.
 
     Raises
     ------
     BundleInvalidError
-        If ``directory`` exists, at the beginning or at the end.
+        If ``directory`` exists before or after the block.
     """
     check_free(directory)
     directory.parent.mkdir(parents=True, exist_ok=True)
@@ -250,16 +259,16 @@ def appearing(directory: Path) -> Iterator[Path]:
         yield partial
         check_free(directory)
         partial.chmod(0o755)  # mkdtemp's 0700 would hide a bundle from the user that serves it
-        partial.rename(directory)  # fails if somebody else was faster
+        partial.rename(directory)  # fails if another process was faster
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
 
 def hash_file(path: Path, algorithm: str) -> str:
-    """Hash a file without holding it in memory; the digest in hexadecimal."""
+    """Hash a file without loading it into memory, and return the digest in hexadecimal."""
     digest = hashlib.new(algorithm)
     with path.open("rb", buffering=0) as file:
-        buffer = np.empty(HASH_BYTES, np.uint8).data  # of which only what is read into takes memory
+        buffer = np.empty(HASH_BYTES, np.uint8).data  # only the part that is read into takes memory
         while count := file.readinto(buffer):
             digest.update(buffer[:count])
     return digest.hexdigest()
@@ -271,7 +280,7 @@ def _write_file(target: Path, content: FileContent) -> None:
     elif isinstance(content, bytes):
         target.write_bytes(content)
     else:
-        np.savez(target, **content)  # type: ignore[arg-type]  # the stub takes an array for `allow_pickle`
+        np.savez(target, **content)  # type: ignore[arg-type]  # the stub mistakes arrays for `allow_pickle`
 
 
 def _describe(directory: Path, name: str) -> FileEntry:
@@ -284,9 +293,13 @@ def _verify_file(directory: Path, entry: FileEntry) -> None:
     if not path.is_file():
         raise BundleCorruptError(f"{directory}: {entry.path} is missing")
     if path.resolve().parent != directory.resolve():
-        raise BundleCorruptError(f"{directory}: {entry.path} is a link to somewhere else")
+        raise BundleCorruptError(f"{directory}: {entry.path} is a link to a file outside the bundle")
     actual = _describe(directory, entry.path)
     if actual.size != entry.size:
-        raise BundleCorruptError(f"{path}: {actual.size} bytes, not {entry.size} as {MANIFEST} says")
+        raise BundleCorruptError(
+            f"{path}: expected {entry.size} bytes according to {MANIFEST}, got {actual.size}"
+        )
     if actual.sha256 != entry.sha256:
-        raise BundleCorruptError(f"{path}: SHA-256 is {actual.sha256}, not {entry.sha256} as {MANIFEST} says")
+        raise BundleCorruptError(
+            f"{path}: expected SHA-256 {entry.sha256} according to {MANIFEST}, got {actual.sha256}"
+        )

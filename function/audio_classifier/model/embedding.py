@@ -1,4 +1,4 @@
-"""The embedding network, run by LiteRT: log-mel patches -> 128 numbers each."""
+"""The embedding network, run by LiteRT: from each log-mel patch to 128 numbers."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ SIGNATURE: Final = [f"float32 (-1, {PATCH_FRAMES}, {MEL_BANDS})", f"float32 (-1,
 
 
 class Embedder:
-    """A LiteRT model ``(n, 96, 64) float32 -> (n, 128) float32`` with ``n`` free.
+    """A LiteRT model from ``(n, 96, 64)`` float32 patches to ``(n, 128)`` float32 embeddings, for any ``n``.
 
-    One interpreter serves all threads, one at a time: it uses all the CPUs it is given, so a second beside
-    it would only double the memory.
+    All threads share one interpreter, which runs one call at a time.  It uses all CPUs that it is given, so
+    a second interpreter would only double the memory.
 
     Parameters
     ----------
     model
         The ``.tflite`` file; it is mapped into memory while its weights are packed.
     threads
-        How many CPUs one invocation uses, at least 1.
+        Number of CPUs that one invocation uses, at least 1.
 
     Raises
     ------
     BundleInvalidError
-        If the file is no model of that shape.
+        If the file is not a model of these shapes.
     InvalidParameterError
         If ``threads`` is less than 1.
     """
 
     def __init__(self, model: Path, *, threads: int) -> None:
         if threads < 1:
-            raise InvalidParameterError("threads", f"{threads} CPUs cannot do anything")
+            raise InvalidParameterError("threads", f"must be at least 1, got {threads}")
         self._lock = threading.Lock()
         try:
             self._interpreter = Interpreter(model_path=str(model), num_threads=threads)
@@ -51,13 +51,13 @@ class Embedder:
                 for tensor in tensors
             ]
             if signature != SIGNATURE:
-                raise BundleInvalidError(f"{model.name} has tensors {signature}, where {SIGNATURE} belong")
+                raise BundleInvalidError(f"{model.name}: expected tensors {SIGNATURE}, got {signature}")
             self._input, self._output = (int(tensor["index"]) for tensor in tensors)
-            # This packs the weights: here, so that the first sound need not wait for it.
+            # This packs the weights, so that the first prediction does not wait for it.
             self._allocate(CLIP_PATCHES)
         except (ValueError, RuntimeError) as error:
-            raise BundleInvalidError(f"{model.name} is no LiteRT model: {error}") from error
-        release_files(self._constants())  # they were copied: of VGGish's memory the half
+            raise BundleInvalidError(f"{model.name} is not a LiteRT model: {error}") from error
+        release_files(self._constants())  # the weights were copied; for VGGish this halves the memory
 
     def embed(self, patches: NDArray[np.float32]) -> NDArray[np.float32]:
         """Embed ``(n >= 1, 96, 64)`` float32 patches in one invocation, as ``(n, 128)`` float32."""
@@ -69,16 +69,16 @@ class Embedder:
             return np.asarray(self._interpreter.get_tensor(self._output))
 
     def _constants(self) -> set[int]:
-        """Where the mapped file's tensors are in memory; and others, which are in no file."""
+        """Return the addresses of the tensors, those in the mapped file and others."""
         addresses = set()
         for tensor in self._interpreter.get_tensor_details():
-            with suppress(ValueError):  # what the delegate keeps to itself
+            with suppress(ValueError):  # tensors that the delegate does not expose
                 view = self._interpreter.tensor(tensor["index"])()
                 addresses.add(int(view.__array_interface__["data"][0]))
         return addresses
 
     def _allocate(self, patches: int) -> None:
-        self._patches = 0  # should one of these fail
+        self._patches = 0  # in case one of these calls fails
         self._interpreter.resize_tensor_input(self._input, (patches, PATCH_FRAMES, MEL_BANDS))
         self._interpreter.allocate_tensors()
         self._patches = patches

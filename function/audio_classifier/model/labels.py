@@ -1,4 +1,4 @@
-"""The classes that a model tells apart: index -> (id, display name), and back."""
+"""The classes that a model distinguishes, by index, id and display name."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SUGGESTIONS: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """One class: its place in the model's output, its AudioSet id and its English name."""
+    """One class: its index in the model's output, its AudioSet id and its English name."""
 
     index: int
     label_id: str
@@ -30,7 +30,7 @@ class LabelSet:
     Parameters
     ----------
     labels
-        One for each output, ``labels[i].index == i``; names and ids must differ, whatever their case.
+        One per output, with ``labels[i].index == i``; names and ids must be unique, ignoring case.
 
     Raises
     ------
@@ -44,7 +44,7 @@ class LabelSet:
         self._most_parts = 1 + max((label.name.count(",") for label in self._labels), default=0)
         for position, label in enumerate(self._labels):
             if label.index != position:
-                raise BundleInvalidError(f"labels: index {label.index} stands where {position} should")
+                raise BundleInvalidError(f"labels: expected index {position}, got {label.index}")
             for text in {label.label_id.casefold(), label.name.casefold()}:
                 if text in self._by_text:
                     raise BundleInvalidError(f"labels: {text!r} occurs twice")
@@ -57,13 +57,13 @@ class LabelSet:
         Raises
         ------
         BundleInvalidError
-            If the file is no such table.
+            If the file is not such a table.
         """
         try:
             with path.open(encoding="utf-8", newline="") as file:
                 rows = csv.reader(file)
                 if tuple(next(rows, ())) != HEADER:
-                    raise BundleInvalidError(f"{path.name}: the header is not {','.join(HEADER)}")
+                    raise BundleInvalidError(f"{path.name}: the header must be {','.join(HEADER)}")
                 return cls([Label(int(index), label_id, name) for index, label_id, name in rows])
         except (ValueError, csv.Error) as error:  # UnicodeDecodeError is a ValueError
             raise BundleInvalidError(f"{path.name}: {error}") from error
@@ -78,12 +78,12 @@ class LabelSet:
         return iter(self._labels)
 
     def find(self, text: str) -> Label:
-        """Look a class up by display name or id, whatever the case.
+        """Find a class by display name or id, ignoring case.
 
         Raises
         ------
         UnknownLabelError
-            If there is none; its hint names the nearest.
+            If there is no such class; the hint of the error suggests similar names.
         """
         label = self._by_text.get(text.strip().casefold())
         if label is None:
@@ -91,9 +91,9 @@ class LabelSet:
         return label
 
     def split(self, text: str) -> list[str]:
-        """Names or ids from a list with commas between them, some of which have commas of their own.
+        """Split a comma-separated list of names or ids, where names can contain commas themselves.
 
-        Empty entries are left out; unknown ones are kept, for `find` to complain about.
+        Empty entries are dropped.  Unknown entries are kept, so that `find` reports them.
         """
         parts = text.split(",")
         names: list[str] = []
@@ -108,7 +108,7 @@ class LabelSet:
         return names
 
     def search(self, text: str) -> list[Label]:
-        """Classes whose name or id contains the text, whatever the case, in the model's order."""
+        """Return the classes whose name or id contains the text, ignoring case, in the model's order."""
         wanted = text.strip().casefold()
         return [
             label for label in self if wanted in label.name.casefold() or wanted in label.label_id.casefold()
@@ -118,6 +118,4 @@ class LabelSet:
         near = difflib.get_close_matches(text.strip().casefold(), self._by_text, n=SUGGESTIONS)
         found = [*(self.search(text) if text.strip() else ()), *(self._by_text[match] for match in near)]
         names = list(dict.fromkeys(label.name for label in found))[:SUGGESTIONS]
-        if not names:
-            return "`audio-classifier labels` lists them all."
-        return f"Did you mean {' or '.join(repr(name) for name in names)}?"
+        return f"Did you mean {' or '.join(repr(name) for name in names)}?" if names else ""

@@ -1,4 +1,4 @@
-"""What Linux is told about this process' memory; elsewhere nothing is."""
+"""Release memory-mapped files on Linux; on other systems this does nothing."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from pathlib import Path
 
 
 def release_files(addresses: Collection[int]) -> None:
-    """Give back the memory of files that are mapped there, shared and to be read; it is read again if needed.
+    """Release the memory of read-only shared file mappings at these addresses; it is read again if needed.
 
-    Other memory is left alone, as what stands in it stands nowhere else.  Who calls this holds the mappings:
-    one that came to an end meanwhile may have made place for another.
+    Other memory is not touched, because its content may exist nowhere else.  The caller must keep the
+    mappings open: the address of a closed one can belong to another mapping.
     """
     try:
         maps = Path("/proc/self/maps").read_bytes()
-    except OSError:  # another system, or one that does not tell
+    except OSError:  # another operating system, or /proc is not mounted
         return
     libc = ctypes.CDLL(None)
     for line in maps.splitlines():

@@ -1,4 +1,4 @@
-"""The model of a bundle: log-mel patches -> codes -> class probabilities."""
+"""The model of a bundle: from log-mel patches to codes to class probabilities."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from audio_classifier.model.postprocess import Postprocessor, dequantize
 
 
 class Network:
-    """A bundle, loaded; may be shared by any number of threads.
+    """The loaded model of a bundle, which any number of threads can share.
 
     Parameters
     ----------
     threads
-        CPUs for the embedding.
+        Number of CPUs for the embedding network.
 
     Raises
     ------
     BundleInvalidError
-        If the bundle's parts do not fit each other.
+        If the parts of the bundle do not match.
     """
 
     def __init__(self, bundle: Bundle, threads: int) -> None:
@@ -35,22 +35,22 @@ class Network:
         self._head = AttentionHead.from_arrays(bundle.arrays(HEAD))
         if self._head.classes != len(self.labels):
             raise BundleInvalidError(
-                f"the head tells {self._head.classes} classes apart, {len(self.labels)} have labels"
+                f"expected a label per class, got {self._head.classes} classes and {len(self.labels)} labels"
             )
 
     def code(self, patches: NDArray[np.float32]) -> NDArray[np.uint8]:
-        """``(n, 96, 64)`` log-mels -> ``(n, 128)`` codes."""
+        """Encode ``(n, 96, 64)`` log-mels as ``(n, 128)`` codes."""
         return self.quantize(self.embedder.embed(patches))
 
     def quantize(self, embeddings: NDArray[np.float32]) -> NDArray[np.uint8]:
-        """``(n, 128)`` embeddings -> ``(n, 128)`` codes."""
+        """Quantize ``(n, 128)`` embeddings to ``(n, 128)`` codes."""
         return self._postprocessor.quantize(embeddings)
 
     def classify(self, codes: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """``(..., 1..10, 128)`` codes -> ``(..., classes)`` probabilities."""
+        """Compute ``(..., classes)`` probabilities from ``(..., 1..10, 128)`` codes."""
         return self._head(dequantize(repeated(codes)))
 
 
 def repeated(codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """``(..., 1..10, 128)`` codes, repeated to ten (IBM ``core/model.py``)."""
+    """Repeat ``(..., 1..10, 128)`` codes to ten patches (IBM ``core/model.py``)."""
     return codes[..., np.arange(CLIP_PATCHES) % codes.shape[-2], :]

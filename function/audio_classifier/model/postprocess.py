@@ -1,4 +1,4 @@
-"""Embeddings -> PCA, clip, 8-bit code, as VGGish does for AudioSet (``vggish_postprocess.py``)."""
+"""Code embeddings by PCA, clipping and 8-bit quantization, as VGGish does (``vggish_postprocess.py``)."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from audio_classifier.errors import BundleInvalidError
 
 @dataclass(frozen=True, slots=True)
 class Postprocessor:
-    """``P (e - mean)``, clipped to [-2, 2] and coded in 8 bits.
+    """Compute ``P (e - mean)``, clip it to [-2, 2] and code it in 8 bits.
 
     Attributes
     ----------
     eigenvectors
-        ``(128, 128)`` float32, a principal direction in each row.
+        ``(128, 128)`` float32, one principal direction per row.
     means
         ``(128,)`` float32.
     """
@@ -33,29 +33,29 @@ class Postprocessor:
             EMBEDDING_SIZE,
         ):
             raise BundleInvalidError(
-                f"the PCA has shapes {self.eigenvectors.shape} and {self.means.shape}, "
-                "where (128, 128) and (128,) belong"
+                "the PCA must have the shapes (128, 128) and (128,), "
+                f"got {self.eigenvectors.shape} and {self.means.shape}"
             )
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
-        """From the published names: ``pca_eigen_vectors`` (128, 128) and ``pca_means`` (128, 1).
+        """Build it from the published arrays ``pca_eigen_vectors`` (128, 128) and ``pca_means`` (128, 1).
 
         Raises
         ------
         BundleInvalidError
-            If one is missing or misshapen.
+            If an array is missing or has another shape.
         """
         try:
             eigenvectors, means = arrays["pca_eigen_vectors"], arrays["pca_means"]
         except KeyError as error:
-            raise BundleInvalidError(f"the PCA lacks {error}") from error
+            raise BundleInvalidError(f"the PCA lacks the array {error}") from error
         return cls(
             eigenvectors.astype(np.float32, copy=False), means.astype(np.float32, copy=False).reshape(-1)
         )
 
     def arrays(self) -> dict[str, NDArray[np.float32]]:
-        """The published names and shapes again."""
+        """Return the arrays with their published names and shapes."""
         return {"pca_eigen_vectors": self.eigenvectors, "pca_means": self.means[:, np.newaxis]}
 
     def quantize(self, embeddings: NDArray[np.float32]) -> NDArray[np.uint8]:
@@ -66,5 +66,5 @@ class Postprocessor:
 
 
 def dequantize(codes: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """What the attention head was trained on: ``(code - 128) / 128`` (IBM ``core/model.py``)."""
+    """Compute ``(code - 128) / 128``, the input of the attention head (IBM ``core/model.py``)."""
     return (codes.astype(np.float32) - 128.0) / np.float32(128.0)

@@ -1,7 +1,7 @@
-"""Pictures of what is heard, for screen and print: waveform, log-mel spectrogram, classes.
+"""Pictures of recordings, for screen and print: waveform, log-mel spectrogram and classes.
 
-Drawn by matplotlib's figures alone; what is set of matplotlib meanwhile is put back.  Colours go from light
-to dark, which tells the same in grey and to people who do not see all colours.
+Only matplotlib's figures are used, and its settings are restored afterwards.  The colour map runs from light
+to dark, so that it reads the same in grey and for people with colour blindness.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from matplotlib.figure import Figure
 from audio_classifier.audio.log_mel import hertz_to_mel
 from audio_classifier.constants import LOG_OFFSET, MEL_BANDS, MEL_MAX_HZ, MEL_MIN_HZ
 from audio_classifier.inference.selection import Prediction
-from audio_classifier.plotting.reduction import ClassOverview, SoundOverview
+from audio_classifier.plotting.reduction import AudioOverview, ClassOverview
 
 WIDTH_IN: Final = 9.0
 WAVE_IN, MELS_IN, ROW_IN, LEAST_CLASSES_IN, BORDERS_IN = 0.8, 1.5, 0.26, 0.52, 0.95
-LEAST_LOG_MEL_RANGE: Final = 4.0  # below, what is all but silent would look loud
+LEAST_LOG_MEL_RANGE: Final = 4.0  # with less, near-silence would look loud
 INK: Final = "#3b1f5b"
 LINE: Final = "#666666"
 COLOURS: Final = "magma_r"
-MAX_TITLE: Final = 56  # so many of the widest letters fit
+MAX_TITLE: Final = 56  # this many of the widest letters fit
 TICKS_KHZ: Final = (0.25, 0.5, 1, 2, 4)
 STEPS_S: Final = (
     *(0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30),
@@ -44,7 +44,7 @@ STYLE: Final = {
     "axes.linewidth": 0.6,
     "axes.spines.right": False,
     "axes.spines.top": False,
-    "font.family": "DejaVu Sans",  # comes with matplotlib: the same picture everywhere
+    "font.family": "DejaVu Sans",  # shipped with matplotlib: the same picture everywhere
     "figure.titlesize": 11,
     "font.size": 9,
     "pdf.fonttype": 42,
@@ -55,7 +55,7 @@ STYLE: Final = {
     "xtick.color": LINE,
     "ytick.color": LINE,
 }
-# No date: the same sound gives the same file.
+# No date: the same recording gives the same file.
 OPTIONS: Final[dict[str, dict[str, Any]]] = {
     "png": {"pil_kwargs": {"optimize": True}},
     "svg": {"metadata": {"Date": None}},
@@ -66,18 +66,18 @@ OPTIONS: Final[dict[str, dict[str, Any]]] = {
 @contextmanager
 def _styled() -> Iterator[None]:
     with mpl.rc_context(), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing")  # a name of a file may have any
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # a file name may contain any character
         mpl.rcdefaults()
         mpl.rcParams.update(STYLE)
         yield
 
 
 @_styled()
-def draw_recording(sound: SoundOverview, classes: ClassOverview, *, top_k: int, title: str) -> Figure:
-    """What is heard when: below the sound a row for each of the most probable classes."""
+def draw_recording(audio: AudioOverview, classes: ClassOverview, *, top_k: int, title: str) -> Figure:
+    """Draw the classes of a recording over time: a row for each of the most probable ones."""
     tracks, edges_s = classes.tracks(top_k), classes.edges_s()
     figure, wave, mels, heat, bar = _panels(len(tracks), title)
-    _draw_sound(wave, mels, sound)
+    _draw_audio(wave, mels, audio)
     image = heat.pcolorfast(
         edges_s,
         np.arange(len(tracks) + 1.0),
@@ -91,7 +91,7 @@ def draw_recording(sound: SoundOverview, classes: ClassOverview, *, top_k: int, 
         heat.axhline(row, color="white", linewidth=1)
     for axes in (wave, mels):
         axes.tick_params(labelbottom=False, bottom=False)
-    _draw_time(heat, sound)
+    _draw_time(heat, audio)
     heat.tick_params(bottom=True)
     colours = figure.colorbar(image, cax=bar, ticks=[0, 0.5, 1] if len(tracks) > 2 else [0, 1])
     colours.ax.set_ylabel("probability")
@@ -100,13 +100,13 @@ def draw_recording(sound: SoundOverview, classes: ClassOverview, *, top_k: int, 
 
 
 @_styled()
-def draw_clip(sound: SoundOverview, predictions: Sequence[Prediction], *, title: str) -> Figure:
-    """What is heard in ten seconds: below the sound a bar for each prediction."""
+def draw_clip(audio: AudioOverview, predictions: Sequence[Prediction], *, title: str) -> Figure:
+    """Draw the predictions for a clip: a bar for each."""
     figure, wave, mels, bars, blank = _panels(len(predictions), title)
     blank.set_axis_off()
-    _draw_sound(wave, mels, sound)
+    _draw_audio(wave, mels, audio)
     wave.tick_params(labelbottom=False, bottom=False)
-    _draw_time(mels, sound)
+    _draw_time(mels, audio)
     _name_rows(bars, [prediction.label for prediction in predictions])
     for row, prediction in enumerate(predictions):
         bars.barh(row + 0.5, prediction.probability, 0.7, color=INK)
@@ -119,12 +119,12 @@ def draw_clip(sound: SoundOverview, predictions: Sequence[Prediction], *, title:
 
 @_styled()
 def write_picture(figure: Figure, path: Path) -> None:
-    """Write a picture as its suffix says; nobody ever sees half of it, and an old one is replaced.
+    """Write a picture in the format of its suffix; the file appears whole, and replaces an old one.
 
     Raises
     ------
     OSError
-        If it cannot be written there.
+        If the file cannot be written.
     """
     content, kind = io.BytesIO(), path.suffix[1:].lower()
     figure.savefig(content, format=kind, **OPTIONS[kind])
@@ -137,7 +137,7 @@ def write_picture(figure: Figure, path: Path) -> None:
 
 
 def _panels(rows: int, title: str) -> tuple[Figure, Any, Any, Any, Any]:
-    """A figure; waveform, spectrogram and classes on one grid; a narrow place beside the last."""
+    """Return a figure and its axes: waveform, spectrogram, classes, and a narrow one next to the classes."""
     heights_in = (WAVE_IN, MELS_IN, max(LEAST_CLASSES_IN, rows * ROW_IN))
     figure = Figure(figsize=(WIDTH_IN, sum(heights_in) + BORDERS_IN), layout="constrained")
     grid = figure.add_gridspec(3, 2, height_ratios=heights_in, width_ratios=(70, 1))
@@ -146,16 +146,16 @@ def _panels(rows: int, title: str) -> tuple[Figure, Any, Any, Any, Any]:
     return figure, wave, mels, classes, figure.add_subplot(grid[2, 1])
 
 
-def _draw_sound(wave: Any, mels: Any, sound: SoundOverview) -> None:
-    edges_s, low, high = sound.envelope()
+def _draw_audio(wave: Any, mels: Any, audio: AudioOverview) -> None:
+    edges_s, low, high = audio.envelope()
     peak = float(max(high.max(), -low.min())) or 1.0
     low, high = (np.append(values, values[-1]) for values in (low, high))
     wave.fill_between(edges_s, low, high, step="post", color=INK, linewidth=0.5)
-    wave.set(xlim=(sound.start_s, sound.end_s), ylim=(-1.05 * peak, 1.05 * peak), ylabel="amplitude")
+    wave.set(xlim=(audio.start_s, audio.end_s), ylim=(-1.05 * peak, 1.05 * peak), ylabel="amplitude")
     wave.set_yticks([-peak, 0, peak], [f"−{peak:.2g}", "0", f"{peak:.2g}"])
 
-    edges_s, log_mels = sound.log_mels()
-    end_s = edges_s[0] + len(log_mels) * (edges_s[1] - edges_s[0])  # where the last would end, were it full
+    edges_s, log_mels = audio.log_mels()
+    end_s = edges_s[0] + len(log_mels) * (edges_s[1] - edges_s[0])  # of a full last column
     floor = math.log(LOG_OFFSET)
     mels.imshow(
         log_mels.T,
@@ -167,34 +167,34 @@ def _draw_sound(wave: Any, mels: Any, sound: SoundOverview) -> None:
         vmax=max(float(log_mels.max()), floor + LEAST_LOG_MEL_RANGE),
         cmap=COLOURS,
     )
-    mels.set(xlim=(sound.start_s, sound.end_s), ylabel="frequency (kHz)")
+    mels.set(xlim=(audio.start_s, audio.end_s), ylabel="frequency (kHz)")
     mels.set_yticks([_band(1000 * khz) for khz in TICKS_KHZ], [f"{khz:g}" for khz in TICKS_KHZ])
 
 
 def _name_rows(axes: Any, names: Sequence[str]) -> None:
-    """A row of height 1 for each name, the first on top."""
+    """Label rows of height 1 with the names, the first on top."""
     axes.set_ylim(max(1, len(names)), 0)
     axes.set_yticks(np.arange(len(names)) + 0.5, names, color="black")
     axes.tick_params(left=False)
     axes.spines["left"].set_visible(False)
 
 
-def _draw_time(axes: Any, sound: SoundOverview) -> None:
-    ticks_s = time_ticks(sound.start_s, sound.end_s)
-    axes.set_xlim(sound.start_s, sound.end_s)
-    axes.set_xticks(ticks_s, [clock(tick_s, sound.end_s) for tick_s in ticks_s])
-    axes.set_xlabel(f"time ({_clock_form(sound.end_s)})")
+def _draw_time(axes: Any, audio: AudioOverview) -> None:
+    ticks_s = time_ticks(audio.start_s, audio.end_s)
+    axes.set_xlim(audio.start_s, audio.end_s)
+    axes.set_xticks(ticks_s, [clock(tick_s, audio.end_s) for tick_s in ticks_s])
+    axes.set_xlabel(f"time ({_clock_form(audio.end_s)})")
 
 
 def time_ticks(start_s: float, end_s: float) -> list[float]:
-    """At most `MOST_TICKS` + 1 round times from ``start_s`` to ``end_s``."""
+    """Return at most `MOST_TICKS` + 1 round times from ``start_s`` to ``end_s``."""
     step_s = next((step for step in STEPS_S if (end_s - start_s) / step <= MOST_TICKS), end_s - start_s)
     first, last = math.ceil(start_s / step_s), math.floor(end_s / step_s)
     return [round(number * step_s, 1) for number in range(first, last + 1)]
 
 
 def clock(seconds: float, end_s: float) -> str:
-    """A time as it is written on an axis that ends at ``end_s``: as seconds, m:ss or h:mm:ss."""
+    """Format a time for an axis that ends at ``end_s``: as seconds, m:ss or h:mm:ss."""
     if end_s < 60:
         return f"{seconds:g}"
     minutes, rest_s = divmod(seconds, 60)
@@ -210,13 +210,13 @@ def _clock_form(end_s: float) -> str:
 
 
 def _band(hertz: float) -> float:
-    """Where a frequency is among the mel bands, the lowest of which lies between 0 and 1."""
+    """Return the position of a frequency on the axis of mel bands; the lowest band spans 0 to 1."""
     lowest, highest = hertz_to_mel(MEL_MIN_HZ), hertz_to_mel(MEL_MAX_HZ)
     return float((hertz_to_mel(hertz) - lowest) / (highest - lowest) * (MEL_BANDS + 1) - 0.5)
 
 
 def _printable(name: str) -> str:
-    """A file's name without what cannot be drawn, in the middle cut short if it is too long."""
+    """Replace characters that cannot be drawn, and shorten a long file name in its middle."""
     text = "".join(letter if letter.isprintable() else "\ufffd" for letter in name)
     half = MAX_TITLE // 2
     return text if len(text) <= MAX_TITLE else f"{text[:half]}…{text[-half:]}"

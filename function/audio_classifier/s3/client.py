@@ -1,4 +1,4 @@
-"""The one way that clients of Amazon's services are made here."""
+"""Create clients of S3."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ ATTEMPTS: Final = 4
 
 
 def s3_client() -> Any:
-    """A client of S3; credentials, region and endpoint are those of the environment.
+    """Create a client of S3 with the credentials, region and endpoint of the environment.
 
     Raises
     ------
     MissingExtraError
         If boto3 is not installed.
     TransferError
-        If the environment's settings make no sense.
+        If the environment's AWS settings are invalid.
     """
     try:
         import boto3
@@ -30,17 +30,17 @@ def s3_client() -> Any:
         from botocore.exceptions import BotoCoreError
     except ImportError as error:
         raise MissingExtraError("S3", "aws") from error
-    # Version 4, and the bucket in the host name: so presigned forms work in every region, and with KMS.  An
-    # endpoint of one's own (MinIO, a test) has no such host names.
-    own_endpoint = any(os.environ.get(name) for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"))
+    # Presigned forms work in every region and with KMS only with signature version 4 and the bucket in the
+    # host name; custom endpoints (MinIO, tests) have no such host names.
+    custom_endpoint = any(os.environ.get(name) for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"))
     config = Config(
         signature_version="s3v4",
-        s3={"addressing_style": "path" if own_endpoint else "virtual"},
+        s3={"addressing_style": "path" if custom_endpoint else "virtual"},
         retries={"mode": "standard", "max_attempts": ATTEMPTS},
         connect_timeout=CONNECT_TIMEOUT_S,
         read_timeout=READ_TIMEOUT_S,
     )
-    # Not the default session: it keeps its credentials, and no two threads may make clients by it at a time.
+    # The default session would keep its credentials, and is not safe to create clients from several threads.
     session = botocore.session.Session()
     session.register_component("data_loader", _service_descriptions())
     try:
@@ -53,14 +53,7 @@ def s3_client() -> Any:
 
 @cache
 def _service_descriptions() -> Any:
-    """What botocore knows of services: to read it takes longer than all else that makes a client."""
+    """Share botocore's descriptions of services: loading them is most of the time that a client takes."""
     from botocore.loaders import create_loader
 
     return create_loader(os.environ.get("AWS_DATA_PATH"))
-
-
-def http_status(error: BaseException | None) -> int | None:
-    """The HTTP status in botocore's ``ClientError``; None for an error that came without an answer."""
-    response = getattr(error, "response", None) or {}  # None in errors of the connection
-    status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
-    return status if isinstance(status, int) else None

@@ -1,109 +1,53 @@
-"""An object in S3 as a file that can seek, of which only the blocks asked for are fetched."""
+"""Objects in S3 as seekable files; only the requested blocks are downloaded."""
 
 from __future__ import annotations
 
 import io
 import os
 from collections import OrderedDict
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from audio_classifier.errors import (
-    InvalidParameterError,
-    ObjectChangedError,
-    RemoteNotFoundError,
-    TransferError,
-)
-from audio_classifier.s3.client import http_status
-from audio_classifier.service.settings import Settings
+from audio_classifier.errors import TransferError
+from audio_classifier.s3.errors import NOT_FOUND, s3_errors
+from audio_classifier.s3.location import S3Location
 
 BLOCK_BYTES: Final = 64 << 10
-FIRST_BLOCKS: Final = 2  # at once, where reading begins
-AHEAD_BLOCKS: Final = 8  # at once, where it goes on and nobody has said how far
-MOST_BLOCKS: Final = 32  # at once; all of them are kept
+# Blocks for one request:
+FIRST_BLOCKS: Final = 2  # where reading begins
+AHEAD_BLOCKS: Final = 8  # where reading continues without an announced length
+MAX_BLOCKS: Final = 32  # at most; all of them are kept
 KEPT_BLOCKS: Final = 64
-
-
-@dataclass(frozen=True, slots=True)
-class ObjectRef:
-    """Which object, and which version of it if its bucket keeps several."""
-
-    bucket: str
-    key: str
-    version_id: str | None = None
-
-    def __post_init__(self) -> None:
-        texts = (self.bucket, self.key, self.version_id or "null")
-        if not all(isinstance(text, str) and text and _is_utf8(text) for text in texts):
-            raise InvalidParameterError("audio", f"{texts!r:.200} name no object")
-
-    def __str__(self) -> str:
-        return f"s3://{self.bucket}/{self.key}"
-
-    @classmethod
-    def parse(cls, uri: object) -> ObjectRef:
-        """From ``s3://bucket/key``.
-
-        Raises
-        ------
-        InvalidParameterError
-            If it is none.
-        """
-        scheme, _, path = uri.partition("://") if isinstance(uri, str) else ("", "", "")
-        bucket, _, key = path.partition("/")
-        if scheme != "s3" or not bucket or not key:
-            raise InvalidParameterError("audio", f"{uri!r:.200} is not s3://bucket/key")
-        return cls(bucket, key)
-
-    def arguments(self) -> dict[str, str]:
-        """For boto3."""
-        version = {"VersionId": self.version_id} if self.version_id else {}
-        return {"Bucket": self.bucket, "Key": self.key, **version}
-
-
-def _is_utf8(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeError:  # half of a surrogate pair
-        return False
-    return True
-
-
-def check_readable(ref: ObjectRef, settings: Settings) -> None:
-    """Raise `InvalidParameterError` if a client may not name objects of that bucket."""
-    if ref.bucket not in (*settings.read_buckets, settings.uploads_bucket):
-        raise InvalidParameterError(
-            "audio",
-            f"objects of {ref.bucket!r} may not be read",
-            hint="Ask who runs this to list that bucket in AUDIO_CLASSIFIER_READ_BUCKETS.",
-        )
+# With a version id, S3 answers 400 for a version that never existed, and 405 for a delete marker.
+MISSING_VERSION: Final = (400, NOT_FOUND, 405)
 
 
 class S3File(io.RawIOBase):
-    """An object, from its first request on: what is read later must be the same object still.
+    """An object, in the state of its first request: later reads fail if it was replaced.
 
     Attributes
     ----------
-    ref
-        Which object it is.
+    location
+        The location of the object.
     size, etag, version_id, last_modified, metadata
-        What S3 says of the object.
+        The object's properties, as S3 reports them.
 
     Raises
     ------
     RemoteNotFoundError
-        If there is no such object.
+        If the object does not exist.
     ObjectChangedError
-        While reading, if it was replaced since it was opened.
+        While reading, if the object was replaced after it was opened.
     TransferError
-        If it cannot be read for another reason; a later try may succeed.
+        If it cannot be read for another reason; a retry may succeed.
     """
 
-    def __init__(self, client: Any, ref: ObjectRef) -> None:
+    def __init__(self, client: Any, location: S3Location) -> None:
         self._client = client
-        self.ref = ref
-        head = self._call(client.head_object, **ref.arguments())
+        self.location = location
+        self._missing = MISSING_VERSION if location.version_id else (NOT_FOUND,)
+        with s3_errors(location, missing=self._missing):
+            head = client.head_object(**location.arguments())
         self.size: int = head["ContentLength"]
         self.etag: str = head["ETag"]
         self.version_id: str | None = head.get("VersionId")
@@ -112,7 +56,7 @@ class S3File(io.RawIOBase):
         self._position = 0
         self._blocks: OrderedDict[int, bytes] = OrderedDict()
         self._last_block = -2
-        self._expected = range(0)  # where somebody is going to read, in blocks
+        self._expected = range(0)  # blocks that are going to be read
 
     def readable(self) -> bool:
         return True
@@ -131,7 +75,7 @@ class S3File(io.RawIOBase):
         return self._position
 
     def expect(self, size: int) -> None:
-        """Be told that so many bytes are going to be read from here on: they come in few requests."""
+        """Announce that ``size`` bytes are going to be read from here on, so that few requests suffice."""
         begin, end = self._position, self._position + size
         self._expected = range(begin // BLOCK_BYTES, -(-end // BLOCK_BYTES)) if size > 0 else range(0)
 
@@ -145,10 +89,21 @@ class S3File(io.RawIOBase):
         self._position += len(data)
         return len(data)
 
+    def record(self) -> dict[str, Any]:
+        """Identify the object and its state, for a stored result."""
+        return {
+            "bucket": self.location.bucket,
+            "key": self.location.key,
+            "version_id": self.version_id,
+            "etag": self.etag,
+            "size": self.size,
+            "last_modified": self.last_modified.isoformat(),
+        }
+
     def _block(self, number: int) -> bytes:
         if number not in self._blocks:
             if number in self._expected:
-                count = min(self._expected.stop - number, MOST_BLOCKS)
+                count = min(self._expected.stop - number, MAX_BLOCKS)
             else:
                 count = AHEAD_BLOCKS if number == self._last_block + 1 else FIRST_BLOCKS
             self._fetch(number, count)
@@ -158,33 +113,15 @@ class S3File(io.RawIOBase):
 
     def _fetch(self, number: int, count: int) -> None:
         start, stop = number * BLOCK_BYTES, min((number + count) * BLOCK_BYTES, self.size)
-        answer = self._call(
-            self._client.get_object,
-            **self.ref.arguments(),
-            Range=f"bytes={start}-{stop - 1}",
-            IfMatch=self.etag,
-        )
-        data = self._call(answer["Body"].read)
+        with s3_errors(self.location, missing=self._missing):
+            response = self._client.get_object(
+                **self.location.arguments(), Range=f"bytes={start}-{stop - 1}", IfMatch=self.etag
+            )
+            data = response["Body"].read()
         if len(data) != stop - start:
-            raise TransferError(f"{self.ref}: {len(data)} bytes came, where {stop - start} were asked for")
+            raise TransferError(f"{self.location}: expected {stop - start} bytes, got {len(data)}")
         for block, index in enumerate(range(0, len(data), BLOCK_BYTES), number):
             self._blocks[block] = data[index : index + BLOCK_BYTES]
             self._blocks.move_to_end(block)
         while len(self._blocks) > KEPT_BLOCKS:
             self._blocks.popitem(last=False)
-
-    def _call(self, call: Any, **arguments: Any) -> Any:
-        from botocore.exceptions import BotoCoreError, ClientError
-
-        try:
-            return call(**arguments)
-        except ClientError as error:
-            status = http_status(error)
-            # Of a version, S3 says 400 for one that never was, and 405 for a delete marker.
-            if status == 404 or (status in (400, 405) and self.ref.version_id):
-                raise RemoteNotFoundError(f"{self.ref}: there is no such object") from error
-            if status == 412:
-                raise ObjectChangedError(f"{self.ref} was replaced while it was read") from error
-            raise TransferError(f"{self.ref}: {error}") from error
-        except (BotoCoreError, OSError) as error:
-            raise TransferError(f"{self.ref}: {error}") from error

@@ -1,4 +1,4 @@
-"""So much work at once, so much waiting, and no more."""
+"""Limit how many requests are processed at once, and how many may wait."""
 
 from __future__ import annotations
 
@@ -14,33 +14,33 @@ from audio_classifier.errors import BusyError
 T = TypeVar("T")
 
 
-class Gate:
-    """Runs work in threads, so much at once, so much waiting, and turns the rest away."""
+class ConcurrencyLimiter:
+    """Run work in threads: limit the concurrency, bound the queue, and refuse the rest."""
 
     def __init__(self, max_concurrency: int, max_queue: int) -> None:
         self._limiter = anyio.CapacityLimiter(max_concurrency)
-        self._places = max_concurrency + max_queue
+        self._free_slots = max_concurrency + max_queue
 
     async def run(self, work: Callable[[], T]) -> T:
-        """Do the work when its turn comes.
+        """Call ``work`` in a thread as soon as one is free.
 
         Raises
         ------
         BusyError
-            If as many requests wait as may.
+            If the queue is full.
         """
-        with self._place():
+        with self._slot():
             return await anyio.to_thread.run_sync(work, limiter=self._limiter)
 
     async def stream(self, items: Iterator[T]) -> AsyncIterator[T]:
-        """Items as they are made, each when its turn comes: long streams let others in between.
+        """Yield items, each computed in a thread; other work may run between two items.
 
         Raises
         ------
         BusyError
-            If as many requests wait as may; before the first item.
+            Before the first item, if the queue is full.
         """
-        with self._place():
+        with self._slot():
             while True:
                 item = await anyio.to_thread.run_sync(next, items, None, limiter=self._limiter)
                 if item is None:
@@ -48,11 +48,11 @@ class Gate:
                 yield item
 
     @contextmanager
-    def _place(self) -> Iterator[None]:
-        if self._places == 0:
+    def _slot(self) -> Iterator[None]:
+        if self._free_slots == 0:
             raise BusyError("too many requests are waiting")
-        self._places -= 1
+        self._free_slots -= 1
         try:
             yield
         finally:
-            self._places += 1
+            self._free_slots += 1

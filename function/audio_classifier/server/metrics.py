@@ -1,4 +1,4 @@
-"""What the HTTP door counts, for Prometheus."""
+"""Prometheus metrics of the HTTP server."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ STAGE_BUCKETS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.
 
 
 class Metrics:
-    """Prometheus metrics of one process."""
+    """The metrics of one process; observes its classifier."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -32,26 +32,26 @@ class Metrics:
             registry=self.registry,
         )
         self.audio_seconds = Counter(
-            "audio_classifier_audio_seconds", "Seconds of sound that were classified", registry=self.registry
+            "audio_classifier_audio_seconds", "Seconds of audio that were analyzed", registry=self.registry
         )
         self.cold_starts = Counter(
-            "audio_classifier_cold_starts", "Times that the model was loaded", registry=self.registry
+            "audio_classifier_cold_starts", "How often the model was loaded", registry=self.registry
         )
 
-    def loaded(self, seconds: float) -> None:
+    def model_loaded(self, seconds: float) -> None:
         """Count a cold start."""
         self.cold_starts.inc()
         self.stage_seconds.labels("load").observe(seconds)
 
-    def classified(self, result: Classification) -> None:
-        """Count a sound."""
-        self.audio_seconds.inc(result.heard_s)
-        for stage, seconds in result.seconds.items():
+    def clip_classified(self, classification: Classification) -> None:
+        """Count a clip."""
+        self.audio_seconds.inc(classification.analyzed_s)
+        for stage, seconds in classification.seconds.items():
             self.stage_seconds.labels(stage).observe(seconds)
 
-    def listened(self, heard_s: float) -> None:
+    def recording_analyzed(self, analyzed_s: float) -> None:
         """Count a timeline."""
-        self.audio_seconds.inc(heard_s)
+        self.audio_seconds.inc(analyzed_s)
 
 
 class CountRequests:
@@ -66,18 +66,18 @@ class CountRequests:
             await self._app(scope, receive, send)
             return
 
-        status = 500  # of what ends in an exception
+        status = 500  # of a request that ends with an exception
 
-        async def watched(message: Message) -> None:
+        async def send_and_note_status(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
             await send(message)
 
         try:
-            await self._app(scope, receive, watched)
+            await self._app(scope, receive, send_and_note_status)
         finally:
-            # Never the path or the method as they came: anybody can invent new ones.
+            # Paths and methods as clients send them would make an unbounded number of time series.
             route = getattr(scope.get("route"), "path", "other")
             method = scope["method"] if scope["method"] in METHODS else "other"
             self._metrics.requests.labels(method, route, str(status)).inc()

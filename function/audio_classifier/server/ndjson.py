@@ -1,4 +1,4 @@
-"""A timeline over HTTP while it is made: JSON lines."""
+"""Stream a timeline over HTTP as newline-delimited JSON."""
 
 from __future__ import annotations
 
@@ -11,35 +11,39 @@ from starlette.requests import Request
 from starlette.responses import StreamingResponse
 
 from audio_classifier.errors import AudioClassifierError
-from audio_classifier.server.limiter import Gate
+from audio_classifier.server.errors import body_of
+from audio_classifier.server.limiter import ConcurrencyLimiter
+from audio_classifier.service.predict import TimelineItem
 
 MEDIA_TYPE: Final = "application/x-ndjson"
 
 
-def lines_wanted(request: Request) -> bool:
-    """Whether the client asks for lines."""
+def accepts_ndjson(request: Request) -> bool:
+    """Whether the client asks for newline-delimited JSON."""
     accepted = request.headers.get("accept", "").lower().split(",")
     return any(choice.partition(";")[0].strip() == MEDIA_TYPE for choice in accepted)
 
 
-async def answer_in_lines(
-    gate: Gate, listen: Callable[[], Iterator[tuple[str, dict[str, Any]]]], resources: AsyncExitStack
+async def stream_timeline(
+    limiter: ConcurrencyLimiter,
+    start_timeline: Callable[[], Iterator[TimelineItem]],
+    resources: AsyncExitStack,
 ) -> StreamingResponse:
-    """Answer ``{"window": ...}`` and ``{"event": ...}`` line by line, and ``{"status": ...}`` in the end.
+    """Answer with a line for each ``{"window": ...}`` and ``{"event": ...}``, and ``{"status": ...}`` last.
 
-    What fails before the first line is raised; what fails later is told in the last one: the answer's status
-    has been sent.
+    An error before the first line is raised.  A later one is the last line, because the response's status has
+    been sent by then.
 
     Parameters
     ----------
-    gate
-        Where each line waits for its turn.
-    listen
-        Begins; see `prediction.timeline`.
+    limiter
+        Limits the computation of each line.
+    start_timeline
+        Starts the timeline; see `service.predict.timeline`.
     resources
-        What is listened to depends on: taken over, and closed when all is answered.
+        What the timeline reads from; taken over, and closed with the response.
     """
-    items = gate.stream(await gate.run(listen))
+    items = limiter.stream(await limiter.run(start_timeline))
     first = await anext(items)
     held = resources.pop_all()
 
@@ -50,7 +54,7 @@ async def answer_in_lines(
                 async for item in items:
                     yield _line(dict([item]))
             except AudioClassifierError as error:
-                yield _line({"status": "error", "message": str(error), "hint": error.hint})
+                yield _line(body_of(error))
             else:
                 yield _line({"status": "ok"})
 

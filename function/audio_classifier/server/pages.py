@@ -1,4 +1,4 @@
-"""The two pages, to read about the routes and to try them out, and the files that they are made of."""
+"""The Swagger page, the demo page, and their files."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ POLICY: Final = (
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
 )
 DEMO_POLICY: Final = POLICY + "img-src 'self'; media-src blob:"
-# Swagger UI's style sheet holds its icons.
+# Swagger UI's style sheet contains its icons.
 SWAGGER_POLICY: Final = POLICY + "img-src 'self' data:"
 HEADERS: Final = MappingProxyType(
     {
-        # Kept, but asked for again by their tags: after an upgrade old files would not fit new ones.
+        # Browsers revalidate by ETag, because after an upgrade old files would not fit new ones.
         "Cache-Control": "no-cache",
         "Permissions-Policy": "microphone=(self)",
         "Referrer-Policy": "no-referrer",
@@ -38,15 +38,15 @@ HEADERS: Final = MappingProxyType(
 
 
 def page_routes() -> APIRouter:
-    """``/`` with Swagger UI, ``/demo``, and ``/demo/{name}`` for their files."""
+    """Return the routes ``/`` (Swagger UI), ``/demo``, and ``/demo/{name}`` for their files."""
     router = APIRouter(include_in_schema=False)
-    # What has another name is nowhere looked for, so none leads out of the folder.
+    # A fixed table: no name can lead out of the folder.
     paths = {path.name: path for path in WEB.iterdir() if path.suffix in TYPES}
     paths |= {name: asset_path(name) for name in SAMPLES}
 
     @router.get("/")
     def swagger_page(request: Request) -> Response:
-        # Relative where no root path is known: a proxy may have cut it off and say nothing of it.
+        # Relative if no root path is known, because a proxy may have removed it.
         base = f"{root}/" if (root := request.scope.get("root_path")) else ""
         page = Template((WEB / "swagger.html").read_text(encoding="utf-8"))
         content = page.substitute(base=escape(base), title=escape(TITLE)).encode()
@@ -67,7 +67,7 @@ def page_routes() -> APIRouter:
 
 
 def _answer(request: Request, content: bytes, media_type: str, policy: str) -> Response:
-    """With a tag made of the content: what is packed into layers and images has the same times for ever."""
+    """Answer with an ETag of the content, because files in layers and images all have the same times."""
     tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
     headers = {**HEADERS, "Content-Security-Policy": policy, "ETag": tag}
     if tag in request.headers.get("if-none-match", ""):

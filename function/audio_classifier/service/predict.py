@@ -1,106 +1,94 @@
-"""A client's request, whichever door it came by -> the answer."""
+"""Answer a prediction request, for every entry point."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from operator import itemgetter
-from typing import Any
-
-from pydantic import ValidationError
+from typing import Any, Literal, TypeAlias
 
 from audio_classifier.audio.source import AudioSource
-from audio_classifier.constants import EVENT_THRESHOLD
-from audio_classifier.errors import InvalidParameterError, RecordingTooLongError
-from audio_classifier.inference.selection import Selection
-from audio_classifier.inference.sound_events import Event, EventTracker, Hysteresis, require_no_gaps
-from audio_classifier.server.schemas import PredictParameters
-from audio_classifier.service.shared_classifier import Service
+from audio_classifier.errors import RecordingTooLongError
+from audio_classifier.inference.sound_events import SoundEvent
+from audio_classifier.inference.windows import Window
+from audio_classifier.service.parameters import PredictParameters
+from audio_classifier.service.shared_classifier import SharedClassifier
+
+TimelineItem: TypeAlias = tuple[Literal["window", "event"], dict[str, Any]]
+"""A window or a sound event of a timeline, as JSON."""
 
 
-def parse_parameters(fields: dict[str, Any]) -> PredictParameters:
-    """Check what a client asks for.
-
-    Raises
-    ------
-    InvalidParameterError
-        If something is out of its range; it is named.
-    """
-    try:
-        return PredictParameters.model_validate(fields)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise InvalidParameterError(".".join(map(str, first["loc"])), first["msg"]) from error
-
-
-def predict(service: Service, source: AudioSource, parameters: PredictParameters) -> dict[str, Any]:
-    """Classify a sound, or all of it window by window, and answer as the original does.
+def predict(shared: SharedClassifier, source: AudioSource, parameters: PredictParameters) -> dict[str, Any]:
+    """Classify a clip, or analyze a whole recording, and build the original's response.
 
     Raises
     ------
     AudioError, InvalidParameterError, BundleError, TransferError
-        See `AudioClassifier.predict` and `Service.load`.
+        See `AudioClassifier.predict` and `SharedClassifier.load`.
     """
     if parameters.timeline:
-        answer: dict[str, Any] = {"status": "ok"}
-        gather(timeline(service, source, parameters), answer)
-        return answer
-    result = service.classify(source, _selection(service, parameters), start_s=parameters.start_time)
-    return {"status": "ok", "predictions": list(map(asdict, result.predictions))}
-
-
-def gather(heard: Iterable[tuple[str, dict[str, Any]]], answer: dict[str, Any]) -> None:
-    """Add ``windows`` and ``events``, by their start, to an answer; if the stream breaks off, up to there.
-
-    Parameters
-    ----------
-    heard
-        See `timeline`.
-    """
-    answer |= {"windows": [], "events": []}
-    try:
-        for kind, one in heard:
-            answer[f"{kind}s"].append(one)
-    finally:
-        answer["events"].sort(key=itemgetter("start"))
+        response: dict[str, Any] = {"status": "ok"}
+        collect_timeline(timeline(shared, source, parameters), response)
+        return response
+    classification = shared.classify(
+        source,
+        start_s=parameters.start_time,
+        top_k=parameters.top_k,
+        threshold=parameters.threshold,
+        labels=_labels(shared, parameters),
+    )
+    return {"status": "ok", "predictions": [asdict(prediction) for prediction in classification.predictions]}
 
 
 def timeline(
-    service: Service, source: AudioSource, parameters: PredictParameters
-) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Windows and events of a recording as they are answered: ``("window", {...})``, ``("event", {...})``.
+    shared: SharedClassifier, source: AudioSource, parameters: PredictParameters
+) -> Iterator[TimelineItem]:
+    """Analyze a recording and yield its windows and sound events as JSON.
 
     Raises
     ------
     RecordingTooLongError
-        When it gets there: a header cannot be asked before.
+        When the stream reaches the limit: headers are not reliable.
     AudioError, InvalidParameterError, BundleError, TransferError
-        See `AudioClassifier.events` and `Service.load`.
+        See `AudioClassifier.analyze` and `SharedClassifier.load`.
     """
-    selection, max_s = _selection(service, parameters), service.settings.max_timeline_s
-    hysteresis = Hysteresis(
-        parameters.threshold or EVENT_THRESHOLD, parameters.release, parameters.min_duration
+    max_s = shared.settings.max_timeline_s
+    items = shared.analyze(
+        source,
+        window_s=parameters.window,
+        hop_s=parameters.hop or parameters.window,
+        hysteresis=parameters.hysteresis,
+        top_k=parameters.top_k,
+        threshold=parameters.threshold,
+        labels=_labels(shared, parameters),
     )
-    tracker = EventTracker(selection.classes, hysteresis)
-    hop_s = parameters.hop or parameters.window
-    require_no_gaps(parameters.window, hop_s)
-    for heard in service.listen(source, window_s=parameters.window, hop_s=hop_s):
-        if heard.end_s > max_s:
-            raise RecordingTooLongError(
-                f"the recording is longer than the {max_s} s that a timeline may cover"
-            )
-        predictions = list(map(asdict, selection.rank(heard.probabilities)))
-        yield "window", {"start": heard.start_s, "end": heard.end_s, "predictions": predictions}
-        yield from (("event", _answered(event)) for event in tracker.add(heard))
-    yield from (("event", _answered(event)) for event in tracker.finish())
+    for item in items:
+        if isinstance(item, SoundEvent):
+            yield "event", _event_json(item)
+            continue
+        if item.end_s > max_s:
+            raise RecordingTooLongError(f"the recording is longer than {max_s} s, the limit of a timeline")
+        yield "window", _window_json(item)
 
 
-def _selection(service: Service, parameters: PredictParameters) -> Selection:
-    labels = service.load().labels
-    names = labels.split(parameters.filter) or None
-    return Selection(labels, top_k=parameters.top_k, threshold=parameters.threshold, labels=names)
+def collect_timeline(items: Iterable[TimelineItem], response: dict[str, Any]) -> None:
+    """Add ``windows`` and ``events``, each by start, to a response; if the stream fails, those before."""
+    response |= {"windows": [], "events": []}
+    try:
+        for kind, content in items:
+            response[f"{kind}s"].append(content)
+    finally:
+        response["events"].sort(key=itemgetter("start"))
 
 
-def _answered(event: Event) -> dict[str, Any]:
-    """An event by the names that answers over HTTP have."""
+def _labels(shared: SharedClassifier, parameters: PredictParameters) -> list[str] | None:
+    return shared.load().labels.split(parameters.filter) or None
+
+
+def _window_json(window: Window) -> dict[str, Any]:
+    predictions = [asdict(prediction) for prediction in window.predictions]
+    return {"start": window.start_s, "end": window.end_s, "predictions": predictions}
+
+
+def _event_json(event: SoundEvent) -> dict[str, Any]:
     return {name.removesuffix("_s"): value for name, value in asdict(event).items()}

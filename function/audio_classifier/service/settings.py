@@ -1,4 +1,4 @@
-"""What a deployment may set, read from the environment in this one place."""
+"""The deployment's settings, read from the environment in this one place."""
 
 from __future__ import annotations
 
@@ -22,55 +22,56 @@ DEFAULT_MAX_TIMELINE_S: Final = 3600
 DEFAULT_MAX_OBJECT_BYTES: Final = 5 << 30
 DEFAULT_UPLOADS_PREFIX: Final = "uploads/"
 DEFAULT_RESULTS_PREFIX: Final = "results/"
-MAX_THREADS: Final = 256  # LiteRT crashes when the system has no more to give
+MAX_THREADS: Final = 256  # LiteRT crashes when the system refuses a thread
 LAMBDA_MB_PER_CPU: Final = 1769  # AWS Lambda developer guide, "Configure function memory"
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Attributes are set by the variables ``AUDIO_CLASSIFIER_`` + their name in capitals.
+    """Settings of a deployment; the variable of each is ``AUDIO_CLASSIFIER_`` and its name in capitals.
 
     Attributes
     ----------
     bundle
         The model: ``compact``, a directory, ``https://...`` or ``s3://bucket/prefix/``.
     cache_dir
-        Where remote bundles are kept; None for the user's cache directory.  Inside Lambda it is below
+        Where remote bundles are cached; None for the user's cache directory.  In Lambda the default is below
         ``/tmp``.
     threads
-        CPUs for one prediction.  Inside Lambda one for every 1,769 MB of memory, elsewhere what the
-        container may use.
+        CPUs for one prediction.  The default is one for every 1,769 MB of memory in Lambda, and all that the
+        container may use elsewhere.
     max_upload_bytes
-        The longest request body that is read, 64 MiB.
+        The largest request body; 64 MiB by default.
     max_concurrency
-        How many sounds are worked on at the same time; as many as there are threads.
+        How many recordings are processed at the same time; ``threads`` by default.
     max_queue
-        How many more requests may wait for their turn, 16.
+        How many more requests may wait; 16 by default.
     max_timeline_s
-        The longest recording that a timeline is made of, over HTTP or for a result, in seconds, 3,600.
+        The longest recording that a timeline may have, over HTTP or in a result; 3,600 s by default.
     timeline_over_s
-        Results of objects longer than so many seconds have a timeline, too; None for none.
+        Results of recordings longer than this also have a timeline; None for never.
     max_object_bytes
-        The largest object that is classified, 5 GiB.
+        The largest object that is classified; 5 GiB by default.
     uploads_bucket
-        Where clients may upload sounds to; None for nowhere.
+        The bucket that clients may upload to; None for no uploads.
     uploads_prefix
-        What the keys of such uploads begin with, ``uploads/``.
+        The prefix of the keys of uploads; ``uploads/`` by default.
     results_bucket
-        Where results of objects are stored; None for the object's own bucket.
+        The bucket of the results of objects; None for the object's own bucket.
     results_prefix
-        What their keys begin with, ``results/``; ``{bucket}`` in it stands for the object's bucket.
+        The prefix of their keys, ``results/`` by default; ``{bucket}`` in it is replaced by the object's
+        bucket.
     results_kms_key
-        The KMS key that encrypts them; None for S3's own.
+        The KMS key that encrypts them; None for S3's own key.
     read_buckets
-        Buckets whose objects clients may name by ``s3://...`` and CloudEvents may report, with commas
-        between them.  Clients may always name those of the uploads bucket.
+        Buckets, separated by commas, whose objects clients may name by ``s3://...`` and CloudEvents may
+        report.  Clients may always name objects of the uploads bucket.
     cors_origins
-        Web pages that may call it from a browser: origins with commas between them, ``*`` for any, empty for
-        none.
+        Origins, separated by commas, of web pages that may call the API from a browser; ``*`` for any, empty
+        for none.
     warm_up
-        What a Lambda function makes ready beside the model when it starts: ``http`` or ``uploads``; None for
-        what the first event turns out to need.
+        What a Lambda function prepares while it loads the model: ``http`` or ``uploads``; None to prepare
+        what the first event needs.
     """
 
     bundle: str
@@ -93,12 +94,12 @@ class Settings:
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Self:
-        """Read the settings; an empty variable counts as unset.
+        """Read the settings from environment variables; an empty one counts as unset.
 
         Raises
         ------
         InvalidParameterError
-            If a variable makes no sense; it is named.
+            If a variable has an invalid value; the error names it.
         """
         in_lambda = "AWS_LAMBDA_FUNCTION_NAME" in environ
         cache_dir = environ.get(PREFIX + "CACHE_DIR") or ("/tmp/audio-classifier" if in_lambda else "")  # noqa: S108
@@ -118,7 +119,7 @@ class Settings:
             results_bucket=environ.get(PREFIX + "RESULTS_BUCKET") or None,
             results_prefix=environ.get(PREFIX + "RESULTS_PREFIX") or DEFAULT_RESULTS_PREFIX,
             results_kms_key=environ.get(PREFIX + "RESULTS_KMS_KEY") or None,
-            read_buckets=_listed(environ, PREFIX + "READ_BUCKETS"),
+            read_buckets=_split(environ, PREFIX + "READ_BUCKETS"),
             cors_origins=_origins(environ, PREFIX + "CORS_ORIGINS"),
             warm_up=_warm_up(environ, PREFIX + "WARM_UP"),
         )
@@ -128,22 +129,22 @@ def _threads(environ: Mapping[str, str]) -> int:
     threads = _positive(environ, PREFIX + "THREADS")
     if threads is not None:
         if threads > MAX_THREADS:
-            raise InvalidParameterError(PREFIX + "THREADS", f"{threads} is more than {MAX_THREADS}")
+            raise InvalidParameterError(PREFIX + "THREADS", f"must be at most {MAX_THREADS}, got {threads}")
         return threads
     memory_mb = _positive(environ, "AWS_LAMBDA_FUNCTION_MEMORY_SIZE")
     return available_cpus() if memory_mb is None else max(1, round(memory_mb / LAMBDA_MB_PER_CPU))
 
 
-def _listed(environ: Mapping[str, str], name: str) -> tuple[str, ...]:
+def _split(environ: Mapping[str, str], name: str) -> tuple[str, ...]:
     return tuple(environ.get(name, "").replace(",", " ").split())
 
 
 def _origins(environ: Mapping[str, str], name: str) -> tuple[str, ...]:
-    """Origins as browsers send them: one that ends in a slash would never be any page's."""
-    origins = _listed(environ, name)
+    """Read origins as browsers send them: none of them ends with a slash."""
+    origins = _split(environ, name)
     for origin in origins:
         if origin != "*" and not re.fullmatch(r"https?://[^/]+", origin):
-            raise InvalidParameterError(name, f"{origin!r} is neither https://host[:port] nor *")
+            raise InvalidParameterError(name, f"must be https://host[:port] or *, got {origin!r}")
     return origins
 
 
@@ -152,7 +153,7 @@ def _warm_up(environ: Mapping[str, str], name: str) -> WarmUp | None:
         case "http" | "uploads" | None as known:
             return known
         case unknown:
-            raise InvalidParameterError(name, f"{unknown!r} is neither http nor uploads")
+            raise InvalidParameterError(name, f"must be http or uploads, got {unknown!r}")
 
 
 def _positive(environ: Mapping[str, str], name: str) -> int | None:
@@ -160,5 +161,5 @@ def _positive(environ: Mapping[str, str], name: str) -> int | None:
     if not text:
         return None
     if not text.isdecimal() or int(text) < 1:
-        raise InvalidParameterError(name, f"{text!r} is not a whole number from 1 up")
+        raise InvalidParameterError(name, f"must be a positive integer, got {text!r}")
     return int(text)

@@ -1,61 +1,64 @@
-"""What the doors share: the classifier, loaded once, and whoever watches its work."""
+"""The classifier that all entry points of a process share, and the observers of its work."""
 
 from __future__ import annotations
 
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 from audio_classifier.audio.source import AudioSource
+from audio_classifier.constants import TOP_K
 from audio_classifier.hub.bundles import open_bundle
 from audio_classifier.inference.classifier import AudioClassifier
 from audio_classifier.inference.clip import Classification
-from audio_classifier.inference.selection import Selection
-from audio_classifier.inference.sound_events import Heard
+from audio_classifier.inference.sound_events import Hysteresis, SoundEvent
+from audio_classifier.inference.windows import Window
 from audio_classifier.service.settings import Settings
 
 _log = logging.getLogger(__name__)
 
 
 class Observer(Protocol):
-    """Somebody who counts."""
+    """Receives what the classifier does, for metrics."""
 
-    def loaded(self, seconds: float) -> None:
-        """The model was loaded, which took so long."""
+    def model_loaded(self, seconds: float) -> None:
+        """The model was loaded in ``seconds``."""
 
-    def classified(self, result: Classification) -> None:
-        """A sound was classified."""
+    def clip_classified(self, classification: Classification) -> None:
+        """A clip was classified."""
 
-    def listened(self, heard_s: float) -> None:
-        """So much of a recording was listened to, window by window."""
+    def recording_analyzed(self, analyzed_s: float) -> None:
+        """The first ``analyzed_s`` of a recording were analyzed, window by window."""
 
 
-class Service:
-    """A classifier that is loaded at its first use, or before by `load`, and shared by all threads.
+class SharedClassifier:
+    """A classifier that is loaded at its first use, or earlier by `load`, and shared by all threads.
 
     Attributes
     ----------
+    settings
+        The deployment's settings.
     failure
-        Why the model could not be loaded at the last try; empty if it could, or none was made.
+        Why the last attempt to load the model failed; empty if it succeeded, or there was none.
     """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.failure = ""
         self._classifier: AudioClassifier | None = None
-        self._lock = threading.Lock()
+        self._loading = threading.Lock()
         self._observers: list[Observer] = []
         self._load_s: float | None = None
-        self._telling = threading.Lock()
+        self._notifying = threading.Lock()
 
     def observe(self, observer: Observer) -> None:
-        """Tell somebody of all that is done from now on, and of the model if it was loaded before."""
-        with self._telling:
+        """Add an observer.  If the model is loaded already, it is notified of that at once."""
+        with self._notifying:
             self._observers.append(observer)
             if self._load_s is not None:
-                observer.loaded(self._load_s)
+                observer.model_loaded(self._load_s)
 
     @property
     def ready(self) -> bool:
@@ -63,14 +66,14 @@ class Service:
         return self._classifier is not None
 
     def load(self) -> AudioClassifier:
-        """The classifier; others wait while it is loaded.
+        """Return the classifier; other threads wait while it is loaded.
 
         Raises
         ------
         BundleError, TransferError
-            If the model cannot be had; the next call tries again.
+            If the model cannot be loaded; the next call tries again.
         """
-        with self._lock:
+        with self._loading:
             if self._classifier is None:
                 try:
                     self._classifier = self._load()
@@ -86,26 +89,55 @@ class Service:
         classifier = AudioClassifier(bundle, threads=self.settings.threads)
         seconds = time.perf_counter() - begin
         _log.info("loaded %s %s in %.2f s", bundle.manifest.name, bundle.manifest.version, seconds)
-        with self._telling:
+        with self._notifying:
             self._load_s = seconds
             for observer in self._observers:
-                observer.loaded(seconds)
+                observer.model_loaded(seconds)
         return classifier
 
-    def classify(self, source: AudioSource, selection: Selection, *, start_s: float = 0.0) -> Classification:
-        """Classify one sound; see `AudioClassifier.classify`."""
-        result = self.load().classify(source, selection, start_s=start_s)
+    def classify(
+        self,
+        source: AudioSource,
+        *,
+        start_s: float = 0.0,
+        top_k: int | None = TOP_K,
+        threshold: float | None = None,
+        labels: Iterable[str] | None = None,
+    ) -> Classification:
+        """Classify a clip.  See `AudioClassifier.classify`."""
+        classification = self.load().classify(
+            source, start_s=start_s, top_k=top_k, threshold=threshold, labels=labels
+        )
         for observer in self._observers:
-            observer.classified(result)
-        return result
+            observer.clip_classified(classification)
+        return classification
 
-    def listen(self, source: AudioSource, *, window_s: float, hop_s: float) -> Iterator[Heard]:
-        """Listen to a whole recording; see `AudioClassifier.listen`."""
-        heard_s = 0.0
+    def analyze(
+        self,
+        source: AudioSource,
+        *,
+        window_s: float,
+        hop_s: float,
+        hysteresis: Hysteresis,
+        top_k: int | None = TOP_K,
+        threshold: float | None = None,
+        labels: Iterable[str] | None = None,
+    ) -> Iterator[Window | SoundEvent]:
+        """Analyze a recording.  See `AudioClassifier.analyze`; errors are raised with the first item."""
+        analyzed_s = 0.0
         try:
-            for heard in self.load().listen(source, window_s=window_s, hop_s=hop_s):
-                heard_s = heard.end_s
-                yield heard
+            for item in self.load().analyze(
+                source,
+                window_s=window_s,
+                hop_s=hop_s,
+                hysteresis=hysteresis,
+                top_k=top_k,
+                threshold=threshold,
+                labels=labels,
+            ):
+                if isinstance(item, Window):
+                    analyzed_s = item.end_s
+                yield item
         finally:
             for observer in self._observers:
-                observer.listened(heard_s)
+                observer.recording_analyzed(analyzed_s)

@@ -1,0 +1,53 @@
+"""Count work in CloudWatch's embedded metric format."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from aws_lambda_powertools import Metrics
+from aws_lambda_powertools.metrics import MetricUnit
+
+from audio_classifier.inference.clip import Classification
+
+NAMESPACE: Final = "AudioClassifier"
+SERVICE: Final = "audio-classifier"
+
+
+class EmbeddedMetrics:
+    """Observes the classifier; `flush` prints what was counted, at the end of each invocation."""
+
+    def __init__(self) -> None:
+        self._metrics = Metrics(namespace=NAMESPACE, service=SERVICE)
+
+    def model_loaded(self, seconds: float) -> None:
+        """Count a cold start."""
+        self.count_cold_start()
+        self._metrics.add_metric("LoadSeconds", MetricUnit.Seconds, seconds)
+
+    def clip_classified(self, classification: Classification) -> None:
+        """Count a clip."""
+        self._metrics.add_metric("AudioSeconds", MetricUnit.Seconds, classification.analyzed_s)
+        for stage, seconds in classification.seconds.items():
+            self._metrics.add_metric(f"{stage.capitalize()}Seconds", MetricUnit.Seconds, seconds)
+
+    def recording_analyzed(self, analyzed_s: float) -> None:
+        """Count a timeline."""
+        self._metrics.add_metric("AudioSeconds", MetricUnit.Seconds, analyzed_s)
+
+    def count_cold_start(self) -> None:
+        """Count an environment that was started or restored."""
+        self._metrics.add_metric("ColdStart", MetricUnit.Count, 1)
+
+    def count_failure(self) -> None:
+        """Count a failed invocation, message or task."""
+        self._metrics.add_metric("Failures", MetricUnit.Count, 1)
+
+    def discard(self) -> None:
+        """Forget what was counted."""
+        self._metrics.clear_metrics()
+
+    def flush(self, function_name: str) -> None:
+        """Print the metrics of an invocation, if there are any."""
+        if self._metrics.provider.metric_set:
+            self._metrics.add_dimension("function_name", function_name)
+            self._metrics.flush_metrics()

@@ -1,0 +1,90 @@
+"""Which objects in S3 clients may name, and how they are opened."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from audio_classifier.errors import InvalidParameterError, ObjectTooLargeError, RemoteNotFoundError
+from audio_classifier.s3.client import s3_client
+from audio_classifier.s3.location import S3Location
+from audio_classifier.s3.objects import S3File
+from audio_classifier.service.settings import Settings
+
+
+class ObjectAccess:
+    """Opens objects with one client of S3, which is created at its first use.
+
+    Parameters
+    ----------
+    settings
+        The limit on objects' sizes, and the buckets that clients may name.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._client: Any = None
+
+    def client(self) -> Any:
+        """Return the client of S3.
+
+        Raises
+        ------
+        MissingExtraError, TransferError
+            See `s3_client`.
+        """
+        if self._client is None:
+            self._client = s3_client()
+        return self._client
+
+    def discard_client(self) -> None:
+        """Create a new client at the next use, with the credentials and connections of then."""
+        self._client = None
+
+    def open(self, location: S3Location) -> S3File:
+        """Open an object; raises the errors of `S3File`."""
+        return S3File(self.client(), location)
+
+    def open_allowed(self, uri: object) -> S3File:
+        """Open an object that a client named.
+
+        Raises
+        ------
+        InvalidParameterError
+            If ``uri`` is not ``s3://bucket/key``, the bucket may not be read, or the object does not exist.
+        ObjectTooLargeError
+            If the object is larger than the deployment accepts.
+        TransferError
+            If the object cannot be read now.
+        """
+        location = S3Location.parse(uri)
+        self.check_allowed(location)
+        try:
+            file = self.open(location)
+        except RemoteNotFoundError as error:
+            raise InvalidParameterError("audio", str(error)) from error
+        self.check_size(file)
+        return file
+
+    def exists(self, location: S3Location) -> bool:
+        """Whether there is such an object."""
+        try:
+            self.open(location)
+        except RemoteNotFoundError:
+            return False
+        return True
+
+    def check_allowed(self, location: S3Location) -> None:
+        """Raise `InvalidParameterError` if clients may not name objects of that bucket."""
+        if location.bucket not in (*self._settings.read_buckets, self._settings.uploads_bucket):
+            raise InvalidParameterError(
+                "audio",
+                f"objects of the bucket {location.bucket!r} may not be read",
+                hint="The operator can add the bucket to AUDIO_CLASSIFIER_READ_BUCKETS.",
+            )
+
+    def check_size(self, file: S3File) -> None:
+        """Raise `ObjectTooLargeError` if an object is larger than the deployment accepts."""
+        if file.size > self._settings.max_object_bytes:
+            raise ObjectTooLargeError(
+                f"the object must have at most {self._settings.max_object_bytes} bytes, got {file.size}"
+            )

@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from audio_classifier.errors import RemoteNotFoundError, TransferError
+from audio_classifier.s3 import json_documents
+from audio_classifier.s3.location import S3Location
+
+LOCATION = S3Location("models", "documents/a.json")
+
+
+@pytest.fixture
+def bucket(s3: Any) -> Any:
+    s3.delete_object(Bucket=LOCATION.bucket, Key=LOCATION.key)
+    return s3
+
+
+def write(client: Any, document: Any, if_match: str | None = None, **options: Any) -> bool:
+    return json_documents.write(
+        client, LOCATION, document, if_match=if_match, metadata={"written-by": "a test"}, **options
+    )
+
+
+def test_document_that_does_not_exist_is_none(bucket: Any) -> None:
+    assert json_documents.read(bucket, LOCATION) is None
+
+
+def test_document_is_read_as_it_was_written(bucket: Any) -> None:
+    assert write(bucket, {"a": ["ü", 1]})
+    stored = json_documents.read(bucket, LOCATION)
+    assert stored is not None
+    assert stored.document == {"a": ["ü", 1]}
+    head = bucket.head_object(**LOCATION.arguments())
+    assert (head["ETag"], head["ContentType"]) == (stored.etag, "application/json")
+    assert head["Metadata"] == {"written-by": "a test"}
+
+
+def test_new_document_is_not_written_over_an_existing_one(bucket: Any) -> None:
+    assert write(bucket, 1)
+    assert not write(bucket, 2)
+    assert bucket.get_object(**LOCATION.arguments())["Body"].read() == b"1"
+
+
+def test_document_is_replaced_only_if_its_etag_matches(bucket: Any) -> None:
+    write(bucket, 1)
+    first = json_documents.read(bucket, LOCATION)
+    assert first is not None
+    assert write(bucket, 2, if_match=first.etag)
+    assert not write(bucket, 3, if_match=first.etag)
+    assert bucket.get_object(**LOCATION.arguments())["Body"].read() == b"2"
+
+
+@pytest.mark.parametrize("content", [b"{ half", b"\xff", b"[" * 100_000])
+def test_object_that_is_not_json_has_no_document_but_an_etag(bucket: Any, content: bytes) -> None:
+    put = bucket.put_object(**LOCATION.arguments(), Body=content)
+    stored = json_documents.read(bucket, LOCATION)
+    assert stored == json_documents.StoredDocument(None, put["ETag"])
+    assert write(bucket, 1, if_match=put["ETag"])
+
+
+def test_encryption_is_passed_on(bucket: Any) -> None:
+    write(bucket, 1, encryption={"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": "alias/a"})
+    assert bucket.head_object(**LOCATION.arguments())["SSEKMSKeyId"] == "alias/a"
+
+
+def test_bucket_that_does_not_exist_is_an_error_for_a_writer(bucket: Any) -> None:
+    with pytest.raises(RemoteNotFoundError, match="s3://no-such-bucket/a does not exist"):
+        json_documents.write(bucket, S3Location("no-such-bucket", "a"), 1, if_match=None, metadata={})
+
+
+@pytest.mark.parametrize(("status", "missing", "found"), [(403, (403, 404), True), (403, (404,), False)])
+def test_statuses_that_mean_missing_are_chosen_by_the_caller(
+    bucket: Any, status: int, missing: tuple[int, ...], found: bool
+) -> None:
+    from botocore.exceptions import ClientError
+
+    class Refusing:
+        def get_object(self, **_: Any) -> Any:
+            response = {"ResponseMetadata": {"HTTPStatusCode": status}, "Error": {"Code": "AccessDenied"}}
+            raise ClientError(response, "GetObject")
+
+    if found:
+        assert json_documents.read(Refusing(), LOCATION, missing=missing) is None
+    else:
+        with pytest.raises(TransferError, match=r"s3://models/documents/a\.json: .*AccessDenied"):
+            json_documents.read(Refusing(), LOCATION, missing=missing)
+
+
+def test_documents_are_stored_as_ascii_json(bucket: Any) -> None:
+    write(bucket, {"ü": 1})
+    content = bucket.get_object(**LOCATION.arguments())["Body"].read()
+    assert json.loads(content.decode("ascii")) == {"ü": 1}
