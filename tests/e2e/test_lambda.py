@@ -110,7 +110,7 @@ def test_only_failed_messages_of_a_batch_are_returned(function: Function, bucket
     before = function.log.read_text()
     all_bad = function.invoke({"Records": [batch["Records"][4]]})
     logged = function.log.read_text()[len(before) :]
-    assert "poison goes back to its queue" in logged
+    assert "poison returns to its queue" in logged
     assert '"Failures"' in logged
     assert all_bad == {"batchItemFailures": [{"itemIdentifier": "poison"}]}
 
@@ -189,7 +189,7 @@ def test_direct_invocation_returns_the_http_response_body(
 @pytest.mark.parametrize(
     ("event", "message"),
     [
-        ({"audio": "s3://uploads/gone.wav"}, "there is no such object"),
+        ({"audio": "s3://uploads/gone.wav"}, "does not exist"),
         ({"audio": "s3://results/secret.wav"}, "'results' may not be read"),
         ({"audio": "https://somewhere/a.wav"}, "is not s3://bucket/key"),
         ({"audio_base64": "?"}, "is not base64"),

@@ -141,7 +141,7 @@ def test_incomplete_timeline_shows_note_and_partial_result(visit: Open, assets: 
         page = visit(f"{url}/demo").page
         choose(page, "town.wav", (assets / "town.wav").read_bytes())
         expect(page.locator("#timeline-note")).to_contain_text("The timeline is not complete.")
-        expect(page.locator("#timeline-note")).to_contain_text("longer than the 10 s")
+        expect(page.locator("#timeline-note")).to_contain_text("longer than 10 s")
         assert "Bell" in classes(page)
         expect(page.locator("#rows li").first).not_to_be_empty()
 
