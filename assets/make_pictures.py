@@ -1,4 +1,4 @@
-"""Draw the pictures of the documents: ``python assets/make_pictures.py [OUT_DIR]``."""
+"""Draw the pictures of the documentation: ``python assets/make_pictures.py [OUT_DIR]``."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ SCENE_S: Final = 42
 
 
 def scene() -> NDArray[Any]:
-    """Our sounds, each from its second of `SCENE` on, mixed at 16 kHz."""
+    """Mix the sample recordings at 16 kHz, each starting at its second of `SCENE`."""
     mixed = np.zeros(SCENE_S * SAMPLE_RATE_HZ)
     for name, start_s in SCENE.items():
-        sound, rate_hz = soundfile.read(ASSETS / name)
-        sound = soxr.resample(sound, rate_hz, SAMPLE_RATE_HZ)
-        place = mixed[start_s * SAMPLE_RATE_HZ :][: len(sound)]
-        place += sound[: len(place)]
+        samples, rate_hz = soundfile.read(ASSETS / name)
+        samples = soxr.resample(samples, rate_hz, SAMPLE_RATE_HZ)
+        section = mixed[start_s * SAMPLE_RATE_HZ :][: len(samples)]
+        section += samples[: len(section)]
     return mixed
 
 

@@ -1,7 +1,6 @@
-"""Synthesise the sample sounds beside this file: ``python assets/make_samples.py [OUT_DIR]``.
+"""Synthesise the sample recordings of this folder: ``python assets/make_samples.py [OUT_DIR]``.
 
-Everything but ``speech.wav`` is computed here, the same each time; that is spoken by espeak-ng, where
-installed.
+All of them are computed reproducibly, except for ``speech.wav``, which requires espeak-ng.
 """
 
 from __future__ import annotations
@@ -27,36 +26,36 @@ WORDS: Final = (
 
 
 def times(duration_s: float, rate_hz: int) -> Signal:
-    """The time of each sample, in seconds."""
+    """Return the time of each sample in seconds."""
     return np.arange(round(duration_s * rate_hz)) / rate_hz
 
 
 def sine(frequency_hz: Signal | float, t: Signal) -> Signal:
-    """A sine whose frequency may change with time."""
+    """Return a sine whose frequency may change with time."""
     steps = np.full(len(t), frequency_hz) * np.gradient(t)
     return np.sin(2 * np.pi * np.cumsum(steps))
 
 
 def noise(rng: np.random.Generator, count: int, rate_hz: int, shape: Callable[[Signal], Signal]) -> Signal:
-    """Noise of unit RMS whose spectrum follows ``shape(frequency_hz)``."""
+    """Return noise of unit RMS whose spectrum follows ``shape(frequency_hz)``."""
     spectrum = np.fft.rfft(rng.standard_normal(count)) * shape(np.fft.rfftfreq(count, 1 / rate_hz))
     signal = np.fft.irfft(spectrum, count)
     return np.asarray(signal / np.sqrt(np.mean(signal**2)))
 
 
 def band(low_hz: float, high_hz: float) -> Callable[[Signal], Signal]:
-    """A band-pass of second order on both sides, as a shape for `noise`."""
+    """Return a band-pass of second order on both sides, as a shape for `noise`."""
     return lambda f: 1 / np.sqrt((1 + (low_hz / np.maximum(f, 1e-3)) ** 4) * (1 + (f / high_hz) ** 4))
 
 
 def slowly(rng: np.random.Generator, count: int, rate_hz: int, changes_hz: float) -> Signal:
-    """A random curve between 0 and 1 that changes about ``changes_hz`` times a second."""
+    """Return a random curve between 0 and 1 that changes about ``changes_hz`` times a second."""
     knots = rng.random(int(count / rate_hz * changes_hz) + 3)
     return np.interp(np.arange(count) / rate_hz * changes_hz, np.arange(len(knots)), knots)
 
 
 def add(signal: Signal, part: Signal, at_s: float, rate_hz: int) -> None:
-    """Add a part into the signal, from a time on, as far as it fits."""
+    """Add a part to the signal at a time, cut at the signal's end."""
     start = round(at_s * rate_hz)
     stop = min(len(signal), start + len(part))
     signal[start:stop] += part[: stop - start]
@@ -86,7 +85,7 @@ def thunder(rng: np.random.Generator, rate_hz: int) -> Signal:
     return rumble * rolling * (0.5 + slowly(rng, count, rate_hz, 9)) + 0.5 * crack + 0.04 * hiss
 
 
-def siren(rng: np.random.Generator, rate_hz: int) -> Signal:  # noqa: ARG001  # nothing random in it
+def siren(rng: np.random.Generator, rate_hz: int) -> Signal:  # noqa: ARG001  # not random
     """A wailing siren: harmonics of a tone that glides between 600 and 1,400 Hz."""
     t = times(8, rate_hz)
     pitch_hz = 1000 - 400 * np.cos(2 * np.pi * t / 4)
@@ -100,7 +99,7 @@ def dial_tone(rng: np.random.Generator, rate_hz: int) -> Signal:
 
 
 def clock(rng: np.random.Generator, rate_hz: int) -> Signal:
-    """A clock that ticks and tocks, two beats a second, in a quiet room."""
+    """A ticking clock with two beats a second, in a quiet room."""
     signal = 0.0005 * noise(rng, 8 * rate_hz, rate_hz, band(50, 1000))
     t = times(0.06, rate_hz)
     for beat in range(16):
@@ -114,19 +113,19 @@ def clock(rng: np.random.Generator, rate_hz: int) -> Signal:
 
 
 def melody(rng: np.random.Generator, rate_hz: int) -> Signal:
-    """A tune on plucked strings, each string a noisy loop that is smoothed as it goes round.
+    """A melody on plucked strings: each string is a loop of noise that is smoothed in each turn.
 
     Karplus & Strong, *Digital Synthesis of Plucked-String and Drum Timbres*, Computer Music Journal 7(2),
     1983.
     """
     signal = np.zeros(10 * rate_hz)
-    tune = (60, 64, 67, 72, 67, 64, 62, 65, 69, 74, 69, 65, 64, 67, 71, 76, 71, 67, 60, 64, 67, 72, 76, 72)
-    for index, note in enumerate(tune):
+    notes = (60, 64, 67, 72, 67, 64, 62, 65, 69, 74, 69, 65, 64, 67, 71, 76, 71, 67, 60, 64, 67, 72, 76, 72)
+    for index, note in enumerate(notes):
         period = round(rate_hz / (440 * 2 ** ((note - 69) / 12)))
-        rounds = round(1.5 * rate_hz / period)
+        turns = round(1.5 * rate_hz / period)
         loop = rng.uniform(-1, 1, period)
-        string = np.empty((rounds, period))
-        for turn in range(rounds):
+        string = np.empty((turns, period))
+        for turn in range(turns):
             string[turn] = loop
             loop = 0.498 * (loop + np.roll(loop, 1))
         add(signal, string.reshape(-1), index * 0.4, rate_hz)
@@ -144,7 +143,7 @@ def church_bell(rng: np.random.Generator, rate_hz: int) -> Signal:
     )  # fmt: skip
     for at_s in (0.1, 2.5, 4.9, 7.3):
         for ratio, amplitude, decay_s in partials:
-            detune = 1.001 + 0.001 * rng.random()  # partials come in pairs slightly out of tune, which beat
+            detune = 1.001 + 0.001 * rng.random()  # partials are pairs that are slightly out of tune and beat
             pair = sine(520 * ratio, t) + 0.6 * sine(520 * ratio * detune, t)
             add(signal, amplitude * pair * np.exp(-t / decay_s), at_s, rate_hz)
         clack = noise(rng, len(clack_t), rate_hz, band(800, 6000)) * np.exp(-clack_t / 0.008)
@@ -153,7 +152,7 @@ def church_bell(rng: np.random.Generator, rate_hz: int) -> Signal:
 
 
 def alarm(rng: np.random.Generator, rate_hz: int) -> Signal:
-    """A smoke detector: three beeps of 3,150 Hz and a pause, again and again (ISO 8201)."""
+    """A smoke detector: three beeps of 3,150 Hz and a pause, repeatedly (ISO 8201)."""
     t = times(8, rate_hz)
     in_cycle_s = t % 4
     sounding = (in_cycle_s < 3) & (in_cycle_s % 1 < 0.5)
@@ -178,7 +177,7 @@ def town(rng: np.random.Generator, rate_hz: int) -> Signal:
 
 
 def speech(rate_hz: int) -> Signal | None:
-    """`WORDS`, spoken by espeak-ng; None where it is not installed."""
+    """Let espeak-ng speak `WORDS`; return None if it is not installed."""
     if shutil.which("espeak-ng") is None:
         return None
     with tempfile.TemporaryDirectory() as folder:
@@ -186,7 +185,7 @@ def speech(rate_hz: int) -> Signal | None:
         subprocess.run(["espeak-ng", "-v", "en-gb", "-s", "150", "-w", path, WORDS], check=True)
         signal, spoken_rate_hz = soundfile.read(path)
     if spoken_rate_hz != rate_hz:
-        raise ValueError(f"espeak-ng spoke at {spoken_rate_hz} Hz, not at {rate_hz}")
+        raise ValueError(f"espeak-ng must write {rate_hz} Hz, got {spoken_rate_hz} Hz")
     return np.asarray(signal)
 
 
@@ -205,7 +204,7 @@ SPEECH_RATE_HZ: Final = 22_050
 
 
 def write(path: Path, signal: Signal, rate_hz: int) -> None:
-    """Write as 16-bit WAV, the loudest sample at half of full scale."""
+    """Write a 16-bit WAV file whose loudest sample is at half of full scale."""
     soundfile.write(path, signal / np.abs(signal).max() * 0.5, rate_hz, subtype="PCM_16")
 
 
@@ -215,7 +214,7 @@ def main() -> None:
         write(out_dir / name, synthesise(np.random.default_rng(seed), rate_hz), rate_hz)
     spoken = speech(SPEECH_RATE_HZ)
     if spoken is None:
-        print("speech.wav was left as it is: espeak-ng is not installed", file=sys.stderr)
+        print("speech.wav was not written, because espeak-ng is not installed", file=sys.stderr)
     else:
         write(out_dir / "speech.wav", spoken, SPEECH_RATE_HZ)
 

@@ -1,6 +1,6 @@
-"""Makes template-zip.yaml from template.yaml: the same without a container, with layers and SnapStart.
+"""Generate template-zip.yaml from template.yaml: zip functions with layers and SnapStart instead of images.
 
-It replaces text rather than YAML, so that comments and layout stay.
+The script edits text rather than parsed YAML, so that comments and layout are kept.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ Globals:
     CodeUri: ../build/function
     Layers: [!Ref InferenceLayer, !Ref ModelLayer]
 """
-# For the function that people wait for.
+# For the API function only: its callers wait for a cold start, uploads do not.
 SNAP_START: Final = """\
-      # In place of instances kept warm, with which it cannot be combined.
+      # SnapStart replaces provisioned concurrency, with which it cannot be combined.
       SnapStart: {ApplyOn: PublishedVersions}
-      # Each version's snapshot is paid for as long as the version exists.
+      # A version's snapshot costs money for as long as the version exists.
       VersionDeletionPolicy: Delete
 """
 LAYER: Final = """
@@ -38,7 +38,7 @@ LAYER: Final = """
       CompatibleRuntimes: [python3.12]
       CompatibleArchitectures: [!Ref Architecture]
       RetentionPolicy: Delete
-      # Another layer makes another version of the functions.
+      # A new version of the layer publishes new versions of the functions.
       PublishLambdaVersion: true
 """
 LAYERS: Final = "".join(LAYER.format(name=name.capitalize(), folder=name) for name in ("inference", "model"))
@@ -48,22 +48,22 @@ MALLOC: Final = "".join(
     for name, value in re.findall(r"(MALLOC_\w+)=(\d+)", DOCKERFILE.read_text(encoding="utf-8"))
 )
 
-# What is found, how often, and what takes its place.
+# Patterns, how often each is found, and their replacements.
 REPLACEMENTS: Final = (
-    (r"\A", 1, "# Made from template.yaml by `make template-zip`; do not edit.\n"),
-    (r"^(Description: .*)$", 1, r"\1; without a container"),
-    # Parameters that make sense for images only: a condition, in the groups, their labels, themselves.
+    (r"\A", 1, "# Generated from template.yaml by `make template-zip`; do not edit.\n"),
+    (r"^(Description: .*)$", 1, r"\1 (zip packaging)"),
+    # Parameters of images only: their condition, groups, labels and definitions.
     (r"^  KeepsWarm: .*\n", 1, ""),
     (r"(?<=\[)Bundle, |\bProvisionedConcurrency, ", 2, ""),
     (r"^      (Bundle|ProvisionedConcurrency): \{default: .*\n", 2, ""),
     (r"^  (Bundle|ProvisionedConcurrency):\n(    .*\n)+", 2, ""),
     (r"^      ProvisionedConcurrencyConfig: !If\n(        - .*\n)+", 1, ""),
-    # The functions: `make layers` builds them, so `sam build` must not.
+    # `make layers` builds the functions, so `sam build` must skip them.
     (r"^    Metadata:\n      Dockerfile: .*\n(      Docker.*\n)+", 2, "    Metadata: {SkipBuild: true}\n"),
     (r"^      PackageType: Image\n      #.*\n      ImageConfig: .*\n", 2, ""),
     (r"^Globals:\n  Function:\n", 1, RUNTIME),
-    (r"(?<=^      Description: Answers over HTTP\n)", 1, SNAP_START),
-    # As in the image.
+    (r"(?<=^      Description: Answers HTTP requests\n)", 1, SNAP_START),
+    # The same settings of glibc as in the image.
     (r"(?<=^    Environment:\n      Variables:\n)", 1, MALLOC),
     (r"(?<=^Resources:\n)", 1, f"  # ---- Layers\n{LAYERS}\n"),
     (r"DefinitionUri: infra/", 1, "DefinitionUri: "),
@@ -71,17 +71,17 @@ REPLACEMENTS: Final = (
 
 
 def zip_template(text: str) -> str:
-    """The template for zip functions, from that for images.
+    """Return the template for zip functions, given the text of the one for images.
 
     Raises
     ------
     ValueError
-        If something that is to be replaced is not found as often as it should be.
+        If a pattern is not found as often as `REPLACEMENTS` states.
     """
     for pattern, count, replacement in REPLACEMENTS:
         text, found = re.subn(pattern, replacement, text, flags=re.MULTILINE)
         if found != count:
-            raise ValueError(f"{pattern!r} is found {found} times in {SOURCE.name}, not {count} times")
+            raise ValueError(f"{SOURCE.name} must match {pattern!r} {count} times, but matches {found} times")
     return text
 
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Resolve all that the project may install at once, then write a lock file for each stage of it, so that every stage
-# has the same versions.  Hashes, but no index addresses.   lock.sh [UV]
+# Resolve all dependencies of the project together, then write a lock file for each stage with these versions.  The lock
+# files have hashes, but no index addresses.
+#   lock.sh [UV]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 uv=${1:-uv}
@@ -25,6 +26,6 @@ compile pyproject.toml --constraint "$all" --extra serve --extra lambda --output
 compile pyproject.toml --constraint "$all" --extra serve --extra lambda --group image \
   --output-file requirements/image.txt
 compile pyproject.toml --constraint "$all" --extra convert --output-file requirements/convert.txt
-# It plays sounds, which nothing here does, and must be compiled.
+# tinysoundfont depends on pyaudio, which only plays audio and must be compiled.
 compile pyproject.toml requirements/training.in --constraint "$all" --extra convert --no-emit-package pyaudio \
   --output-file requirements/training.txt

@@ -1,4 +1,4 @@
-"""What several test modules share: the built-in classifier, servers, and data that only developers have."""
+"""Fixtures for all tests: the built-in classifier, servers, and data that only developers have."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ def classifier() -> AudioClassifier:
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """A folder beside the checkout with golden data and sounds of other people, which cannot be published."""
+    """Return a folder next to the checkout with golden data and recordings that cannot be published."""
     if not SHARED.is_dir():
-        pytest.skip("the golden data of the original are not on this machine")
+        pytest.skip("the golden data of the original are not available on this machine")
     return SHARED
 
 
 @pytest.fixture(scope="session")
 def url() -> Iterator[str]:
-    """A server with the built-in bundle, ready, for all requests that change nothing."""
+    """Serve the built-in bundle for requests that change no state, and yield the URL of the ready server."""
     import requests
 
     from tests.support.serving import serving
@@ -54,7 +54,7 @@ def url() -> Iterator[str]:
 
 @pytest.fixture
 def https_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FileServer]:
-    """A real TLS server on the files of a folder, trusted by this process only."""
+    """Serve the files of a folder over TLS, with a certificate that only this process trusts."""
     with FileServer(tmp_path / "www") as server:
         monkeypatch.setenv("SSL_CERT_FILE", str(server.ca_file))
         monkeypatch.setenv("no_proxy", "localhost,127.0.0.1")
@@ -63,7 +63,7 @@ def https_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Fi
 
 @pytest.fixture(scope="session")
 def s3_endpoint() -> Iterator[str]:
-    """A real S3 over HTTP, without Amazon."""
+    """Run moto's S3 server on a local port and yield its URL."""
     from moto.server import ThreadedMotoServer
 
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
@@ -75,7 +75,7 @@ def s3_endpoint() -> Iterator[str]:
 
 @pytest.fixture
 def s3(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A client of that S3, with a bucket called `models`; what the code under test makes reaches it, too."""
+    """Return a client of that S3 with a bucket `models`; the code under test uses the same server."""
     import boto3
 
     for name, value in {

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# A model bundle at TARGET/model, verified: `compact`, https://..., s3://bucket/prefix/ or a directory, or `max`, which is
-# made of the published weights and needs TensorFlow.
+# Copy a model bundle to TARGET/model and verify it.  BUNDLE is `compact`, https://..., s3://bucket/prefix/, a directory, or
+# `max`, which is imported from the published weights and needs TensorFlow.
 #   build.sh TARGET BUNDLE [OPTION OF import-max...]
 set -euo pipefail
 target=$1/model bundle=$2

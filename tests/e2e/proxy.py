@@ -1,4 +1,4 @@
-"""An HTTP server that passes requests on, or answers them itself."""
+"""An HTTP proxy that forwards requests or answers them itself."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Answer:
 
 
 class Proxy(BackgroundServer):
-    """Passes requests on to ``target``; a subclass says which it answers itself."""
+    """Forward requests to ``target``; a subclass decides which requests it answers itself."""
 
     def __init__(self, target: str) -> None:
         self.target = target
@@ -43,7 +43,7 @@ class Proxy(BackgroundServer):
                 self.end_headers()
                 self.wfile.write(answer.body)
 
-            do_GET = do_PUT = do_HEAD = do_POST = do_DELETE = answer  # noqa: N815  # the base class asks for these
+            do_GET = do_PUT = do_HEAD = do_POST = do_DELETE = answer  # noqa: N815  # names of the base class
 
             def log_message(self, *_: object) -> None:
                 pass
@@ -52,11 +52,11 @@ class Proxy(BackgroundServer):
         self.url = f"http://127.0.0.1:{self.port}"
 
     def own_answer(self, method: str, path: str, body: bytes) -> Answer | None:
-        """What to answer instead of passing a request on, if anything."""
+        """Return an answer, or None to forward the request."""
         raise NotImplementedError
 
     def forward(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Answer:
-        # With the client's own Host: the signature covers it.
+        # The client's Host header is kept, because the request's signature covers it.
         answer = requests.request(method, self.target + path, headers=headers, data=body, timeout=30)
         kept = {name: value for name, value in answer.headers.items() if name.lower() not in HOP_BY_HOP}
         length = answer.headers.get("Content-Length") if method == "HEAD" else None

@@ -1,4 +1,4 @@
-"""The function under Amazon's own runtime client and runtime interface emulator."""
+"""Run the function under AWS's runtime client and runtime interface emulator."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ INVOCATIONS = "/2015-03-31/functions/function/invocations"
 
 
 def emulator() -> Path | None:
-    """The emulator that aws-sam-cli brings along, None where that is not installed."""
+    """Return the path of the emulator in aws-sam-cli, or None if aws-sam-cli is not installed."""
     sam = shutil.which("sam")
     if sam is None:
         return None
@@ -39,7 +39,7 @@ class Function:
     Attributes
     ----------
     log
-        What it prints, as CloudWatch would have it.
+        The file with its output, which would go to CloudWatch.
     """
 
     def __init__(self, url: str, log: Path) -> None:
@@ -47,7 +47,7 @@ class Function:
         self.log = log
 
     def invoke(self, event: Any) -> Any:
-        """Invoke it and wait for the answer; the emulator takes one event at a time."""
+        """Invoke the function and wait for its answer; the emulator processes one event at a time."""
         return requests.post(self._url + INVOCATIONS, json=event, timeout=60).json()
 
 
@@ -64,9 +64,9 @@ def running(
     Parameters
     ----------
     log
-        The file for what it prints.
+        The file for the function's output.
     emulate
-        The command of the emulator, where it is not run here but in a container.
+        The command of the emulator if it runs in a container.
     runtime
         The command that the emulator starts.
     """
@@ -91,10 +91,10 @@ def running(
 
 
 def main() -> None:
-    """Classify the sound file that the command line names, in the function."""
-    sound = base64.b64encode(Path(sys.argv[1]).read_bytes()).decode()
+    """Classify the audio file in the first command-line argument with the function."""
+    recording = base64.b64encode(Path(sys.argv[1]).read_bytes()).decode()
     with tempfile.TemporaryDirectory() as folder, running(Path(folder, "log")) as function:
-        print(json.dumps(function.invoke({"audio_base64": sound}), indent=2))
+        print(json.dumps(function.invoke({"audio_base64": recording}), indent=2))
 
 
 if __name__ == "__main__":

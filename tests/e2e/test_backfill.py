@@ -1,14 +1,13 @@
-"""The state machine for bulk work, executed by moto, with the function under the real runtime.
+"""Tests of the backfill state machine, executed by moto, with the function under AWS's runtime.
 
-What moto's interpreter cannot do is put into other words for it by `for_moto`, and only that:
+`for_moto` replaces the features that moto's interpreter does not support, and no others:
 
-- It groups no items (its grammar has no `ItemBatcher`): batches of one are made by the item's selector, in
-  the shape that a batcher gives them.
-- It reads no inventory (`MANIFEST` is none of its input types): the inventory's data file is read as the CSV
-  that it is.
+- moto does not support `ItemBatcher`. The item selector creates batches of one item instead, in the same
+  format.
+- moto does not support the input type `MANIFEST` of inventories. The inventory's data file is read as CSV.
 
-Of its result writer comes the manifest, but no files of results; and it tolerates all failures, whatever the
-definition says: so what came of the objects is looked at, too.
+moto's result writer writes a manifest, but no result files, and moto tolerates all failures regardless of the
+definition. Therefore the tests check the stored results, too.
 """
 
 from __future__ import annotations
@@ -39,7 +38,9 @@ from tests.e2e.unreliable import Unreliable
 
 pytestmark = [
     pytest.mark.e2e,
-    pytest.mark.skipif(emulator() is None, reason="aws-sam-cli, which brings the emulator, is not installed"),
+    pytest.mark.skipif(
+        emulator() is None, reason="aws-sam-cli, which includes the emulator, is not installed"
+    ),
 ]
 DEFINITION = Path(__file__).parents[2] / "infra" / "backfill.asl.json"
 SUBSTITUTIONS = {
@@ -52,16 +53,16 @@ INVENTORY_FIELDS = ["Bucket", "Key", "Size"]
 
 
 class Invocations(Proxy):
-    """Where moto sends its calls: those of the function go to the runtime, one at a time, others back to it.
+    """Receive moto's calls of other services: invoke the function, one event at a time, or forward them.
 
     Attributes
     ----------
     function
-        What is invoked.
+        The function that is invoked.
     throttle
-        How many more invocations are refused, as Lambda does when too many run.
+        The number of invocations that are still to be throttled.
     answered
-        Events and what was answered, in order.
+        The events and their answers, in order.
     """
 
     def __init__(self, target: str, function: Function) -> None:
@@ -89,7 +90,7 @@ class Invocations(Proxy):
 
 @dataclass
 class Backfill:
-    """A deployment in small."""
+    """A small deployment."""
 
     s3: Any
     states: Any
@@ -97,7 +98,7 @@ class Backfill:
     invocations: Invocations
 
     def run(self, **given: Any) -> dict[str, Any]:
-        """Execute the state machine to its end."""
+        """Execute the state machine, and wait until it ends."""
         machine = self.states.create_state_machine(
             name=f"backfill-{uuid.uuid4().hex}", definition=json.dumps(for_moto(definition())), roleArn=ROLE
         )
@@ -113,14 +114,14 @@ class Backfill:
         raise TimeoutError(arn)
 
     def results(self, prefix: str) -> dict[str, dict[str, Any]]:
-        """What was heard below a prefix, by key."""
+        """Return the stored results below a prefix, by key."""
         listed = self.s3.list_objects_v2(Bucket="answers", Prefix=f"results/{prefix}").get("Contents", [])
         keys = [item["Key"] for item in listed]
         return {key: json.loads(self.s3.get_object(Bucket="answers", Key=key)["Body"].read()) for key in keys}
 
 
 def definition() -> dict[str, Any]:
-    """The state machine as it is deployed."""
+    """Return the definition of the state machine as it is deployed."""
     text = DEFINITION.read_text(encoding="utf-8")
     for name, value in SUBSTITUTIONS.items():
         text = text.replace(f"${{{name}}}", value)
@@ -129,7 +130,7 @@ def definition() -> dict[str, Any]:
 
 
 def for_moto(deployed: dict[str, Any]) -> dict[str, Any]:
-    """The same in words that moto knows; see this module's beginning."""
+    """Replace the features that moto does not support, as the docstring of this module explains."""
     changed = copy.deepcopy(deployed)
     for state in changed["States"].values():
         if state["Type"] == "Map":
@@ -170,7 +171,7 @@ def backfill(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backfill]:
             running(log, **{**environment, **settings}) as function,
             Invocations(moto, function) as invocations,
         ):
-            # Where moto's state machines look for other services.
+            # moto's state machines call other services at this port.
             patch.setenv("MOTO_PORT", str(invocations.port))
             s3, states = boto3.client("s3"), boto3.client("stepfunctions")
             for bucket in ("uploads", "answers", "inventories"):
@@ -183,17 +184,17 @@ def backfill(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backfill]:
 
 
 @pytest.fixture
-def sound(assets: Path) -> bytes:
+def recording(assets: Path) -> bytes:
     return (assets / "rain.wav").read_bytes()
 
 
-def test_all_objects_below_a_prefix_get_their_results(backfill: Backfill, sound: bytes) -> None:
+def test_all_objects_below_a_prefix_are_classified_once(backfill: Backfill, recording: bytes) -> None:
     keys = ["all/plain.wav", "all/deep er/a+b%20c.wav", "all/ü/雨 と 雷.wav", "all/bad.wav"]
     for key in keys:
-        content = b"no sound" if "bad" in key else sound
+        content = b"not audio" if "bad" in key else recording
         backfill.s3.put_object(Bucket="uploads", Key=key, Body=content)
     backfill.s3.put_object(Bucket="uploads", Key="all/folder/", Body=b"")
-    backfill.s3.put_object(Bucket="uploads", Key="other/a.wav", Body=sound)
+    backfill.s3.put_object(Bucket="uploads", Key="other/a.wav", Body=recording)
 
     execution = backfill.run(bucket="uploads", prefix="all/")
     assert execution["status"] == "SUCCEEDED", execution.get("cause")
@@ -201,7 +202,7 @@ def test_all_objects_below_a_prefix_get_their_results(backfill: Backfill, sound:
     assert results.keys() == {f"results/{key}.json" for key in keys}
     for key, result in results.items():
         if "bad" in key:
-            assert result["error"]["code"] == "unreadable_audio"
+            assert result["code"] == "unreadable_audio"
         else:
             assert "Rain" in [prediction["label"] for prediction in result["predictions"]]
 
@@ -215,12 +216,12 @@ def test_all_objects_below_a_prefix_get_their_results(backfill: Backfill, sound:
     assert backfill.results("") == results
 
 
-def test_an_inventory_says_which_objects(backfill: Backfill, sound: bytes) -> None:
-    """Its keys are URL-encoded, unlike those of a list."""
+def test_objects_of_an_inventory_are_classified(backfill: Backfill, recording: bytes) -> None:
+    """Keys in an inventory are URL-encoded, unlike those in a listing."""
     lines = []
     for key, encoded in {"kept/a b.wav": "kept/a+b.wav", "kept/c+%ü.wav": "kept/c%2B%25%C3%BC.wav"}.items():
-        backfill.s3.put_object(Bucket="uploads", Key=key, Body=sound)
-        lines.append(f'"uploads","{encoded}","{len(sound)}"')
+        backfill.s3.put_object(Bucket="uploads", Key=key, Body=recording)
+        lines.append(f'"uploads","{encoded}","{len(recording)}"')
     backfill.s3.put_object(Bucket="inventories", Key="daily/data/1.csv", Body="\n".join(lines).encode())
     execution = backfill.run(inventory={"bucket": "inventories", "key": "daily/data/1.csv"})
     assert execution["status"] == "SUCCEEDED", execution.get("cause")
@@ -230,11 +231,11 @@ def test_an_inventory_says_which_objects(backfill: Backfill, sound: bytes) -> No
 
 
 @pytest.mark.parametrize("method", ["HEAD", "GET", "PUT"])
-def test_when_s3_is_overloaded_for_a_while_nothing_is_lost(
-    backfill: Backfill, sound: bytes, method: str
+def test_object_is_classified_when_s3_is_temporarily_overloaded(
+    backfill: Backfill, recording: bytes, method: str
 ) -> None:
-    """First by the client's own tries, and when these are used up, by the state machine's."""
-    backfill.s3.put_object(Bucket="uploads", Key=f"{method}/a.wav", Body=sound)
+    """The client retries first; when its attempts are used up, the state machine retries the batch."""
+    backfill.s3.put_object(Bucket="uploads", Key=f"{method}/a.wav", Body=recording)
     backfill.invocations.answered.clear()
     backfill.storage.refuse = {method: ATTEMPTS + 1}
     assert backfill.run(bucket="uploads", prefix=f"{method}/")["status"] == "SUCCEEDED"
@@ -244,19 +245,21 @@ def test_when_s3_is_overloaded_for_a_while_nothing_is_lost(
     assert backfill.results(f"{method}/")[f"results/{method}/a.wav.json"]["status"] == "ok"
 
 
-def test_what_lambda_refuses_is_asked_again(backfill: Backfill, sound: bytes) -> None:
-    backfill.s3.put_object(Bucket="uploads", Key="throttled/a.wav", Body=sound)
+def test_throttled_invocations_are_retried(backfill: Backfill, recording: bytes) -> None:
+    backfill.s3.put_object(Bucket="uploads", Key="throttled/a.wav", Body=recording)
     backfill.invocations.throttle = 2
     assert backfill.run(bucket="uploads", prefix="throttled/")["status"] == "SUCCEEDED"
     assert backfill.invocations.throttle == 0
     assert len(backfill.results("throttled/")) == 1
 
 
-def test_of_a_batch_all_are_tried_before_it_fails(backfill: Backfill, sound: bytes) -> None:
-    """As Lambda gets it from the real service: many items at once; what stands is not done again."""
+def test_all_objects_of_a_failing_batch_are_tried_and_classified_only_once(
+    backfill: Backfill, recording: bytes
+) -> None:
+    """The batch has several items, as in Step Functions, and existing results are not computed again."""
     keys = [f"many/{number}.wav" for number in range(5)]
     for key in keys:
-        backfill.s3.put_object(Bucket="uploads", Key=key, Body=sound)
+        backfill.s3.put_object(Bucket="uploads", Key=key, Body=recording)
     batch = {"Items": [{"bucket": "uploads", "key": key} for key in keys]}
     backfill.storage.refuse = {"HEAD": ATTEMPTS + 1}
     assert backfill.invocations.function.invoke(batch)["errorType"] == "TransferError"
@@ -266,27 +269,27 @@ def test_of_a_batch_all_are_tried_before_it_fails(backfill: Backfill, sound: byt
 
 
 @pytest.mark.parametrize("given", [{}, {"prefix": "in/"}])
-def test_an_execution_without_a_source_says_what_is_missing(
+def test_execution_without_source_fails_with_expected_input(
     backfill: Backfill, given: dict[str, str]
 ) -> None:
     execution = backfill.run(**given)
     assert execution["status"] == "FAILED"
     assert execution["error"] == "NoSource"
-    assert "neither a bucket nor an inventory" in execution["cause"]
+    assert "must name a bucket or an inventory" in execution["cause"]
 
 
-def test_what_is_reworded_for_moto_is_what_it_does_not_know(backfill: Backfill) -> None:
-    """When this fails, moto has learnt it: let it run the state machine as it is deployed."""
+def test_moto_rejects_the_features_that_are_replaced_for_it(backfill: Backfill) -> None:
+    """If this test fails, moto supports a feature that `for_moto` no longer needs to replace."""
     batching = definition()
     reading = for_moto(batching)
     reading["States"]["Inventory"]["ItemReader"]["ReaderConfig"] = {"InputType": "MANIFEST"}
-    for unknown, words in ((batching, "ItemBatcher"), (reading, "MANIFEST")):
-        with pytest.raises(ClientError, match=words):
-            backfill.states.create_state_machine(name="s", definition=json.dumps(unknown), roleArn=ROLE)
+    for unsupported, feature in ((batching, "ItemBatcher"), (reading, "MANIFEST")):
+        with pytest.raises(ClientError, match=feature):
+            backfill.states.create_state_machine(name="s", definition=json.dumps(unsupported), roleArn=ROLE)
 
 
 @pytest.mark.skipif(shutil.which("cfn-lint") is None, reason="cfn-lint is not installed")
-def test_the_definition_is_valid(tmp_path: Path) -> None:
+def test_definition_passes_cfn_lint(tmp_path: Path) -> None:
     properties = {"RoleArn": ROLE, "Definition": definition()}
     machine = {"Type": "AWS::StepFunctions::StateMachine", "Properties": properties}
     template = tmp_path / "template.json"

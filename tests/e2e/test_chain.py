@@ -1,4 +1,4 @@
-"""Upload -> S3 notification -> SQS -> bridge -> runtime -> result; poison ends in the dead-letter queue."""
+"""Tests of the chain from an upload through S3 notification, SQS and the function to the stored result."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ from tests.support.sounds import encode
 
 pytestmark = [
     pytest.mark.e2e,
-    pytest.mark.skipif(emulator() is None, reason="aws-sam-cli, which brings the emulator, is not installed"),
+    pytest.mark.skipif(
+        emulator() is None, reason="aws-sam-cli, which includes the emulator, is not installed"
+    ),
 ]
 KEYS = ["plain.wav", "in/deep er/a+b.wav", "100%.wav", "ü/雨 と 雷.wav", "a&b=c;d.wav"]
 MAX_RECEIVES = 3
@@ -32,7 +34,7 @@ MAX_RECEIVES = 3
 
 @dataclass
 class Chain:
-    """A deployment in small: buckets, a queue with a dead-letter queue, the function."""
+    """A small deployment: buckets, a queue with a dead-letter queue, and the function."""
 
     s3: Any
     sqs: Any
@@ -43,7 +45,7 @@ class Chain:
     invocations: int = 0
 
     def pump(self, quiet_polls: int = 3) -> None:
-        """Hand messages to the function as Lambda's event source mapping does, until no more come."""
+        """Pass messages to the function, as an event source mapping does, until the queue stays empty."""
         quiet = 0
         while quiet < quiet_polls:
             batch = self.sqs.receive_message(
@@ -93,7 +95,7 @@ def record(message: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.fixture
 def chain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Chain]:
-    """All of it new, on a server of its own."""
+    """Create a new deployment on its own server."""
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
@@ -128,13 +130,15 @@ def chain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Chain]:
     server.stop()
 
 
-def test_every_upload_gets_its_result_and_nothing_is_lost(chain: Chain, assets: Path) -> None:
-    sound = (assets / "rain.wav").read_bytes()
+def test_every_upload_gets_one_result_and_poison_messages_become_dead_letters(
+    chain: Chain, assets: Path
+) -> None:
+    recording = (assets / "rain.wav").read_bytes()
     for key in KEYS:
-        chain.s3.put_object(Bucket="uploads", Key=key, Body=sound)
-    chain.s3.put_object(Bucket="uploads", Key="bad.wav", Body=b"no sound")
+        chain.s3.put_object(Bucket="uploads", Key=key, Body=recording)
+    chain.s3.put_object(Bucket="uploads", Key="bad.wav", Body=b"not audio")
     link = chain.s3.generate_presigned_url("put_object", {"Bucket": "uploads", "Key": "signed.wav"})
-    assert requests.put(link, data=sound, timeout=10).status_code == 200
+    assert requests.put(link, data=recording, timeout=10).status_code == 200
     samples, rate_hz = soundfile.read(assets / "rain.wav", dtype="float32")
     upload_in_parts(chain.s3, "parts.wav", encode(np.tile(samples, 14), rate_hz))
     for _ in range(2):  # duplicates
@@ -149,14 +153,14 @@ def test_every_upload_gets_its_result_and_nothing_is_lost(chain: Chain, assets: 
     assert results.keys() == wanted
     for key, answer in results.items():
         if "bad" in key:
-            assert answer["error"]["code"] == "unreadable_audio"
+            assert answer["code"] == "unreadable_audio"
         else:
             assert answer["status"] == "ok", answer
             assert "Rain" in [prediction["label"] for prediction in answer["predictions"]]
     assert chain.dead_letters() == ["poison"]
 
     before = chain.results()
-    for key in KEYS:  # the same again: S3 delivers at least once
+    for key in KEYS:  # a second notification of each object, because S3 delivers at least once
         body = json.dumps(
             {"Records": [{"eventSource": "aws:s3", "eventName": "ObjectCreated:Put",
                           "s3": {"bucket": {"name": "uploads"}, "object": {"key": quote(key)}}}]}
@@ -167,8 +171,7 @@ def test_every_upload_gets_its_result_and_nothing_is_lost(chain: Chain, assets: 
     assert chain.dead_letters() == []
 
 
-def test_what_fails_for_a_while_succeeds_in_the_end(chain: Chain, assets: Path) -> None:
-    """The results bucket is away at first: messages come back, and none is lost."""
+def test_message_is_retried_when_results_bucket_is_missing(chain: Chain, assets: Path) -> None:
     chain.s3.delete_bucket(Bucket="answers")
     chain.s3.put_object(Bucket="uploads", Key="a.wav", Body=(assets / "rain.wav").read_bytes())
     received = chain.sqs.receive_message(QueueUrl=chain.queue, MaxNumberOfMessages=10, VisibilityTimeout=0)
@@ -182,8 +185,10 @@ def test_what_fails_for_a_while_succeeds_in_the_end(chain: Chain, assets: Path) 
 
 
 @pytest.mark.parametrize("method", ["HEAD", "GET", "PUT"])
-def test_when_s3_is_overloaded_for_a_while_nothing_is_lost(chain: Chain, assets: Path, method: str) -> None:
-    """First by the client's own tries, and when these are used up, by the queue's."""
+def test_upload_is_classified_when_s3_is_temporarily_overloaded(
+    chain: Chain, assets: Path, method: str
+) -> None:
+    """The client retries first; when its attempts are used up, the queue delivers the message again."""
     chain.storage.refuse = {method: ATTEMPTS + 1}
     chain.s3.put_object(Bucket="uploads", Key="a.wav", Body=(assets / "rain.wav").read_bytes())
     chain.pump()
@@ -193,17 +198,17 @@ def test_when_s3_is_overloaded_for_a_while_nothing_is_lost(chain: Chain, assets:
 
 
 def upload_in_parts(client: Any, key: str, content: bytes) -> None:
-    """A multipart upload, which sends an event of another name."""
+    """Upload an object in several parts, which S3 notifies with another event name."""
     started = client.create_multipart_upload(Bucket="uploads", Key=key)
-    where = {"Bucket": "uploads", "Key": key, "UploadId": started["UploadId"]}
+    upload = {"Bucket": "uploads", "Key": key, "UploadId": started["UploadId"]}
     size = 5 << 20
     parts = [
         {
             "PartNumber": number,
-            "ETag": client.upload_part(**where, PartNumber=number, Body=content[start : start + size])[
+            "ETag": client.upload_part(**upload, PartNumber=number, Body=content[start : start + size])[
                 "ETag"
             ],
         }
         for number, start in enumerate(range(0, len(content), size), 1)
     ]
-    client.complete_multipart_upload(**where, MultipartUpload={"Parts": parts})
+    client.complete_multipart_upload(**upload, MultipartUpload={"Parts": parts})

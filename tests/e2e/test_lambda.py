@@ -1,4 +1,4 @@
-"""Every kind of event, through the real runtime client and emulator, against a real S3."""
+"""Tests of every kind of event, with AWS's runtime client and emulator and moto's S3."""
 
 from __future__ import annotations
 
@@ -17,12 +17,14 @@ from tests.e2e.runtime import Function, emulator, running
 
 pytestmark = [
     pytest.mark.e2e,
-    pytest.mark.skipif(emulator() is None, reason="aws-sam-cli, which brings the emulator, is not installed"),
+    pytest.mark.skipif(
+        emulator() is None, reason="aws-sam-cli, which includes the emulator, is not installed"
+    ),
 ]
 EVENTS = {
     path.stem: json.loads(path.read_text()) for path in (Path(__file__).parents[1] / "events").glob("*.json")
 }
-RESULT = "heard/in/rain.wav.json"
+RESULT = "classified/in/rain.wav.json"
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +35,7 @@ def function(s3_endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Iter
         "AWS_SECRET_ACCESS_KEY": "testing",
         "AWS_DEFAULT_REGION": "us-east-1",
         "AUDIO_CLASSIFIER_RESULTS_BUCKET": "results",
-        "AUDIO_CLASSIFIER_RESULTS_PREFIX": "heard/",
+        "AUDIO_CLASSIFIER_RESULTS_PREFIX": "classified/",
         "AUDIO_CLASSIFIER_READ_BUCKETS": "uploads",
         "no_proxy": "127.0.0.1",
     }
@@ -43,7 +45,7 @@ def function(s3_endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 @pytest.fixture
 def buckets(s3: Any, assets: Path) -> Any:
-    """A sound in the uploads bucket, no result yet."""
+    """Create buckets with one upload and no results."""
     for name in ("uploads", "results"):
         s3.create_bucket(Bucket=name)
         for item in s3.list_objects_v2(Bucket=name).get("Contents", []):
@@ -75,7 +77,7 @@ def sns(message: Any) -> dict[str, Any]:
         pytest.param(sns(EVENTS["s3"]), id="SNS"),
     ],
 )
-def test_a_notification_classifies_the_object(
+def test_object_of_a_notification_is_classified_once(
     function: Function, buckets: Any, event: dict[str, Any]
 ) -> None:
     assert function.invoke(event) == {"status": "ok", "results": [f"stored s3://results/{RESULT}"]}
@@ -83,14 +85,14 @@ def test_a_notification_classifies_the_object(
     assert function.invoke(event) == {"status": "ok", "results": [f"unchanged s3://results/{RESULT}"]}
 
 
-def test_a_test_event_is_skipped(function: Function) -> None:
+def test_s3_test_event_is_skipped(function: Function) -> None:
     assert function.invoke({"Service": "Amazon S3", "Event": "s3:TestEvent"}) == {
         "status": "ok",
         "results": [],
     }
 
 
-def test_of_a_batch_only_what_failed_comes_back(function: Function, buckets: Any) -> None:
+def test_only_failed_messages_of_a_batch_are_returned(function: Function, buckets: Any) -> None:
     bodies = {
         "good": json.dumps(EVENTS["s3"]),
         "wrapped": json.dumps({"Type": "Notification", "Message": json.dumps(EVENTS["s3"])}),
@@ -108,13 +110,13 @@ def test_of_a_batch_only_what_failed_comes_back(function: Function, buckets: Any
     before = function.log.read_text()
     all_bad = function.invoke({"Records": [batch["Records"][4]]})
     logged = function.log.read_text()[len(before) :]
-    assert "poison goes back to its queue" in logged
+    assert "poison returns to its queue" in logged
     assert '"Failures"' in logged
     assert all_bad == {"batchItemFailures": [{"itemIdentifier": "poison"}]}
 
 
 @pytest.mark.parametrize("schema", ["1", "2"])
-def test_a_batch_operation_gets_its_result_code(function: Function, buckets: Any, schema: str) -> None:
+def test_batch_operation_task_gets_a_result_code(function: Function, buckets: Any, schema: str) -> None:
     event = EVENTS[f"s3_batch_operation_{schema}"]
     answer = function.invoke(event)
     assert answer["invocationSchemaVersion"] == event["invocationSchemaVersion"]
@@ -126,20 +128,20 @@ def test_a_batch_operation_gets_its_result_code(function: Function, buckets: Any
             "resultString": f"stored s3://results/{RESULT}",
         }
     ]
-    buckets.put_object(Bucket="uploads", Key="in/rain.wav", Body=b"no sound")
+    buckets.put_object(Bucket="uploads", Key="in/rain.wav", Body=b"not audio")
     (task,) = function.invoke(event)["results"]
     assert task["resultCode"] == "PermanentFailure"
     assert "not a readable audio file" in task["resultString"]
 
 
-def multipart(sound: bytes) -> bytes:
-    """A form with a sound in it."""
+def multipart(recording: bytes) -> bytes:
+    """Encode a recording as a multipart form."""
     head = b'--b\r\nContent-Disposition: form-data; name="audio"; filename="r.wav"\r\n\r\n'
-    return head + sound + b"\r\n--b--\r\n"
+    return head + recording + b"\r\n--b--\r\n"
 
 
 def http_event(kind: str, body: bytes) -> dict[str, Any]:
-    """A gateway's event with a multipart prediction in it."""
+    """Return the event of a gateway for a multipart request to /model/predict."""
     event: dict[str, Any] = copy.deepcopy(EVENTS["http_api" if kind == "function_url" else kind])
     event["body"], event["isBase64Encoded"] = base64.b64encode(body).decode(), True
     for name in ("path", "rawPath", "resource"):
@@ -160,21 +162,23 @@ def http_event(kind: str, body: bytes) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("kind", ["http_api", "function_url", "rest_api", "load_balancer"])
-def test_gateways_reach_the_http_door(function: Function, assets: Path, kind: str) -> None:
+def test_http_events_are_answered_by_the_http_app(function: Function, assets: Path, kind: str) -> None:
     form = multipart((assets / "rain.wav").read_bytes())
     for _ in range(2):
         answer = function.invoke(http_event(kind, form))
         assert answer["statusCode"] == 200, answer
         assert len(labels(json.loads(answer["body"]))) == 3
     event = http_event(kind, form)
-    event["body"] = base64.encodebytes(form).decode()  # as the command `base64` wraps it
+    event["body"] = base64.encodebytes(form).decode()  # with line breaks, as the command `base64` writes it
     assert json.loads(function.invoke(event)["body"]) == json.loads(answer["body"])
     refused = function.invoke(http_event(kind, b"nonsense"))
     assert refused["statusCode"] == 400
     assert "gateway" in json.loads(refused["body"])["hint"]
 
 
-def test_a_direct_call_is_answered_as_over_http(function: Function, buckets: Any, assets: Path) -> None:
+def test_direct_invocation_returns_the_http_response_body(
+    function: Function, buckets: Any, assets: Path
+) -> None:
     answer = function.invoke({"audio": "s3://uploads/in/rain.wav", "top_k": 2, "filter": "Rain,Thunder"})
     assert answer["status"] == "ok"
     assert labels(answer) == ["Rain", "Thunder"]
@@ -185,7 +189,7 @@ def test_a_direct_call_is_answered_as_over_http(function: Function, buckets: Any
 @pytest.mark.parametrize(
     ("event", "message"),
     [
-        ({"audio": "s3://uploads/gone.wav"}, "there is no such object"),
+        ({"audio": "s3://uploads/gone.wav"}, "does not exist"),
         ({"audio": "s3://results/secret.wav"}, "'results' may not be read"),
         ({"audio": "https://somewhere/a.wav"}, "is not s3://bucket/key"),
         ({"audio_base64": "?"}, "is not base64"),
@@ -193,7 +197,7 @@ def test_a_direct_call_is_answered_as_over_http(function: Function, buckets: Any
         ({"audio_base64": "AAAA", "top_k": 0}, "top_k: "),
     ],
 )
-def test_what_is_the_callers_fault_is_an_answer(
+def test_invalid_direct_invocation_returns_an_error_message(
     function: Function, buckets: Any, event: dict[str, Any], message: str
 ) -> None:
     answer = function.invoke(event)
@@ -201,25 +205,25 @@ def test_what_is_the_callers_fault_is_an_answer(
     assert message in answer["message"]
 
 
-def test_a_warm_up_does_nothing(function: Function) -> None:
+def test_warm_up_event_returns_ok(function: Function) -> None:
     assert function.invoke({"warmup": True}) == {"status": "ok"}
 
 
 @pytest.mark.parametrize("event", [{}, {"hello": "world"}, []])
-def test_anything_else_is_an_error_that_lists_what_is_understood(function: Function, event: Any) -> None:
+def test_unknown_event_raises_an_error_that_lists_known_events(function: Function, event: Any) -> None:
     answer = function.invoke(event)
     assert answer["errorType"] == "UnknownEventError"
     assert "S3 Batch Operations" in answer["errorMessage"]
 
 
-def test_the_model_may_come_from_object_storage(
+def test_model_is_loaded_from_object_storage(
     function: Function, buckets: Any, compact: Path, assets: Path, tmp_path: Path, s3_endpoint: str
 ) -> None:
     for path in compact.iterdir():
-        buckets.upload_file(str(path), "models", f"here/{path.name}")
+        buckets.upload_file(str(path), "models", f"compact/{path.name}")
     settings = {
         "AWS_ENDPOINT_URL": s3_endpoint,
-        "AUDIO_CLASSIFIER_BUNDLE": "s3://models/here/",
+        "AUDIO_CLASSIFIER_BUNDLE": "s3://models/compact/",
         "AUDIO_CLASSIFIER_CACHE_DIR": str(tmp_path / "cache"),
     }
     encoded = base64.b64encode((assets / "speech.wav").read_bytes()).decode()
@@ -233,7 +237,7 @@ def test_logs_and_metrics_are_structured(function: Function, buckets: Any) -> No
     lines = function.log.read_text().splitlines()
     entries = [json.loads(line) for line in lines if line.startswith("{")]
     emitted = [entry for entry in entries if "_aws" in entry]
-    # By function, so that two deployments in one account can be told apart.
+    # The function's name distinguishes two deployments in the same account.
     assert {(entry["service"], entry["function_name"]) for entry in emitted} == {
         ("audio-classifier", FUNCTION_NAME)
     }

@@ -1,8 +1,9 @@
-"""SnapStart: Amazon's runtime client runs the hooks around a snapshot."""
+"""Tests of the SnapStart hooks, which AWS's runtime client runs before a snapshot and after a restore."""
 
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,12 @@ pytestmark = pytest.mark.e2e
 
 
 class Signers(Proxy):
-    """Passes requests on to S3.
+    """Forward requests to S3, and record who signed them.
 
     Attributes
     ----------
     access_keys
-        Whose credentials the requests were signed with.
+        The access keys of the requests' signatures.
     """
 
     def __init__(self, target: str) -> None:
@@ -48,7 +49,7 @@ def http(method: str, path: str) -> dict[str, Any]:
     }
 
 
-def test_what_is_restored_is_warm_and_has_clients_of_its_own(s3: Any, assets: Path, tmp_path: Path) -> None:
+def test_restored_function_has_its_model_and_new_credentials(s3: Any, assets: Path, tmp_path: Path) -> None:
     s3.create_bucket(Bucket="uploads")
     s3.put_object(Bucket="uploads", Key="rain.wav", Body=(assets / "rain.wav").read_bytes())
     log = tmp_path / "log"
@@ -74,21 +75,20 @@ def test_what_is_restored_is_warm_and_has_clients_of_its_own(s3: Any, assets: Pa
     assert not any("LoadSeconds" in entry for entry in metrics)
 
 
-def test_a_function_that_does_not_work_is_not_snapshotted(tmp_path: Path) -> None:
-    """Here it finds no credentials where it is told to look."""
-    nowhere = {"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://127.0.0.1:9/"}
-    with snap_starting(tmp_path / "log", **nowhere) as (api, process):
+def test_no_snapshot_is_taken_when_credentials_are_unavailable(tmp_path: Path) -> None:
+    unavailable = {"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://127.0.0.1:9/"}
+    with snap_starting(tmp_path / "log", **unavailable) as (api, process):
         assert process.wait(60) != 0
     assert RESTORE not in api.asked
     assert api.errors["/init/error"]["type"] == "Runtime.BeforeSnapshotError"
     assert api.errors["/init/error"]["errorType"] == "TransferError"
 
 
-def test_a_snapshot_that_cannot_be_restored_is_reported(tmp_path: Path) -> None:
-    """Here because the function's code takes part in it and fails."""
+def test_restore_error_is_reported_when_a_hook_fails(tmp_path: Path) -> None:
     broken = "from snapshot_restore_py import register_after_restore\nregister_after_restore(int, 'x')\n"
     (tmp_path / "sitecustomize.py").write_text(broken)
-    with snap_starting(tmp_path / "log", PYTHONPATH=str(tmp_path)) as (api, process):
+    path = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
+    with snap_starting(tmp_path / "log", PYTHONPATH=path) as (api, process):
         api.restored.set()
         assert process.wait(60) != 0
     assert api.errors["/restore/error"]["type"] == "Runtime.AfterRestoreError"

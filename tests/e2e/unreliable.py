@@ -1,4 +1,4 @@
-"""A proxy in front of S3 that answers 503 for a while, as S3 does when it is asked too much."""
+"""A proxy in front of S3 that temporarily answers 503, as S3 does under high load."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from tests.e2e.proxy import Answer, Proxy
 
 
 class Unreliable(Proxy):
-    """Refuses what it is told to.
+    """Answer a given number of requests with 503, and forward all others.
 
     Attributes
     ----------
     refuse
-        How many more requests of each method are answered with 503.
+        The number of requests that are still to be answered with 503, by method.
     refused
-        How many were.
+        The number of requests that were answered with 503.
     """
 
     def __init__(self, target: str) -> None:

@@ -1,4 +1,4 @@
-"""Write the sample events anew, as `sam local generate-event` makes them: ``make events``."""
+"""Generate the sample events with `sam local generate-event`: ``make events``."""
 
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+"""Fixtures for the tests of the image, which environment variables name."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -10,22 +12,21 @@ from tests.image.container import Image
 
 @pytest.fixture(scope="session")
 def image() -> Image:
-    return named_by("IMAGE", "no image: `make image test-image` builds and tests one")
+    return named_by("IMAGE", "IMAGE is not set: `make image test-image` builds and tests an image")
 
 
 @pytest.fixture(scope="session")
 def base_image() -> Image:
-    return named_by("BASE_IMAGE", "BASE_IMAGE does not say what the image was built on")
+    return named_by("BASE_IMAGE", "BASE_IMAGE is not set: it must name the base of the image")
 
 
-def named_by(variable: str, otherwise: str) -> Image:
-    found = Image.from_environment(variable)
-    return found or pytest.skip(otherwise)
+def named_by(variable: str, skip_reason: str) -> Image:
+    return Image.from_environment(variable) or pytest.skip(skip_reason)
 
 
 @pytest.fixture
 def environment(s3: Any, s3_endpoint: str, assets: Path) -> dict[str, str]:
-    """For a function beside a real S3 with a sound in it."""
+    """Return the environment of a function that uses moto's S3, which contains one upload."""
     for name in ("uploads", "results"):
         s3.create_bucket(Bucket=name)
     s3.delete_object(Bucket="results", Key="results/in/rain.wav.json")

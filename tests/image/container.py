@@ -1,4 +1,4 @@
-"""Containers of an image, as careful people start them: read-only, without capabilities, /tmp in memory."""
+"""Run hardened containers of an image: read-only, without capabilities, with /tmp in memory."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any, Self
 from devtools.ports import answers, free_port, wait_until
 
 ENGINE = os.environ.get("ENGINE", "")
-CAREFULLY = (
+HARDENED = (
     *("--read-only", "--tmpfs", "/tmp:rw,mode=1777,size=512m", "--cap-drop", "all"),
     *("--security-opt", "no-new-privileges", "--network", "host"),
 )
@@ -23,18 +23,18 @@ CAREFULLY = (
 
 @dataclass(frozen=True)
 class Image:
-    """An image that is here already."""
+    """An image in the engine's local storage."""
 
     name: str
 
     @classmethod
     def from_environment(cls, variable: str) -> Self | None:
-        """The image that a variable names; None if it, or an engine, is not there."""
+        """Return the image that an environment variable names, or None without the variable or an engine."""
         name = os.environ.get(variable)
         return cls(name) if name and ENGINE else None
 
     def inspect(self) -> dict[str, Any]:
-        """What the engine knows of it."""
+        """Return the engine's description of the image."""
         run = subprocess.run([ENGINE, "image", "inspect", self.name], capture_output=True, check=True)
         (described,) = json.loads(run.stdout)
         assert isinstance(described, dict)
@@ -47,10 +47,10 @@ class Image:
         mounts: Mapping[Path, str] | None = None,
         options: Sequence[str] = (),
         entrypoint: str | None = None,
-        carefully: bool = True,
+        hardened: bool = True,
     ) -> list[str]:
-        """The command that runs ``arguments`` in a container, with files of this machine mounted there."""
-        command = [ENGINE, "run", "--rm", "--no-healthcheck", *(CAREFULLY if carefully else ()), *options]
+        """Return the command that runs ``arguments`` in a container, with files of this machine mounted."""
+        command = [ENGINE, "run", "--rm", "--no-healthcheck", *(HARDENED if hardened else ()), *options]
         for name, value in (environment or {}).items():
             command += ["--env", f"{name}={value}"]
         for source, target in (mounts or {}).items():
@@ -60,15 +60,15 @@ class Image:
         return [*command, self.name, *arguments]
 
     def run(
-        self, *arguments: str, stdin: bytes = b"", options: Sequence[str] = (), **how: Any
+        self, *arguments: str, stdin: bytes = b"", options: Sequence[str] = (), **settings: Any
     ) -> subprocess.CompletedProcess[bytes]:
-        """Run a command in it to its end; as `command`."""
-        command = self.command(*arguments, options=("--interactive", *options), **how)
+        """Run a command in a container and wait for it; ``settings`` are those of `command`."""
+        command = self.command(*arguments, options=("--interactive", *options), **settings)
         return subprocess.run(command, input=stdin, capture_output=True, check=False, timeout=120)
 
     @contextmanager
     def serving(self, log: Path, *options: str) -> Iterator[Server]:
-        """Serve HTTP, ready."""
+        """Start the HTTP server in a container, and yield it when it is ready."""
         port, name = free_port(), f"test-{uuid.uuid4().hex}"
         command = self.command(environment={"PORT": str(port)}, options=("--name", name, *options))
         with log.open("wb") as output:
@@ -84,16 +84,16 @@ class Image:
 
 @dataclass(frozen=True)
 class Server:
-    """A container that serves."""
+    """A container that runs the HTTP server."""
 
     url: str
     name: str
     process: subprocess.Popen[bytes]
 
     def signal(self, name: str) -> None:
-        """Send a signal to its first process."""
+        """Send a signal to the container's first process."""
         subprocess.run([ENGINE, "kill", "--signal", name, self.name], capture_output=True, check=False)
 
     def execute(self, *command: str) -> subprocess.CompletedProcess[bytes]:
-        """Run another command beside it."""
+        """Run another command in the container."""
         return subprocess.run([ENGINE, "exec", self.name, *command], capture_output=True, check=False)

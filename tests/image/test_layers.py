@@ -1,4 +1,4 @@
-"""The zip packaging: its layers unpacked as Lambda does, on a bare runtime with a read-only root."""
+"""Tests of the zip packaging: layers unpacked as in Lambda, on a bare runtime with a read-only root."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ from tests.image.test_function import check, emulation
 
 pytestmark = [
     pytest.mark.image,
-    pytest.mark.skipif(emulator() is None, reason="aws-sam-cli, which brings the emulator, is not installed"),
+    pytest.mark.skipif(
+        emulator() is None, reason="aws-sam-cli, which includes the emulator, is not installed"
+    ),
 ]
 ROOT = Path(__file__).parents[2]
 LAMBDA_PYTHON = "3.12"
@@ -31,14 +33,14 @@ RUNTIME_CLIENT = ("awslambdaric", "simplejson", "snapshot-restore-py")
 
 @dataclass(frozen=True)
 class Python:
-    """An interpreter for the layers: its version, and where it is here if it is not in the image."""
+    """An interpreter for the layers: its version, and its prefix on this machine unless the image has it."""
 
     version: str
     prefix: Path | None = None
 
     @classmethod
     def for_layers(cls, base_image: Image) -> Python:
-        """Lambda's version, if this machine has it to lend; else the base image's own."""
+        """Return Lambda's version if it is installed on this machine, otherwise that of the base image."""
         script = "import sys; print(sys.base_prefix if {!r} == '%d.%d' % sys.version_info[:2] else '')"
         if command := shutil.which(f"python{LAMBDA_PYTHON}"):
             run = subprocess.run(
@@ -64,7 +66,7 @@ def make_layers(
 
 
 @pytest.mark.parametrize(("architecture", "tag"), [("x86_64", "x86_64"), ("arm64", "aarch64")])
-def test_they_are_made_for_lambda_and_fit_into_it(tmp_path: Path, architecture: str, tag: str) -> None:
+def test_layers_are_built_for_lambda_within_its_quota(tmp_path: Path, architecture: str, tag: str) -> None:
     build = make_layers(tmp_path, LAMBDA_PYTHON, architecture=architecture)
     files = [path for path in build.rglob("*") if path.is_file()]
     assert 100 << 20 < sum(path.stat().st_size for path in files) <= MAX_BYTES
@@ -74,18 +76,18 @@ def test_they_are_made_for_lambda_and_fit_into_it(tmp_path: Path, architecture: 
     assert tags == {f"cpython-{LAMBDA_PYTHON.replace('.', '')}-{tag}"}
 
 
-def test_a_model_that_does_not_fit_is_refused(tmp_path: Path, compact: Path) -> None:
+def test_build_fails_when_model_exceeds_the_quota(tmp_path: Path, compact: Path) -> None:
     files: dict[str, Path | bytes] = {name: compact / name for name in FILES}
     files["ballast"] = bytes(96 << 20)
     write_bundle(tmp_path / "large", files, name="large", version="1", description="", licence="none")
     for bundle in (tmp_path / "large", "max"):
-        with pytest.raises(subprocess.CalledProcessError) as refused:
+        with pytest.raises(subprocess.CalledProcessError) as failed:
             make_layers(tmp_path / "build", LAMBDA_PYTHON, bundle=bundle)
-        assert "Leave the model in S3" in refused.value.stderr
+        assert "Leave the model in S3" in failed.value.stderr
         assert not [*tmp_path.glob("build/*"), *tmp_path.glob("build/.*")]
 
 
-def test_they_serve_events_on_a_bare_runtime(
+def test_layers_process_events_on_a_bare_runtime(
     base_image: Image, environment: dict[str, str], s3: Any, assets: Path, tmp_path: Path
 ) -> None:
     python = Python.for_layers(base_image)

@@ -1,4 +1,4 @@
-"""`sam build`, `sam local invoke` and `sam local start-api` on the template that is deployed."""
+"""Tests of `sam build`, `sam local invoke` and `sam local start-api` with the deployed template."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ CREDENTIALS = {
     "AWS_SECRET_ACCESS_KEY": "testing",
     "AWS_DEFAULT_REGION": "us-east-1",
 }
-# Prints the address of this machine as a container sees it, which stands there as little-endian hexadecimal.
+# Prints this machine's address in a container's network, which the kernel lists in little-endian hexadecimal.
 GATEWAY = """
 route = next(fields for fields in map(str.split, open("/proc/net/route")) if fields[1] == "00000000")
 print(".".join(str(byte) for byte in reversed(bytes.fromhex(route[2]))))
@@ -41,7 +41,7 @@ print(".".join(str(byte) for byte in reversed(bytes.fromhex(route[2]))))
 
 @pytest.fixture(scope="module")
 def reachable_s3(image: Image) -> Iterator[str]:
-    """A real S3 that containers reach, by a bridge that ends on this machine."""
+    """Run moto's S3 server at an address that containers can reach through their bridge network."""
     command = [ENGINE, "run", "--rm", "--no-healthcheck", "--network", "bridge", "--entrypoint", "python3"]
     run = subprocess.run([*command, image.name, "-c", GATEWAY], capture_output=True, text=True, check=True)
     server = ThreadedMotoServer(ip_address=run.stdout.strip(), port=0, verbose=False)
@@ -53,7 +53,7 @@ def reachable_s3(image: Image) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def template(reachable_s3: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The template as `sam build` leaves it, and one variable more: where S3 is."""
+    """Build the template with `sam build`, and add the endpoint of S3 to its environment variables."""
     build = tmp_path_factory.mktemp("sam")
     sam("build", "--template", str(ROOT / "template.yaml"), "--build-dir", str(build))
     built = build / "template.yaml"
@@ -66,7 +66,7 @@ def template(reachable_s3: str, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 @pytest.fixture
 def uploaded(reachable_s3: str, assets: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A sound in S3, no result yet; locally the template's buckets have the names of their resources."""
+    """Create one upload and no results; SAM names the template's buckets after their logical ids locally."""
     for name, value in CREDENTIALS.items():
         monkeypatch.setenv(name, value)
     s3 = boto3.client("s3", endpoint_url=reachable_s3)
@@ -94,28 +94,28 @@ def invoke(template: Path, function: str, event: Any, folder: Path) -> Any:
 
 
 @pytest.mark.parametrize("kind", ["s3", "sqs", "event_bridge", "s3_batch_operation_2"])
-def test_events_of_uploads(template: Path, uploaded: Any, tmp_path: Path, kind: str) -> None:
+def test_upload_event_stores_a_result(template: Path, uploaded: Any, tmp_path: Path, kind: str) -> None:
     event = EVENTS[kind]
     if kind == "sqs":
         record = {**event["Records"][0], "body": json.dumps(EVENTS["s3"])}
         event = {"Records": [record]}
     answer = invoke(template, "UploadFunction", event, tmp_path)
     assert "error" not in json.dumps(answer).lower()
-    (result,) = uploaded.list_objects_v2(Bucket="ResultsBucket")["Contents"]
-    heard = json.loads(uploaded.get_object(Bucket="ResultsBucket", Key=result["Key"])["Body"].read())
-    assert "Rain" in labels(heard)
-    uploaded.delete_object(Bucket="ResultsBucket", Key=result["Key"])
+    (stored,) = uploaded.list_objects_v2(Bucket="ResultsBucket")["Contents"]
+    result = json.loads(uploaded.get_object(Bucket="ResultsBucket", Key=stored["Key"])["Body"].read())
+    assert "Rain" in labels(result)
+    uploaded.delete_object(Bucket="ResultsBucket", Key=stored["Key"])
 
 
 @pytest.mark.parametrize("kind", ["http_api", "rest_api", "function_url", "load_balancer"])
-def test_requests_as_events(template: Path, assets: Path, tmp_path: Path, kind: str) -> None:
+def test_http_event_returns_predictions(template: Path, assets: Path, tmp_path: Path, kind: str) -> None:
     event = http_event(kind, multipart((assets / "rain.wav").read_bytes()))
     answer = invoke(template, "ApiFunction", event, tmp_path)
     assert "Rain" in labels(json.loads(answer["body"]))
 
 
 @pytest.mark.skipif(shutil.which("jq") is None, reason="jq is not installed")
-def test_the_document_s_first_command(template: Path) -> None:
+def test_sam_local_invoke_command_of_the_readme_works(template: Path) -> None:
     text = (ROOT / "infra" / "README.md").read_text(encoding="utf-8")
     (command,) = re.findall(r"^(base64 .* sam local invoke .*)$", text, re.MULTILINE)
     run = subprocess.run(
@@ -130,7 +130,9 @@ def test_the_document_s_first_command(template: Path) -> None:
     assert "Rain" in labels(json.loads(run.stdout.splitlines()[-1]))
 
 
-def test_a_local_api(template: Path, assets: Path, tmp_path: Path) -> None:
+def test_sam_local_start_api_serves_predictions_and_pages(
+    template: Path, assets: Path, tmp_path: Path
+) -> None:
     port = free_port()
     options = ["--template", str(template), "--port", str(port), "--warm-containers", "EAGER", SKIP]
     with (tmp_path / "log").open("wb") as log:
@@ -140,8 +142,8 @@ def test_a_local_api(template: Path, assets: Path, tmp_path: Path) -> None:
     try:
         healthy = f"{url}/healthz"
         wait_until(lambda: answers(healthy), alive=lambda: process.poll() is None, timeout_s=120)
-        with (assets / "rain.wav").open("rb") as sound:
-            answer = requests.post(f"{url}/model/predict", files={"audio": sound}, timeout=60)
+        with (assets / "rain.wav").open("rb") as file:
+            answer = requests.post(f"{url}/model/predict", files={"audio": file}, timeout=60)
         assert "Rain" in labels(answer.json())
         assert "swagger-ui-bundle.js" in requests.get(url, timeout=60).text
     finally:

@@ -1,7 +1,7 @@
-"""Holds manifests against the schemas of Kubernetes and Knative.  ``manifest_lint.py [FILE_OR_FOLDER...]``
+"""Validate manifests against the schemas of Kubernetes and Knative: ``manifest_lint.py [FILE_OR_FOLDER...]``.
 
-A value of another type is an error, and so is a key that the schema does not know: a cluster would drop it in
-silence, or refuse all of it.  Needs the environment of ``requirements/infra.in``.
+A value of the wrong type is an error, and so is an unknown key: a cluster would silently drop the key or
+reject the manifest.  Requires the environment of ``requirements/infra.in``.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ KNATIVE: Final = ".knative.dev"
 
 
 def check(document: Document) -> None:
-    """Raise an exception that says what is wrong with a document, if anything is."""
+    """Raise an exception of the validating library if a document does not match its schema."""
     group, _, version = document["apiVersion"].rpartition("/")
     if not group.endswith(KNATIVE):
         kubernetes_validate.validate(document, KUBERNETES, strict=True)
@@ -32,16 +32,16 @@ def check(document: Document) -> None:
     model.model_validate(document, strict=True, extra="forbid", by_alias=True, by_name=False)
 
 
-def main(places: list[Path]) -> int:
-    """Check all documents in these places; the exit status."""
+def main(paths: list[Path]) -> int:
+    """Check all documents of these files and folders, and return the exit status."""
     status = 0
-    for place in places:
-        for document in documents(place):
-            name = f"{place}: {document['kind']} {document['metadata']['name']}"
+    for path in paths:
+        for document in documents(path):
+            name = f"{path}: {document['kind']} {document['metadata']['name']}"
             try:
                 check(document)
-                print(f"{name}: as its schema wants it")
-            except Exception as error:  # noqa: BLE001  # each library has its own, and all mean the same
+                print(f"{name}: valid")
+            except Exception as error:  # noqa: BLE001  # the libraries raise unrelated exceptions for an invalid document
                 status = 1
                 print(f"{name}: {error}", file=sys.stderr)
     return status

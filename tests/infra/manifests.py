@@ -1,4 +1,4 @@
-"""The manifests as data: plain ones as they stand, kustomizations rendered by kubectl."""
+"""Load the manifests: plain files as they are, and kustomizations rendered by kubectl."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ Document: TypeAlias = dict[str, Any]
 
 
 def kustomizations() -> list[Path]:
-    """Folders that kubectl can render; components are only parts of such."""
+    """List the folders that kubectl can render; it cannot render components on their own."""
     files = sorted(INFRA.rglob("kustomization.yaml"))
     return [file.parent for file in files if yaml.safe_load(file.read_text())["kind"] == "Kustomization"]
 
 
 def plain_manifests() -> list[Path]:
-    """Files of what a cluster knows."""
+    """List the files that can be applied to a cluster without kustomize."""
     files = sorted(path for folder in kustomizations() for path in folder.glob("*.yaml"))
     return [path for path in files if path.name != "kustomization.yaml"]
 
 
-def documents(place: Path) -> Iterator[Document]:
-    """What is in a file, or what a folder's kustomization is rendered to."""
-    command = ["kubectl", "kustomize", str(place)]
+def documents(path: Path) -> Iterator[Document]:
+    """Yield the documents of a file, or of a folder's rendered kustomization."""
+    command = ["kubectl", "kustomize", str(path)]
     rendered = (
         subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-        if place.is_dir()
-        else place.read_text()
+        if path.is_dir()
+        else path.read_text()
     )
     yield from yaml.safe_load_all(rendered)

@@ -1,4 +1,4 @@
-"""The templates for SAM as plain data, tags in their long form, and what tests ask of them."""
+"""Load the SAM templates as plain data, with tags in their long form, and query them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from infra.zip_template import SOURCE, TARGET
 
 FUNCTIONS: Final = ("ApiFunction", "UploadFunction")
 
-# YAML whose tags are functions of CloudFormation.
+# A YAML loader that supports the tags of CloudFormation, such as !Ref.
 _LOADER: Final = type("_Loader", (yaml.SafeLoader,), {})
 
 
@@ -30,7 +30,7 @@ yaml.add_multi_constructor("!", _construct, Loader=_LOADER)
 
 
 def load(path: Path) -> dict[str, Any]:
-    """A template."""
+    """Load a template."""
     template: dict[str, Any] = yaml.load(path.read_text(encoding="utf-8"), _LOADER)
     return template
 
@@ -41,7 +41,7 @@ both = pytest.mark.parametrize("template", [IMAGE, ZIP], ids=["image", "zip"])
 
 
 def nodes(value: Any) -> Iterator[Any]:
-    """A value and all that is in it."""
+    """Yield a value and, recursively, all values in it."""
     yield value
     children = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     for child in children:
@@ -49,23 +49,23 @@ def nodes(value: Any) -> Iterator[Any]:
 
 
 def named(value: Any, key: str) -> list[Any]:
-    """All values of a key, however deep."""
+    """List all values of a key at any depth."""
     return [node[key] for node in nodes(value) if isinstance(node, dict) and key in node]
 
 
 def as_list(value: Any) -> list[Any]:
-    """What may be written as one or as several."""
+    """Return a list as it is, and any other value as a list of one."""
     return value if isinstance(value, list) else [value]
 
 
 def of_type(template: dict[str, Any], kind: str) -> dict[str, Any]:
-    """The properties of the resources of a type, by name."""
+    """Return the properties of all resources of a type, by logical id."""
     resources = template["Resources"].items()
     return {name: resource["Properties"] for name, resource in resources if resource["Type"] == kind}
 
 
 def function(template: dict[str, Any], name: str) -> dict[str, Any]:
-    """A function's properties, with those that all have."""
+    """Return a function's properties, including the global ones."""
     common = template["Globals"]["Function"]
     own = template["Resources"][name]["Properties"]
     variables = {**common["Environment"]["Variables"], **own.get("Environment", {}).get("Variables", {})}
@@ -73,19 +73,19 @@ def function(template: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def statements(template: dict[str, Any], role: str) -> list[dict[str, Any]]:
-    """What a role may do, in all cases."""
+    """List all statements of a role's policies, whatever their conditions."""
     policies = named(template["Resources"][role]["Properties"]["Policies"], "PolicyDocument")
     return [statement for policy in policies for statement in policy["Statement"]]
 
 
 def conditions_in(value: Any) -> set[str]:
-    """The conditions that decide on a value."""
-    named_there = [*(choice[0] for choice in named(value, "Fn::If")), *named(value, "Condition")]
-    return {name for name in named_there if isinstance(name, str)}
+    """Return the names of the conditions that a value depends on."""
+    names = [*(choice[0] for choice in named(value, "Fn::If")), *named(value, "Condition")]
+    return {name for name in names if isinstance(name, str)}
 
 
 def parameters_in(template: dict[str, Any], value: Any) -> set[str]:
-    """The parameters that a value refers to, by itself or by its conditions."""
+    """Return the parameters that a value refers to, directly or in its conditions."""
     found = {*named(value, "Ref")}
     for text in nodes(value):
         found |= {*re.findall(r"\$\{(\w+)\}", text)} if isinstance(text, str) else set()

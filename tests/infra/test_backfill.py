@@ -1,4 +1,4 @@
-"""The state machine for bulk work, held against the code that it calls and the limits of the service."""
+"""Tests that the backfill state machine agrees with the handler and with the quotas of Step Functions."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TEXT = (Path(__file__).parents[2] / "infra" / "backfill.asl.json").read_text(enc
 STATES = json.loads(TEXT)["States"]
 MAPS = {name: state for name, state in STATES.items() if state["Type"] == "Map"}
 MAX_PAYLOAD_BYTES = 256 << 10  # Step Functions, "Service quotas": input or output of a state
-WORST_KEY = "\x01" * 1024  # S3's longest, of characters that JSON writes with six
+WORST_KEY = "\x01" * 1024  # S3's longest key, of characters that JSON escapes with six characters
 
 
 def all_states(machine: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -32,16 +32,16 @@ def all_states(machine: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def test_names_of_states_are_unique() -> None:
-    """Also between a map's states and those outside, or it cannot be deployed."""
+    """Step Functions rejects duplicate names, also between states inside and outside a map."""
     names = Counter(name for name, _ in all_states(json.loads(TEXT)))
     assert [name for name, count in names.items() if count > 1] == []
 
 
-def test_three_values_come_from_the_template() -> None:
+def test_definition_has_three_substitutions() -> None:
     assert {*re.findall(r"\$\{(\w+)\}", TEXT)} == {"UploadFunctionArn", "ResultsBucket", "Partition"}
 
 
-def test_both_maps_differ_in_what_they_read_alone() -> None:
+def test_maps_are_equal_except_for_their_item_readers() -> None:
     prefix, inventory = (copy.deepcopy(MAPS[name]) for name in ("Prefix", "Inventory"))
     for state in (prefix, inventory):
         for name in ("Label", "ItemReader", "ItemSelector"):
@@ -53,7 +53,7 @@ def test_both_maps_differ_in_what_they_read_alone() -> None:
 
 
 @pytest.mark.parametrize("name", MAPS)
-def test_a_batch_of_the_longest_keys_fits(name: str) -> None:
+def test_batch_of_longest_keys_fits_into_payload(name: str) -> None:
     batcher = MAPS[name]["ItemBatcher"]
     items = [{"bucket": "b" * 63, "key": WORST_KEY}] * batcher["MaxItemsPerBatch"]
     event = {"Items": items, "BatchInput": batcher.get("BatchInput", {})}
@@ -65,10 +65,10 @@ def test_a_batch_of_the_longest_keys_fits(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", MAPS)
-def test_what_passes_is_waited_for(name: str) -> None:
-    """What cannot be fetched now, as `Uploads.process` raises it: what is not there is a result."""
+def test_temporary_errors_of_the_handler_are_retried(name: str) -> None:
+    """The handler raises temporary errors; it stores a result for missing objects."""
     (task,) = MAPS[name]["ItemProcessor"]["States"].values()
-    patient, _ = task["Retry"]
-    ours = {name for name in patient["ErrorEquals"] if "." not in name}
+    retry, _ = task["Retry"]
+    own = {name for name in retry["ErrorEquals"] if "." not in name}
     temporary = {"TransferError", *(kind.__name__ for kind in TransferError.__subclasses__())}
-    assert ours == temporary - {"RemoteNotFoundError"}
+    assert own == temporary - {"RemoteNotFoundError"}

@@ -1,4 +1,7 @@
-"""The manifests for Kubernetes and Knative, and what kustomize makes of them, held against code and image."""
+"""Tests that the manifests for Kubernetes and Knative agree with the code and the image.
+
+The manifests are plain files and kustomizations as kubectl renders them.
+"""
 
 from __future__ import annotations
 
@@ -25,50 +28,46 @@ KNATIVE_SERVICE = "serving.knative.dev/v1"
 UNITS = {"m": 1e-3, "": 1, "Mi": 1 << 20, "Gi": 1 << 30}
 
 FILES = (INFRA / "kubernetes" / "max-audio-classifier.yaml", INFRA / "knative" / "service.yaml")
-PLACES = (*FILES, *kustomizations())
+PATHS = (*FILES, *kustomizations())
 VERSION = version("serverless-audio-classifier")
 
 Cluster: TypeAlias = list[Document]
 
 
-def ask(place: Path) -> Cluster:
-    """All that a file, or a kustomization, asks a cluster for."""
-    if place.is_dir() and shutil.which("kubectl") is None:
+def render(path: Path) -> Cluster:
+    """Return all documents of a file or a rendered kustomization."""
+    if path.is_dir() and shutil.which("kubectl") is None:
         pytest.skip("kubectl is not installed")
-    return list(documents(place))
+    return list(documents(path))
 
 
-def name_of(place: Path) -> str:
-    return str(place.relative_to(INFRA))
+def name_of(path: Path) -> str:
+    return str(path.relative_to(INFRA))
 
 
-@pytest.fixture(scope="module", params=PLACES, ids=name_of)
+@pytest.fixture(scope="module", params=PATHS, ids=name_of)
 def cluster(request: pytest.FixtureRequest) -> Cluster:
-    return ask(request.param)
+    return render(request.param)
 
 
-@pytest.fixture(
-    scope="module", params=[place for place in PLACES if "kubernetes" in name_of(place)], ids=name_of
-)
+@pytest.fixture(scope="module", params=[path for path in PATHS if "kubernetes" in name_of(path)], ids=name_of)
 def kubernetes(request: pytest.FixtureRequest) -> Cluster:
-    return ask(request.param)
+    return render(request.param)
 
 
-@pytest.fixture(
-    scope="module", params=[place for place in PLACES if "knative" in name_of(place)], ids=name_of
-)
+@pytest.fixture(scope="module", params=[path for path in PATHS if "knative" in name_of(path)], ids=name_of)
 def knative(request: pytest.FixtureRequest) -> Cluster:
-    return ask(request.param)
+    return render(request.param)
 
 
 def of_kind(cluster: Cluster, kind: str) -> Document:
-    """The only document of its kind."""
+    """Return the only document of a kind."""
     (found,) = [document for document in cluster if document["kind"] == kind]
     return found
 
 
 def workload(cluster: Cluster) -> Document:
-    """What runs the container: a Deployment, or a service of Knative."""
+    """Return the document with the container: a Deployment or a Knative service."""
     (found,) = [
         document
         for document in cluster
@@ -96,18 +95,18 @@ def image_environment() -> dict[str, str]:
 
 
 def routes(cluster: Cluster) -> set[str]:
-    """The paths that the application answers, set up as its container is."""
+    """Return the paths of the application's routes with the settings of its container."""
     app = create_app(SharedClassifier(Settings.from_environment(environment(cluster))))
     return {*app.openapi()["paths"]}
 
 
 def amount(quantity: str) -> float:
-    """A quantity of Kubernetes as a number: ``8Gi``, ``2800m``."""
+    """Convert a Kubernetes quantity such as ``8Gi`` or ``2800m`` to a number."""
     number, unit = re.fullmatch(r"(\d+)(m|Mi|Gi|)", quantity).groups()  # type: ignore[union-attr]
     return int(number) * UNITS[unit]
 
 
-def test_no_manifest_is_left_out() -> None:
+def test_every_manifest_is_part_of_a_kustomization() -> None:
     used = {
         (file.parent / resource).resolve()
         for file in INFRA.rglob("kustomization.yaml")
@@ -118,24 +117,24 @@ def test_no_manifest_is_left_out() -> None:
     assert {path for path in files if path.name != "kustomization.yaml"} == {*filter(Path.is_file, used)}
 
 
-def test_each_variable_is_a_setting_that_makes_sense(cluster: Cluster) -> None:
+def test_every_environment_variable_is_a_valid_setting(cluster: Cluster) -> None:
     known = {PREFIX + field.name.upper() for field in fields(Settings)}
     assert {name for name in environment(cluster) if name.startswith(PREFIX)} <= known
     assert Settings.from_environment(environment(cluster)).bundle == environment(cluster)[PREFIX + "BUNDLE"]
 
 
-def test_the_model_is_where_the_image_has_it_or_remote(cluster: Cluster) -> None:
-    place = environment(cluster)[PREFIX + "BUNDLE"]
-    assert place == image_environment()[PREFIX + "BUNDLE"] or re.match("(s3|https)://", place)
+def test_bundle_is_the_one_of_the_image_or_remote(cluster: Cluster) -> None:
+    bundle = environment(cluster)[PREFIX + "BUNDLE"]
+    assert bundle == image_environment()[PREFIX + "BUNDLE"] or re.match("(s3|https)://", bundle)
 
 
-def test_the_image_is_of_this_version(cluster: Cluster) -> None:
+def test_image_and_labels_have_the_current_version(cluster: Cluster) -> None:
     assert container(cluster)["image"] == f"serverless-audio-classifier:{VERSION}"
     labels = workload(cluster)["spec"]["template"]["metadata"]["labels"]
     assert labels["app.kubernetes.io/version"] == VERSION
 
 
-def test_probes_ask_for_routes_at_the_port(cluster: Cluster) -> None:
+def test_probes_request_existing_routes(cluster: Cluster) -> None:
     (port,) = container(cluster)["ports"]
     assert port["containerPort"] == PORT
     paths = {}
@@ -144,21 +143,21 @@ def test_probes_ask_for_routes_at_the_port(cluster: Cluster) -> None:
         assert request["port"] in (PORT, port["name"])
         paths[probe] = request["path"]
     assert {*paths.values()} <= routes(cluster)
-    # Alive is not ready: a process that waits for its model must not be killed for it.
+    # The liveness probe must not kill a process that is still loading its model.
     assert paths["livenessProbe"] != paths["readinessProbe"] == paths["startupProbe"]
 
 
-def test_a_pod_outlives_what_it_has_begun(kubernetes: Cluster) -> None:
+def test_grace_period_is_longer_than_the_drain_time(kubernetes: Cluster) -> None:
     pause_s = container(kubernetes)["lifecycle"]["preStop"]["sleep"]["seconds"]
     assert pod(kubernetes)["terminationGracePeriodSeconds"] > pause_s + DRAIN_S
 
 
-def test_a_pod_of_knative_outlives_what_it_has_begun(knative: Cluster) -> None:
-    # Knative makes of this the pod's grace period, too.
+def test_knative_timeout_is_longer_than_the_drain_time(knative: Cluster) -> None:
+    # Knative also uses this timeout as the pod's grace period.
     assert pod(knative)["timeoutSeconds"] > DRAIN_S
 
 
-def test_it_runs_without_rights(cluster: Cluster) -> None:
+def test_container_runs_without_privileges(cluster: Cluster) -> None:
     context = pod(cluster).get("securityContext", {}) | container(cluster)["securityContext"]
     *_, user = re.findall(r"^USER (\d+):(\d+)$", DOCKERFILE, re.MULTILINE)
     assert (str(context["runAsUser"]), str(context["runAsGroup"])) == user
@@ -169,7 +168,7 @@ def test_it_runs_without_rights(cluster: Cluster) -> None:
     assert pod(cluster)["automountServiceAccountToken"] is False
 
 
-def test_what_it_writes_has_room(cluster: Cluster) -> None:
+def test_volume_has_space_for_all_concurrent_uploads(cluster: Cluster) -> None:
     (mount,) = container(cluster)["volumeMounts"]
     (volume,) = pod(cluster)["volumes"]
     assert mount["name"] == volume["name"]
@@ -180,24 +179,24 @@ def test_what_it_writes_has_room(cluster: Cluster) -> None:
 
 
 @pytest.mark.parametrize("file", FILES, ids=name_of)
-def test_the_size_is_what_the_original_recommends(file: Path) -> None:
+def test_limits_are_8_gib_and_4_cpus_as_in_the_original(file: Path) -> None:
     limits = container([*documents(file)])["resources"]["limits"]
     assert (amount(limits["memory"]), amount(limits["cpu"])) == (8 << 30, 4)
 
 
-def test_as_many_requests_come_in_as_are_worked_on(knative: Cluster) -> None:
+def test_container_concurrency_is_the_concurrency_of_the_server(knative: Cluster) -> None:
     cpus = amount(container(knative)["resources"]["limits"]["cpu"])
     settings = Settings.from_environment({PREFIX + "THREADS": f"{cpus:.0f}"})
     assert pod(knative)["containerConcurrency"] == settings.max_concurrency
 
 
-def test_the_autoscaler_looks_at_what_a_pod_may_use(kubernetes: Cluster) -> None:
+def test_autoscaler_targets_70_percent_of_the_cpu_limit(kubernetes: Cluster) -> None:
     cpus = amount(container(kubernetes)["resources"]["limits"]["cpu"])
     (metric,) = of_kind(kubernetes, "HorizontalPodAutoscaler")["spec"]["metrics"]
     assert amount(metric["resource"]["target"]["averageValue"]) == pytest.approx(0.7 * cpus)
 
 
-def test_selectors_find_the_pods(kubernetes: Cluster) -> None:
+def test_selectors_match_the_labels_of_pods(kubernetes: Cluster) -> None:
     labels = workload(kubernetes)["spec"]["template"]["metadata"]["labels"].items()
     selectors = [
         of_kind(kubernetes, "Service")["spec"]["selector"],
@@ -208,7 +207,7 @@ def test_selectors_find_the_pods(kubernetes: Cluster) -> None:
     assert all(selector and selector.items() <= labels for selector in selectors)
 
 
-def test_the_port_of_the_service_leads_to_the_container(kubernetes: Cluster) -> None:
+def test_service_and_prometheus_use_the_port_of_the_container(kubernetes: Cluster) -> None:
     service = of_kind(kubernetes, "Service")["spec"]
     (service_port,), (port,) = service["ports"], container(kubernetes)["ports"]
     assert service["type"] == "NodePort"
@@ -218,7 +217,7 @@ def test_the_port_of_the_service_leads_to_the_container(kubernetes: Cluster) -> 
     assert annotations["prometheus.io/path"] in routes(kubernetes)
 
 
-def test_what_refers_to_another_finds_it(cluster: Cluster) -> None:
+def test_references_between_documents_resolve(cluster: Cluster) -> None:
     names = {(document["apiVersion"], document["kind"], document["metadata"]["name"]) for document in cluster}
     assert len(names) == len(cluster)
     for document in cluster:
@@ -237,14 +236,14 @@ def test_what_refers_to_another_finds_it(cluster: Cluster) -> None:
         assert ("v1", "ServiceAccount", account) in names
 
 
-def test_only_the_cluster_can_send_events(knative: Cluster) -> None:
+def test_events_route_exists_only_inside_the_cluster(knative: Cluster) -> None:
     triggers = [document for document in knative if document["kind"] == "Trigger"]
     visibility = workload(knative)["metadata"]["labels"].get("networking.knative.dev/visibility")
     assert routes(knative) & {"/events"} == {trigger["spec"]["subscriber"]["uri"] for trigger in triggers}
     assert (visibility == "cluster-local") is bool(triggers)
 
 
-def test_knative_gets_what_it_allows(knative: Cluster) -> None:
+def test_knative_service_uses_only_supported_fields(knative: Cluster) -> None:
     assert {"PORT", "K_SERVICE", "K_CONFIGURATION", "K_REVISION"} & {*environment(knative)} == set()
     (port,) = container(knative)["ports"]
     assert port["name"] in ("http1", "h2c")

@@ -1,4 +1,4 @@
-"""Each check of `make lint-infra` finds what it is there for."""
+"""Tests that the checks of `make lint-infra` find errors."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TRIGGER = INFRA / "overlays" / "knative-events" / "trigger.yaml"
 
 def tool(name: str) -> Path:
     found = shutil.which(name)
-    assert found is not None, "run `make lint-infra`"
+    assert found is not None, f"{name} is not installed: run these tests with `make lint-infra`"
     return Path(found)
 
 
@@ -60,7 +60,7 @@ def text_for_retries(manifest: Document) -> None:
 
 
 @pytest.mark.parametrize(
-    ("file", "kind", "break_it", "complaint"),
+    ("file", "kind", "break_it", "message"),
     [
         (KUBERNETES, "Deployment", unknown_probe, "readynessProbe"),
         (KUBERNETES, "Deployment", text_for_a_number, "'5000'"),
@@ -71,8 +71,8 @@ def text_for_retries(manifest: Document) -> None:
         (TRIGGER, "Trigger", text_for_retries, "retry"),
     ],
 )
-def test_a_broken_manifest_is_found(
-    file: Path, kind: str, break_it: Callable[[Document], None], complaint: str, tmp_path: Path
+def test_manifest_lint_reports_a_broken_manifest(
+    file: Path, kind: str, break_it: Callable[[Document], None], message: str, tmp_path: Path
 ) -> None:
     (document,) = [document for document in documents(file) if document["kind"] == kind]
     manifest = tmp_path / "manifest.yaml"
@@ -82,10 +82,10 @@ def test_a_broken_manifest_is_found(
     manifest.write_text(yaml.safe_dump(document))
     broken = lint(manifest)
     assert broken.returncode == 1
-    assert complaint in broken.stderr
+    assert message in broken.stderr
 
 
-def test_a_privileged_container_is_found(tmp_path: Path) -> None:
+def test_checkov_reports_a_privileged_container(tmp_path: Path) -> None:
     (deployment,) = [document for document in documents(KUBERNETES) if document["kind"] == "Deployment"]
     container(deployment)["securityContext"]["privileged"] = True
     manifest = tmp_path / "infra" / "manifest.yaml"
@@ -99,7 +99,7 @@ def test_a_privileged_container_is_found(tmp_path: Path) -> None:
     assert "CKV_K8S_16" in checked.stdout
 
 
-def test_a_careless_image_is_found(tmp_path: Path) -> None:
+def test_hadolint_reports_an_unpinned_base_image(tmp_path: Path) -> None:
     dockerfile = tmp_path / "Dockerfile"
     dockerfile.write_text("FROM debian:latest\n")
     checked = run(tool("hadolint"), dockerfile)

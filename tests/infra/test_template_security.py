@@ -1,4 +1,4 @@
-"""Who may do what: roles, buckets, queues and APIs of the templates for SAM."""
+"""Tests of access control in the SAM templates: roles, buckets, queues and APIs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TRACING: Final = {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}
 
 
 @both
-def test_roles_may_do_what_they_name_on_what_they_name(template: dict[str, Any]) -> None:
+def test_role_statements_use_no_wildcards_except_for_tracing(template: dict[str, Any]) -> None:
     roles = of_type(template, "AWS::IAM::Role")
     assert len(roles) == 3
     for role in roles:
@@ -40,24 +40,24 @@ def test_roles_may_do_what_they_name_on_what_they_name(template: dict[str, Any])
 
 
 @both
-def test_roles_reach_the_prefixes_of_the_settings(template: dict[str, Any]) -> None:
-    def may(role: str, action: str) -> set[str]:
+def test_roles_grant_access_to_default_prefixes(template: dict[str, Any]) -> None:
+    def resources(role: str, action: str) -> set[str]:
         granted = [one for one in statements(template, role) if action in as_list(one["Action"])]
         return {text for one in granted for text in nodes(one["Resource"]) if isinstance(text, str)}
 
     results = f"${{ResultsBucket.Arn}}/{DEFAULT_RESULTS_PREFIX}*"
-    assert results in may("ApiRole", "s3:GetObject")
-    assert may("ApiRole", "s3:PutObject") == {f"${{UploadsBucket.Arn}}/{DEFAULT_UPLOADS_PREFIX}*"}
-    assert may("UploadRole", "s3:PutObject") == {results}
-    assert results in may("UploadRole", "s3:GetObject")
-    assert "${UploadsBucket.Arn}/*" in may("UploadRole", "s3:GetObjectVersion")
+    assert results in resources("ApiRole", "s3:GetObject")
+    assert resources("ApiRole", "s3:PutObject") == {f"${{UploadsBucket.Arn}}/{DEFAULT_UPLOADS_PREFIX}*"}
+    assert resources("UploadRole", "s3:PutObject") == {results}
+    assert results in resources("UploadRole", "s3:GetObject")
+    assert "${UploadsBucket.Arn}/*" in resources("UploadRole", "s3:GetObjectVersion")
     for role in ("ApiRole", "UploadRole"):
-        # While a new prefix is deployed the version that answers has the old one.
-        assert "arn:${AWS::Partition}:s3:::${ModelBucket}/*" in may(role, "s3:GetObject")
+        # While a new prefix is deployed, the live version still reads from the old one.
+        assert "arn:${AWS::Partition}:s3:::${ModelBucket}/*" in resources(role, "s3:GetObject")
 
 
 @both
-def test_buckets_are_closed_encrypted_and_tidied(template: dict[str, Any]) -> None:
+def test_buckets_are_private_encrypted_and_cleaned_up(template: dict[str, Any]) -> None:
     buckets = of_type(template, "AWS::S3::Bucket")
     assert buckets.keys() == {"UploadsBucket", "ResultsBucket"}
     for name, bucket in buckets.items():
@@ -77,17 +77,17 @@ def test_buckets_are_closed_encrypted_and_tidied(template: dict[str, Any]) -> No
             if policy["Bucket"] == {"Ref": name}
         )
         arns = [{"Fn::GetAtt": [name, "Arn"]}, {"Fn::Sub": f"${{{name}.Arn}}/*"}]
-        assert_refuses_without_tls(policy, "s3:*", arns)
+        assert_denied_without_tls(policy, "s3:*", arns)
 
 
 @both
-def test_queues_are_closed_and_encrypted(template: dict[str, Any]) -> None:
+def test_queues_are_encrypted_and_accept_only_s3_notifications(template: dict[str, Any]) -> None:
     policies = {
         policy["Queues"][0]["Ref"]: policy for policy in of_type(template, "AWS::SQS::QueuePolicy").values()
     }
     for name, queue in of_type(template, "AWS::SQS::Queue").items():
         assert queue["SqsManagedSseEnabled"] is True
-        assert_refuses_without_tls(policies[name], "sqs:*", [{"Fn::GetAtt": [name, "Arn"]}])
+        assert_denied_without_tls(policies[name], "sqs:*", [{"Fn::GetAtt": [name, "Arn"]}])
     allowed = [
         one
         for policy in policies.values()
@@ -99,16 +99,15 @@ def test_queues_are_closed_and_encrypted(template: dict[str, Any]) -> None:
     assert notifications["Condition"] == {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
 
 
-def assert_refuses_without_tls(policy: dict[str, Any], actions: str, arns: list[Any]) -> None:
-    refused = [one for one in policy["PolicyDocument"]["Statement"] if one["Effect"] == "Deny"]
-    (statement,) = refused
+def assert_denied_without_tls(policy: dict[str, Any], actions: str, arns: list[Any]) -> None:
+    (statement,) = [one for one in policy["PolicyDocument"]["Statement"] if one["Effect"] == "Deny"]
     assert statement["Condition"] == {"Bool": {"aws:SecureTransport": False}}
     assert (statement["Principal"], statement["Action"]) == ("*", actions)
     assert as_list(statement["Resource"]) == arns
 
 
 @both
-def test_results_cannot_come_back_as_uploads(template: dict[str, Any]) -> None:
+def test_results_do_not_trigger_upload_notifications(template: dict[str, Any]) -> None:
     buckets = of_type(template, "AWS::S3::Bucket")
     assert "NotificationConfiguration" not in buckets["ResultsBucket"]
     assert named(buckets["UploadsBucket"], "Queue") == [{"Fn::GetAtt": ["UploadsQueue", "Arn"]}]
@@ -119,7 +118,7 @@ def test_results_cannot_come_back_as_uploads(template: dict[str, Any]) -> None:
 
 
 @both
-def test_every_call_is_secured_as_the_parameter_says(template: dict[str, Any]) -> None:
+def test_every_operation_requires_authorization_of_access_parameter(template: dict[str, Any]) -> None:
     for api in ("HttpApi", "RestApi"):
         operations = named(template["Resources"][api], "x-amazon-apigateway-any-method")
         assert operations
@@ -134,7 +133,7 @@ def test_every_call_is_secured_as_the_parameter_says(template: dict[str, Any]) -
     assert template["Parameters"]["Access"]["Default"] == "IAM"
 
 
-def test_the_backfill_gets_what_it_asks_for() -> None:
+def test_backfill_has_its_substitutions_timeouts_and_permissions() -> None:
     for path, template in ((SOURCE, IMAGE), (TARGET, ZIP)):
         machine = template["Resources"]["Backfill"]["Properties"]
         text = (path.parent / machine["DefinitionUri"]).read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Writes Keras 2 HDF5 files of the decision-level attention family, as small as a test needs them."""
+"""Write small Keras 2 HDF5 files of the decision-level attention family."""
 
 from __future__ import annotations
 
@@ -17,10 +17,9 @@ CLASSES = 4
 
 @dataclass
 class KerasFile:
-    """A model under construction: layers in order, and their arrays by name.
+    """A model under construction: its layers in order, and their arrays by layer and name.
 
-    ``offset`` is added to every layer's number, as in a file saved by a process that had built other models
-    before.
+    ``offset`` is added to the number of every layer, as in a file of a process that built other models.
     """
 
     offset: int = 0
@@ -49,7 +48,7 @@ class KerasFile:
         return name
 
     def block(self, source: str, inputs: int, units: int, epsilon: float = 1e-3) -> str:
-        """Dense, BatchNorm, ReLU, dropout."""
+        """Add Dense, BatchNorm, ReLU and dropout layers."""
         dense = self.dense(source, inputs, units, "linear")
         norm = self.add("BatchNormalization", "batch_normalization", [dense], axis=-1, epsilon=epsilon)
         for name in ("gamma", "beta", "moving_mean"):
@@ -59,9 +58,9 @@ class KerasFile:
         return self.add("Dropout", "dropout", [relu], rate=0.5)
 
     def pool(self, source: str, inputs: int, classes: int = CLASSES) -> str:
-        """Scores and attention on a layer, and the Lambda that pools them."""
+        """Add scores and attention on a layer, and the Lambda layer that pools them."""
         parts = [self.dense(source, inputs, classes, kind) for kind in ("sigmoid", "softmax")]
-        code = ["bm90IG1hcnNoYWw=\n", None, None]  # no bytecode: whoever runs it fails
+        code = ["bm90IG1hcnNoYWw=\n", None, None]  # not bytecode, so that running it fails
         return self.add("Lambda", "lambda", parts, function=code, function_type="lambda", arguments={})
 
     def write(self, path: Path, output: str, *, weights_only: bool = False) -> Path:
@@ -95,7 +94,7 @@ def multi_level(
     classes: int = CLASSES,
     epsilon: float = 1e-3,
 ) -> tuple[KerasFile, str]:
-    """The published architecture, of any depth; and the name of its output layer."""
+    """Return the published architecture with any depth, and the name of its output layer."""
     file = KerasFile(offset)
     source = file.add("InputLayer", "input", batch_input_shape=[None, 10, 128])
     ends = []
@@ -112,7 +111,7 @@ def multi_level(
 
 
 def single_level() -> tuple[KerasFile, str]:
-    """Decision-level single attention (arXiv:1711.00927): the pooled scores are the answer."""
+    """Return decision-level single attention (arXiv:1711.00927), whose output is the pooled scores."""
     file = KerasFile()
     source = file.block(file.add("InputLayer", "input"), 128, 16)
     return file, file.pool(source, 16)

@@ -1,4 +1,4 @@
-"""A small TLS file server that can be slow, cut off, or somewhere else."""
+"""A small TLS file server that can delay, truncate, redirect or refuse responses."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from devtools.background import BackgroundServer, QuietServer
 
 
 class FileServer(BackgroundServer):
-    """Serves ``folder`` at ``https://localhost:PORT``.
+    """Serve ``folder`` at ``https://localhost:PORT``.
 
     Attributes
     ----------
     requests
-        The paths asked for, in order.
+        The requested paths, in order.
     cut_after
-        Bytes of a body after which the connection is dropped, by path.
+        The number of bytes of a body after which the connection is closed, by path.
     redirects
-        Addresses to send clients to instead, by path.
+        The targets of redirects, by path.
     statuses
-        HTTP statuses to answer with, by path; each is used once.
+        The HTTP statuses of the next responses, by path; each is used once.
     delay_s
-        Waited between pieces of a body.
+        The pause between pieces of a body.
     most_at_once
-        Bodies that were under way at the same time.
+        The highest number of bodies that were sent at the same time.
     """
 
     def __init__(self, folder: Path) -> None:

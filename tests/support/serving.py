@@ -1,4 +1,4 @@
-"""The HTTP door on a real socket."""
+"""Run the HTTP server on a local port."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from audio_classifier.service.shared_classifier import SharedClassifier
 
 @contextmanager
 def serving(**changes: Any) -> Iterator[tuple[str, SharedClassifier]]:
-    """Serve with changed settings; the server's address and what it serves."""
+    """Serve with changed settings, and yield the server's URL and its service."""
     service = SharedClassifier(replace(Settings.from_environment({}), **changes))
     with running(create_app(service)) as address:
         yield address, service
@@ -27,7 +27,7 @@ def serving(**changes: Any) -> Iterator[tuple[str, SharedClassifier]]:
 
 @contextmanager
 def running(app: ASGIApp) -> Iterator[str]:
-    """Serve an application; its address."""
+    """Serve an application, and yield the server's URL."""
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning", ws="none"))
     thread = threading.Thread(target=server.run)
     thread.start()

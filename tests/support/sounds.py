@@ -1,4 +1,4 @@
-"""Sounds and sound files for tests."""
+"""Synthetic signals and audio files for tests."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 
 def busy(duration_s: float, rate_hz: int, channels: int = 1, seed: int = 0) -> NDArray[np.float32]:
-    """Noise and a gliding square wave, ``(frames, channels)``: something in every band, nowhere the same."""
+    """Return noise and a gliding square wave, ``(frames, channels)``: energy in all bands at all times."""
     rng = np.random.default_rng(seed)
     t = np.arange(round(duration_s * rate_hz)) / rate_hz
     square = np.sign(np.sin(2 * np.pi * (200 + 20 * t) * t))[:, np.newaxis]
@@ -19,7 +19,7 @@ def busy(duration_s: float, rate_hz: int, channels: int = 1, seed: int = 0) -> N
 
 
 def encode(signal: NDArray[Any], rate_hz: int, container: str = "WAV", subtype: str | None = None) -> bytes:
-    """A file's bytes.  Written in pieces: libsndfile's Vorbis encoder overflows its stack on long ones."""
+    """Encode a signal as an audio file, in pieces because libsndfile's Vorbis encoder overflows its stack."""
     buffer = io.BytesIO()
     frames = signal.reshape(len(signal), -1)
     with soundfile.SoundFile(

@@ -1,4 +1,4 @@
-"""A real browser on a real server, and an ear for what the browser complains of."""
+"""Open pages in a browser, and record its errors and the hosts of its requests."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Page, Playwright, Request, expect, sync
 
 ROOT = Path(__file__).parents[2]
 TIMEOUT_MS = 30_000
-REMOTE = "audio.example"  # this machine under a name that browsers do not trust as they trust localhost
+REMOTE = "audio.example"  # this machine under a name that browsers do not treat as secure, unlike localhost
 ARGUMENTS = (
     "--no-sandbox",
     f"--host-resolver-rules=MAP {REMOTE} 127.0.0.1",
@@ -24,34 +24,36 @@ MICROPHONE = (
     "--use-fake-ui-for-media-stream",
     f"--use-file-for-fake-audio-capture={ROOT / 'assets' / 'siren.wav'}",
 )
-TELL = "addEventListener('securitypolicyviolation', (event) => console.error(event.violatedDirective))"
+LOG_VIOLATIONS = (
+    "addEventListener('securitypolicyviolation', (event) => console.error(event.violatedDirective))"
+)
 
 
 @dataclass
 class Visit:
-    """A page, and what the browser complained of there."""
+    """A page, with the browser's errors and warnings and the requested hosts."""
 
     page: Page
-    complaints: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
     hosts: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.page.set_default_timeout(TIMEOUT_MS)
-        self.page.add_init_script(TELL)
-        self.page.on("console", lambda message: self._hear(message.type, message.text))
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.on("request", self._note)
+        self.page.add_init_script(LOG_VIOLATIONS)
+        self.page.on("console", lambda message: self._add_message(message.type, message.text))
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.on("request", self._add_host)
 
-    def expect_failure(self, words: str) -> None:
-        """The browser complains of what the test brought about."""
-        assert [complaint for complaint in self.complaints if words in complaint]
-        self.complaints = [complaint for complaint in self.complaints if words not in complaint]
+    def expect_error(self, text: str) -> None:
+        """Assert that the browser reported an error that the test causes, and remove it."""
+        assert [error for error in self.errors if text in error]
+        self.errors = [error for error in self.errors if text not in error]
 
-    def _hear(self, kind: str, text: str) -> None:
+    def _add_message(self, kind: str, text: str) -> None:
         if kind in ("error", "warning"):
-            self.complaints.append(text)
+            self.errors.append(text)
 
-    def _note(self, request: Request) -> None:
+    def _add_host(self, request: Request) -> None:
         if request.url.startswith(("http:", "https:")):
             self.hosts.add(urlsplit(request.url).netloc)
 
@@ -75,15 +77,15 @@ def launch(playwright: Playwright, *arguments: str) -> Browser:
 
 @pytest.fixture(scope="session")
 def browser(playwright: Playwright) -> Iterator[Browser]:
-    """One whose user refuses whatever is asked."""
+    """Start a browser that denies all permissions."""
     started = launch(playwright, "--deny-permission-prompts")
     yield started
     started.close()
 
 
 @pytest.fixture(scope="session")
-def browser_beside_a_siren(playwright: Playwright) -> Iterator[Browser]:
-    """One whose microphone hears ``siren.wav``."""
+def browser_with_microphone(playwright: Playwright) -> Iterator[Browser]:
+    """Start a browser whose microphone records ``siren.wav``."""
     started = launch(playwright, *MICROPHONE)
     yield started
     started.close()
@@ -91,7 +93,7 @@ def browser_beside_a_siren(playwright: Playwright) -> Iterator[Browser]:
 
 @pytest.fixture
 def visit(browser: Browser) -> Iterator[Open]:
-    """Opens an address; in the end nothing was complained of, and no other host was asked."""
+    """Return a function that opens a URL; finally assert that pages had no errors and used no other host."""
     visits: list[tuple[Visit, str]] = []
 
     def opened(address: str, by: Browser = browser, **options: Any) -> Visit:
@@ -103,5 +105,5 @@ def visit(browser: Browser) -> Iterator[Open]:
     yield opened
     for visited, address in visits:
         visited.page.context.close()
-        assert visited.complaints == []
+        assert visited.errors == []
         assert visited.hosts == {urlsplit(address).netloc}

@@ -1,4 +1,4 @@
-"""Without a browser's driver, as in `make test`, these tests are not even collected."""
+"""Collect these tests only if playwright is installed, which it is not in `make test`."""
 
 from __future__ import annotations
 
@@ -7,4 +7,4 @@ from importlib.util import find_spec
 if find_spec("playwright") is None:
     collect_ignore_glob = ["test_*.py"]
 else:
-    from tests.web.browser import browser, browser_beside_a_siren, playwright, visit  # noqa: F401
+    from tests.web.browser import browser, browser_with_microphone, playwright, visit  # noqa: F401

@@ -1,4 +1,4 @@
-"""Take the picture of the demo page that the README shows: ``python -m tests.web.screenshot OUT.png``."""
+"""Take the screenshot of the demo page for the README: ``python -m tests.web.screenshot OUT.png``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The demo page: each way to bring a sound, and what is shown of it."""
+"""Tests of the demo page: all methods to open a recording, and the result that is shown."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ HOSTILE = [
 ]
 
 
-def api(url: str, sound: bytes, **parameters: Any) -> Any:
-    answer = requests.post(f"{url}/model/predict", params=parameters, files={"audio": sound}, timeout=60)
+def api(url: str, recording: bytes, **parameters: Any) -> Any:
+    answer = requests.post(f"{url}/model/predict", params=parameters, files={"audio": recording}, timeout=60)
     return answer.json()
 
 
@@ -52,7 +52,7 @@ def downloaded(page: Page, link: str) -> bytes:
 
 
 def has_colours(page: Page, canvas: str, wanted: int) -> bool:
-    """Whether a picture comes to have so many; some are drawn bit by bit, beside what else is shown."""
+    """Wait until a canvas has at least so many colours, because some are drawn in steps."""
     deadline_s = time.monotonic() + 10
     while (count := _colours(page, canvas)) < wanted and time.monotonic() < deadline_s:
         page.wait_for_timeout(50)
@@ -79,24 +79,24 @@ def current_time(page: Page) -> float:
     return float(page.locator("#player").evaluate("(player) => player.currentTime"))
 
 
-def test_a_file_that_is_chosen(visit: Open, url: str, assets: Path) -> None:
+def test_chosen_file_is_classified_and_shown(visit: Open, url: str, assets: Path) -> None:
     page = visit(f"{url}/demo").page
-    sound = (assets / "siren.wav").read_bytes()
-    choose(page, "siren.wav", sound)
-    wanted = api(url, sound)["predictions"]
+    recording = (assets / "siren.wav").read_bytes()
+    choose(page, "siren.wav", recording)
+    wanted = api(url, recording)["predictions"]
     assert classes(page) == [prediction["label"] for prediction in wanted]
     shown = page.locator("#classes .number").all_inner_texts()
     assert shown == [f"{round(prediction['probability'] * 100)} %" for prediction in wanted]
     expect(page.locator("#name")).to_have_text("siren.wav")
     expect(page.locator("#facts")).to_have_text("0:08 · 256 kB")
-    expect(page.locator("#status")).to_contain_text("Heard: Alarm")
+    expect(page.locator("#status")).to_contain_text("Predictions: Alarm")
     assert has_colours(page, "#waveform", 2)
     expect(page.locator("#heatmap")).to_be_hidden()
-    assert json.loads(downloaded(page, "#json")) == api(url, sound)
-    assert downloaded(page, "#sound") == sound
+    assert json.loads(downloaded(page, "#json")) == api(url, recording)
+    assert downloaded(page, "#sound") == recording
 
 
-def test_a_file_that_is_dropped(visit: Open, url: str, assets: Path) -> None:
+def test_dropped_file_is_classified(visit: Open, url: str, assets: Path) -> None:
     page = visit(f"{url}/demo").page
     data = page.evaluate_handle(
         """(bytes) => {
@@ -113,27 +113,29 @@ def test_a_file_that_is_dropped(visit: Open, url: str, assets: Path) -> None:
     expect(page.locator("#drop")).not_to_have_class("over")
 
 
-def test_words_that_are_dropped_are_no_file(visit: Open, url: str) -> None:
+def test_dropped_text_is_rejected(visit: Open, url: str) -> None:
     page = visit(f"{url}/demo").page
-    words = page.evaluate_handle(
+    text = page.evaluate_handle(
         "() => { const data = new DataTransfer(); data.setData('text', 'a'); return data; }"
     )
-    page.dispatch_event("body", "drop", {"dataTransfer": words})
-    expect(page.locator("#error")).to_contain_text("That is no file.")
+    page.dispatch_event("body", "drop", {"dataTransfer": text})
+    expect(page.locator("#error")).to_contain_text("The dropped item is not a file.")
 
 
 @pytest.mark.parametrize(
     ("sample", "label"),
     [("speech.wav", "Speech"), ("church-bell.wav", "Church bell"), ("dial-tone.wav", "Dial tone")],
 )
-def test_a_sample(visit: Open, url: str, sample: str, label: str) -> None:
+def test_sample_is_classified(visit: Open, url: str, sample: str, label: str) -> None:
     page = visit(f"{url}/demo").page
     page.click(f'[data-sample="{sample}"]')
     assert label in classes(page)
 
 
-def test_the_microphone(visit: Open, url: str, browser_beside_a_siren: Browser) -> None:
-    page = visit(f"{url}/demo", browser_beside_a_siren).page
+def test_recording_of_the_microphone_is_classified(
+    visit: Open, url: str, browser_with_microphone: Browser
+) -> None:
+    page = visit(f"{url}/demo", browser_with_microphone).page
     page.click("#record")
     expect(page.locator("#elapsed")).to_have_text("0:03")
     assert float(page.get_attribute("#level", "aria-valuenow") or -60) > -40
@@ -146,8 +148,8 @@ def test_the_microphone(visit: Open, url: str, browser_beside_a_siren: Browser) 
     assert len(recording) >= 44 + 3 * 16_000 * 2
 
 
-def test_a_recording_that_is_given_up(visit: Open, url: str, browser_beside_a_siren: Browser) -> None:
-    page = visit(f"{url}/demo", browser_beside_a_siren).page
+def test_escape_cancels_the_recording(visit: Open, url: str, browser_with_microphone: Browser) -> None:
+    page = visit(f"{url}/demo", browser_with_microphone).page
     page.click("#record")
     page.locator("#recording").wait_for()
     page.keyboard.press("Escape")
@@ -157,10 +159,10 @@ def test_a_recording_that_is_given_up(visit: Open, url: str, browser_beside_a_si
     expect(page.locator("#error")).to_be_hidden()
 
 
-def test_a_microphone_that_is_slow_to_stop_does_not_bring_the_recorder_back(
-    visit: Open, url: str, browser_beside_a_siren: Browser
+def test_cancelled_recorder_stays_hidden_when_microphone_keeps_running(
+    visit: Open, url: str, browser_with_microphone: Browser
 ) -> None:
-    page = visit(f"{url}/demo", browser_beside_a_siren).page
+    page = visit(f"{url}/demo", browser_with_microphone).page
     page.evaluate("AudioContext.prototype.close = MediaStreamTrack.prototype.stop = () => {}")
     page.click("#record")
     page.locator("#recording").wait_for()
@@ -169,7 +171,7 @@ def test_a_microphone_that_is_slow_to_stop_does_not_bring_the_recorder_back(
     expect(page.locator("#recording")).to_be_hidden()
 
 
-def test_two_channels_are_shown_as_their_mean(visit: Open, url: str) -> None:
+def test_decoder_returns_the_mean_of_two_channels(visit: Open, url: str) -> None:
     page = visit(f"{url}/demo").page
     both = busy(1, 16_000, channels=2)
     shown = page.evaluate(
@@ -182,20 +184,20 @@ def test_two_channels_are_shown_as_their_mean(visit: Open, url: str) -> None:
     np.testing.assert_allclose(shown, both.mean(axis=1), atol=1e-3)
 
 
-def test_a_long_recording_as_a_heat_map(visit: Open, url: str, assets: Path) -> None:
+def test_long_recording_shows_heat_map_and_sound_events(visit: Open, url: str, assets: Path) -> None:
     page = visit(f"{url}/demo").page
     page.click('[data-sample="town.wav"]')
     expect(page.locator("#jsonl")).to_be_visible()
     rows = page.locator("#rows li").all_inner_texts()
-    heard = [rows.index(label) for label in ("Bell", "Siren", "Thunder")]
-    assert heard == sorted(heard)  # by when they are
+    positions = [rows.index(label) for label in ("Bell", "Siren", "Thunder")]
+    assert positions == sorted(positions)  # rows are in the order of their peaks
     assert {"Siren", "Thunder", "Rain"} < {*rows}
     assert has_colours(page, "#heatmap", 20)
     assert has_colours(page, "#spectrogram", 100)
     expect(page.locator("#classes-note")).to_have_text("In the first 10 seconds. ")
 
-    sound = (assets / "town.wav").read_bytes()
-    wanted = api(url, sound, timeline="true", window=2.88, hop=0.96, top_k=12)
+    recording = (assets / "town.wav").read_bytes()
+    wanted = api(url, recording, timeline="true", window=2.88, hop=0.96, top_k=12)
     lines = [json.loads(line) for line in downloaded(page, "#jsonl").splitlines()]
     assert [line["window"] for line in lines if "window" in line] == wanted["windows"]
     assert lines[-1] == {"status": "ok"}
@@ -204,11 +206,11 @@ def test_a_long_recording_as_a_heat_map(visit: Open, url: str, assets: Path) -> 
     events = page.locator("#events tbody tr")
     assert events.count() == len(wanted["events"])
     assert events.locator("th").all_inner_texts() == [event["label"] for event in wanted["events"]]
-    page.get_by_role("button", name="Listen to Thunder at").first.click()
+    page.get_by_role("button", name="Play Thunder at").first.click()
     assert current_time(page) > 10
 
 
-def test_a_click_and_the_keyboard_seek(visit: Open, url: str) -> None:
+def test_click_and_keyboard_change_the_position(visit: Open, url: str) -> None:
     page = visit(f"{url}/demo").page
     page.click('[data-sample="town.wav"]')
     expect(page.locator("#jsonl")).to_be_visible()
@@ -238,19 +240,21 @@ def test_a_click_and_the_keyboard_seek(visit: Open, url: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["siren.wav", *HOSTILE])
-def test_the_command_does_the_same_and_a_name_is_only_a_name(
+def test_shown_command_returns_the_predictions_for_any_file_name(
     visit: Open, url: str, assets: Path, tmp_path: Path, name: str
 ) -> None:
+    """File names are neither interpreted as HTML by the page nor as code by the shell."""
     page = visit(f"{url}/demo").page
-    sound = (assets / "siren.wav").read_bytes()
-    choose(page, name, sound)
-    wanted = api(url, sound)
+    title = page.title()
+    recording = (assets / "siren.wav").read_bytes()
+    choose(page, name, recording)
+    wanted = api(url, recording)
     assert classes(page) == [prediction["label"] for prediction in wanted["predictions"]]
     assert page.locator("#name").text_content() == name
     assert page.locator("#result img").count() == 0
-    assert page.title() == "What is heard in a recording?"
+    assert page.title() == title
 
-    (tmp_path / name).write_bytes(sound)
+    (tmp_path / name).write_bytes(recording)
     command = page.locator("#curl").text_content() or ""
     run = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
@@ -258,7 +262,7 @@ def test_the_command_does_the_same_and_a_name_is_only_a_name(
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
-def test_the_commands_of_a_timeline(visit: Open, url: str, assets: Path) -> None:
+def test_copied_commands_return_predictions_and_timeline(visit: Open, url: str, assets: Path) -> None:
     page = visit(f"{url}/demo", permissions=["clipboard-read", "clipboard-write"]).page
     page.click('[data-sample="town.wav"]')
     expect(page.locator("#jsonl")).to_be_visible()
@@ -272,25 +276,25 @@ def test_the_commands_of_a_timeline(visit: Open, url: str, assets: Path) -> None
     assert answers.count(b'{"window"') == 16
 
 
-def test_what_only_the_server_can_read_is_classified_all_the_same(visit: Open, url: str) -> None:
+def test_file_that_the_browser_cannot_decode_is_classified_without_pictures(visit: Open, url: str) -> None:
     page = visit(f"{url}/demo").page
     choose(page, "noise.aiff", encode(busy(12, 16_000), 16_000, "AIFF"), "audio/aiff")
     assert len(classes(page)) == 5
-    expect(page.locator("#pictureless")).to_be_visible()
+    expect(page.locator("#undecodable")).to_be_visible()
     expect(page.locator("#pictures")).to_be_hidden()
     expect(page.locator("#player")).to_be_hidden()
     choose(page, "noise.wav", encode(busy(2, 16_000), 16_000))
     expect(page.locator("#pictures")).to_be_visible()
-    expect(page.locator("#pictureless")).to_be_hidden()
+    expect(page.locator("#undecodable")).to_be_hidden()
 
 
-def test_a_newer_choice_makes_an_older_one_void(visit: Open, url: str) -> None:
+def test_new_choice_cancels_the_previous_request(visit: Open, url: str) -> None:
     page = visit(f"{url}/demo").page
     held: list[Route] = []
     page.route("**/model/predict*", lambda route: held.append(route), times=1)
     page.click('[data-sample="speech.wav"]')
     with page.expect_event("requestfailed") as cancelled:
-        expect(page.locator("#status")).to_have_text("Listening …")
+        expect(page.locator("#status")).to_have_text("Classifying …")
         while not held:
             page.wait_for_timeout(10)
         page.click('[data-sample="dial-tone.wav"]')
@@ -300,22 +304,22 @@ def test_a_newer_choice_makes_an_older_one_void(visit: Open, url: str) -> None:
     expect(page.locator("#error")).to_be_hidden()
 
 
-def test_while_a_timeline_comes_another_sound_may_be_chosen(
+def test_new_choice_cancels_a_running_timeline(
     visit: Open, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole, left = ConcurrencyLimiter.stream, threading.Event()
+    stream, disconnected = ConcurrencyLimiter.stream, threading.Event()
 
-    async def beginning(gate: ConcurrencyLimiter, items: Iterator[Any]) -> AsyncIterator[Any]:
-        """The first lines; the others do not come as long as somebody waits for them."""
-        lines = whole(gate, items)
+    async def stream_first_lines(limiter: ConcurrencyLimiter, items: Iterator[Any]) -> AsyncIterator[Any]:
+        """Yield the first lines, and then wait until the client disconnects."""
+        lines = stream(limiter, items)
         for _ in range(20):
             yield await anext(lines)
         try:
             await anyio.sleep_forever()
         finally:
-            left.set()
+            disconnected.set()
 
-    monkeypatch.setattr(ConcurrencyLimiter, "stream", beginning)
+    monkeypatch.setattr(ConcurrencyLimiter, "stream", stream_first_lines)
     page = visit(f"{url}/demo").page
     choose(page, "long.flac", encode(busy(60, 16_000), 16_000, "FLAC"), "audio/flac")
     expect(page.locator("#rows li").first).not_to_be_empty()
@@ -324,4 +328,4 @@ def test_while_a_timeline_comes_another_sound_may_be_chosen(
     assert "Speech" in classes(page)
     expect(page.locator("#heatmap")).to_be_hidden()
     expect(page.locator("#timeline-note")).to_be_empty()
-    assert left.wait(timeout=10)
+    assert disconnected.wait(timeout=10)

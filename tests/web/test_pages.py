@@ -1,4 +1,4 @@
-"""Both pages: for everybody, on every screen, wherever they are served."""
+"""Tests of both pages: accessibility, screen widths, base paths, and the page's modules."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Scheme: TypeAlias = Literal["light", "dark"]
 BASE_PATH = "/prod"
 
 
-def assert_everybody_can_use_it(page: Page) -> None:
+def assert_accessible(page: Page) -> None:
     violations = Axe().run(page).response["violations"]
     found = {
         violation["id"]: [node["html"] for node in violation["nodes"]]
@@ -41,40 +41,38 @@ def assert_everybody_can_use_it(page: Page) -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1200])
-def test_everybody_can_use_the_demo(visit: Open, url: str, scheme: Scheme, width: int) -> None:
+def test_demo_is_accessible_in_all_states(visit: Open, url: str, scheme: Scheme, width: int) -> None:
     opened = visit(f"{url}/demo", color_scheme=scheme, viewport={"width": width, "height": 800})
     page = opened.page
-    assert_everybody_can_use_it(page)
-    assert page.get_by_role("status").count() == 1, (
-        "what was hidden is not announced by all screen reader_threads"
-    )
+    assert_accessible(page)
+    assert page.get_by_role("status").count() == 1, "screen readers may not announce a status that was hidden"
     page.click('[data-sample="town.wav"]')
     expect(page.locator("#jsonl")).to_be_visible()
     page.click("summary")
-    assert_everybody_can_use_it(page)
-    choose(page, f"{'a very long name ' * 12}.wav", b"no sound")
+    assert_accessible(page)
+    choose(page, f"{'a very long name ' * 12}.wav", b"not audio")
     expect(page.locator("#error")).to_be_visible()
-    assert_everybody_can_use_it(page)
-    opened.expect_failure("Failed to load resource")
+    assert_accessible(page)
+    opened.expect_error("Failed to load resource")
 
 
-def test_a_long_name_is_cut(visit: Open, url: str, assets: Path) -> None:
+def test_long_file_name_is_truncated(visit: Open, url: str, assets: Path) -> None:
     page = visit(f"{url}/demo", viewport={"width": 360, "height": 700}).page
     choose(page, f"{'x' * 200}.wav", (assets / "siren.wav").read_bytes())
     classes(page)
-    assert_everybody_can_use_it(page)
+    assert_accessible(page)
     name = page.locator("#name")
     assert name.evaluate("(name) => name.scrollWidth > name.clientWidth")
     expect(name).to_have_attribute("title", f"{'x' * 200}.wav")
 
 
-def told(app: ASGIApp) -> ASGIApp:
-    """A gateway that says below which path it is."""
+def mounted(app: ASGIApp) -> ASGIApp:
+    """Serve the app below a base path that it knows, as a gateway with a root path does."""
     return Starlette(routes=[Mount(BASE_PATH, app)])
 
 
-def untold(app: ASGIApp) -> ASGIApp:
-    """A proxy that cuts the path off and says nothing of it."""
+def stripped(app: ASGIApp) -> ASGIApp:
+    """Serve the app below a base path that it does not know, as a proxy that strips the path does."""
 
     async def proxy(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -85,10 +83,10 @@ def untold(app: ASGIApp) -> ASGIApp:
     return proxy
 
 
-@pytest.mark.parametrize("below", [told, untold])
-def test_the_pages_work_below_a_base_path(visit: Open, below: Callable[[ASGIApp], ASGIApp]) -> None:
+@pytest.mark.parametrize("with_base_path", [mounted, stripped])
+def test_pages_work_below_a_base_path(visit: Open, with_base_path: Callable[[ASGIApp], ASGIApp]) -> None:
     app = create_app(SharedClassifier(Settings.from_environment({})))
-    with running(below(app)) as url:
+    with running(with_base_path(app)) as url:
         page = visit(f"{url}{BASE_PATH}/demo").page
         page.click('[data-sample="town.wav"]')
         expect(page.locator("#jsonl")).to_be_visible()
@@ -98,11 +96,11 @@ def test_the_pages_work_below_a_base_path(visit: Open, below: Callable[[ASGIApp]
         expect(page.locator(".opblock").first).to_be_visible()
         page.click("nav a")
         expect(page).to_have_url(f"{url}{BASE_PATH}/demo")
-        # Its files are asked for again, and after this nobody answers.
+        # The page loads its files again, which must finish before the server stops.
         page.wait_for_load_state("networkidle")
 
 
-def test_swagger_tries_a_sound_out(visit: Open, url: str, assets: Path) -> None:
+def test_swagger_ui_classifies_an_uploaded_file(visit: Open, url: str, assets: Path) -> None:
     page = visit(url).page
     predict = page.locator("#operations-model-predict")
     predict.locator(".opblock-summary").click()
@@ -112,7 +110,7 @@ def test_swagger_tries_a_sound_out(visit: Open, url: str, assets: Path) -> None:
     expect(predict.locator(".live-responses-table .microlight").first).to_contain_text("Siren")
 
 
-def test_samples_are_written_as_pcm(visit: Open, url: str) -> None:
+def test_wav_encoder_writes_clipped_16_bit_pcm(visit: Open, url: str) -> None:
     page = visit(f"{url}/demo").page
     written = page.evaluate(
         """async (samples) => {
@@ -127,7 +125,7 @@ def test_samples_are_written_as_pcm(visit: Open, url: str) -> None:
 
 
 @pytest.mark.parametrize("frequency_hz", [250, 1000, 4000])
-def test_a_tone_is_drawn_where_its_frequency_is(visit: Open, url: str, frequency_hz: int) -> None:
+def test_spectrogram_draws_a_tone_at_its_frequency(visit: Open, url: str, frequency_hz: int) -> None:
     page = visit(f"{url}/demo").page
     drawn, wanted = page.evaluate(
         """async (frequencyHz) => {
@@ -137,7 +135,7 @@ def test_a_tone_is_drawn_where_its_frequency_is(visit: Open, url: str, frequency
                 Math.sin((2 * Math.PI * frequencyHz * i) / 16000));
             await drawSpectrogram(canvas, tone, 16000, 20, new AbortController().signal);
             const { data } = canvas.getContext("2d").getImageData(10, 0, 1, canvas.height);
-            // Of the ramp's colours green grows with the value.
+            // The green channel of the colour map increases with the value.
             const greens = Array.from({ length: canvas.height }, (_, row) => data[row * 4 + 1]);
             const row = greens.indexOf(Math.max(...greens));
             return [1 - (row + 0.5) / canvas.height, height(frequencyHz)];

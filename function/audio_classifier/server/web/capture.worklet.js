@@ -1,4 +1,4 @@
-// Hands on what the microphone brings, a tenth of a second at a time or so.
+// Collects samples of the microphone and posts them in blocks of about a tenth of a second.
 
 const BLOCK = 4096;
 

@@ -1,7 +1,7 @@
-// The ways to choose a sound, of which the last one counts.
+// Opens a recording from a file, a sample or the microphone, and classifies it.
 
-import { Problem } from "./api.js";
-import { $, say, show } from "./page.js";
+import { UserError } from "./api.js";
+import { $, setStatus, show } from "./page.js";
 import { record } from "./recorder.js";
 import { clear, present } from "./result.js";
 import { clock } from "./seek.js";
@@ -10,13 +10,13 @@ import { encodeWav } from "./wav.js";
 
 const RECORDING_LIMIT_S = 60;
 
-let current = new AbortController(); // of what was chosen last: everything before it is void
+let current = new AbortController(); // of the latest choice, which aborts all earlier ones
 let stopRecording = new AbortController();
 
 $("file").addEventListener("change", () => {
   const [file] = $("file").files;
   if (file) choose(() => file);
-  $("file").value = ""; // the same may be chosen again
+  $("file").value = ""; // otherwise choosing the same file again triggers no event
 });
 
 for (const button of document.querySelectorAll("[data-sample]")) {
@@ -42,26 +42,26 @@ addEventListener("drop", (event) => {
   $("drop").classList.remove("over");
   const [file] = event.dataTransfer.files;
   choose(() => {
-    if (!file) throw new Problem("That is no file.", "Drop a sound file.");
+    if (!file) throw new UserError("The dropped item is not a file.", "Drop an audio file.");
     return file;
   });
 });
 
 async function sample(name, signal) {
-  say("Fetching the sound …");
+  setStatus("Loading the sample …");
   const response = await fetch(new URL(name, import.meta.url), { signal }).catch((error) => {
-    throw signal.aborted ? error : new Problem("The server cannot be reached.", "Is the network there?");
+    throw signal.aborted ? error : new UserError("The server cannot be reached.", "Check your network connection.");
   });
-  if (!response.ok) throw new Problem("The sound cannot be fetched.", `The server answered with status ${response.status}.`);
+  if (!response.ok) throw new UserError("The sample cannot be loaded.", `The server answered with status ${response.status}.`);
   return new File([await response.blob()], name, { type: "audio/wav" });
 }
 
 async function recorded(signal) {
-  say("Waiting for the microphone …");
+  setStatus("Waiting for the microphone …");
   stopRecording = new AbortController();
   const onProgress = (seconds, peak) => {
     if ($("recording").hidden) {
-      say("Recording.");
+      setStatus("Recording.");
       show("choose", false);
       show("recording", true);
       $("stop").focus();
@@ -75,7 +75,7 @@ async function recorded(signal) {
     const { samples, rateHz } = await record({
       limitS: RECORDING_LIMIT_S, stop: stopRecording.signal, cancel: signal, onProgress,
     });
-    if (!samples.length) throw new Problem("Nothing was recorded.", "Record a little longer.");
+    if (!samples.length) throw new UserError("Nothing was recorded.", "Record for a longer time.");
     const time = new Date().toTimeString().slice(0, 8).replaceAll(":", "-");
     return new File([encodeWav(await resample(samples, rateHz), RATE_HZ)], `recording-${time}.wav`, { type: "audio/wav" });
   } finally {
@@ -88,22 +88,22 @@ async function recorded(signal) {
 
 function cancelRecording() {
   current.abort();
-  say("");
+  setStatus("");
 }
 
-/** Do away with what was, and show what `open(signal)` brings. */
+/** Abort the previous choice, then classify and show the file that `open(signal)` returns. */
 async function choose(open) {
   current.abort();
   current = new AbortController();
   const { signal } = current;
   clear();
   show("error", false);
-  say("");
+  setStatus("");
   try {
     const file = await open(signal);
-    if (!file.size) throw new Problem("The file is empty.", "Choose another one.");
+    if (!file.size) throw new UserError("The file is empty.", "Choose another file.");
     await file.slice(0, 1).arrayBuffer().catch(() => {
-      throw new Problem("The file cannot be read.", "Choose another one; of a folder, one of its files.");
+      throw new UserError("The file cannot be read.", "Choose another file, or a file in the folder.");
     });
     signal.throwIfAborted();
     await present(file, signal);
@@ -113,12 +113,12 @@ async function choose(open) {
 }
 
 function fail(error) {
-  const known = error instanceof Problem;
+  const known = error instanceof UserError;
   if (!known) console.error(error);
   const [title, hint] = $("error").children;
-  title.textContent = known ? error.message : "This page does not understand what it got.";
-  hint.textContent = known ? error.hint : "Try again, or look into the browser's console.";
-  say("");
+  title.textContent = known ? error.message : "An unexpected error occurred.";
+  hint.textContent = known ? error.hint : "Try again. The browser's console shows details.";
+  setStatus("");
   show("error", true);
 }
 
@@ -127,7 +127,7 @@ $("copy").addEventListener("click", async () => {
     await navigator.clipboard.writeText($("curl").textContent);
     $("copy").textContent = "Copied";
   } catch {
-    getSelection().selectAllChildren($("curl")); // to be copied by hand: without https there is no clipboard
+    getSelection().selectAllChildren($("curl")); // without https there is no clipboard, so the user copies it
     $("copy").textContent = "Selected";
   }
   setTimeout(() => ($("copy").textContent = "Copy"), 2000);

@@ -1,4 +1,4 @@
-// Windows of a timeline -> classes by time, as they come.
+// A heat map of class probabilities over time, which grows as the windows of a timeline arrive.
 
 import { paint } from "./ramp.js";
 
@@ -10,7 +10,7 @@ export class Heatmap {
   #rows;
   #durationS = 0;
   #windows = [];
-  #peaks = new Map(); // of each class, by its name: how probable it is at most, and when
+  #peaks = new Map(); // the highest probability of each class, and the start of its window, by label
 
   constructor(canvas, rows) {
     this.#canvas = canvas;
@@ -24,22 +24,22 @@ export class Heatmap {
     this.draw();
   }
 
-  /** Add `{start, end, predictions}`, the next in time. */
+  /** Add the next window, `{start, end, predictions}`. */
   add({ start, end, predictions }) {
-    const heard = new Map(predictions.map(({ label, probability }) => [label, probability]));
-    this.#windows.push({ centreS: (start + end) / 2, endS: end, heard });
-    heard.forEach((probability, label) => {
+    const probabilities = new Map(predictions.map(({ label, probability }) => [label, probability]));
+    this.#windows.push({ centreS: (start + end) / 2, endS: end, probabilities });
+    probabilities.forEach((probability, label) => {
       if (probability > (this.#peaks.get(label)?.probability ?? -1)) this.#peaks.set(label, { probability, start });
     });
   }
 
-  /** What is heard at a time, the most probable first, as `[label, probability]`s; empty if not known yet. */
+  /** Return the predictions at a time as `[label, probability]`, most probable first; empty if not yet known. */
   at(timeS) {
     const window = this.#windows[this.#nearest(timeS)];
-    return window && timeS <= this.#reachS ? [...window.heard] : [];
+    return window && timeS <= this.#knownUntilS ? [...window.probabilities] : [];
   }
 
-  /** As much as is known; the rows are the classes that are most probable anywhere, by when they are. */
+  /** Draw all windows so far.  The rows are the classes with the highest peaks, in the order of their peaks. */
   draw() {
     const labels = [...this.#peaks]
       .sort(([, a], [, b]) => b.probability - a.probability)
@@ -54,23 +54,24 @@ export class Heatmap {
       }),
     );
     const columns = Math.min(MAX_COLUMNS, Math.max(1, Math.ceil(this.#durationS * 20)));
-    const heardIn = Array.from({ length: columns }, (_, column) => this.#strongest(column, columns));
-    paint(this.#canvas, columns, ROWS, (column, row) => heardIn[column](labels[row]));
+    const maxima = Array.from({ length: columns }, (_, column) => this.#maximum(column, columns));
+    paint(this.#canvas, columns, ROWS, (column, row) => maxima[column](labels[row]));
   }
 
-  /** The next window begins after this. */
-  get #reachS() {
+  /** The end of the last window. */
+  get #knownUntilS() {
     return this.#windows.at(-1)?.endS ?? 0;
   }
 
-  /** The windows whose centres are nearest to a column's stretch of time: their greatest probability of a class. */
-  #strongest(column, columns) {
+  /** Return a function from a label to its highest probability in the windows of a column. */
+  #maximum(column, columns) {
     const [fromS, toS] = [column, column + 1].map((edge) => (edge / columns) * this.#durationS);
-    if (fromS >= this.#reachS) return () => undefined;
+    if (fromS >= this.#knownUntilS) return () => undefined;
     const inside = this.#windows.slice(this.#nearest(fromS), this.#nearest(toS) + 1);
-    return (label) => inside.reduce((most, { heard }) => Math.max(most, heard.get(label) ?? 0), 0);
+    return (label) => inside.reduce((most, { probabilities }) => Math.max(most, probabilities.get(label) ?? 0), 0);
   }
 
+  /** Return the index of the window whose centre is nearest to a time. */
   #nearest(timeS) {
     let [low, high] = [0, this.#windows.length - 1];
     while (low < high) {

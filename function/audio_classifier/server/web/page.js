@@ -1,18 +1,18 @@
-// The page's elements.
+// Functions for the elements of the page.
 
 export const $ = (id) => document.getElementById(id);
 
 export const show = (id, shown) => ($(id).hidden = !shown);
 
-/** What happens, also to those who do not see it. */
-export function say(words) {
-  $("status").textContent = words;
-  $("status").classList.remove("unseen");
+/** Show a message in the status line, which screen readers announce. */
+export function setStatus(message) {
+  $("status").textContent = message;
+  $("status").classList.remove("visually-hidden");
 }
 
 export function element(name, text = "", className = "") {
-  const made = document.createElement(name);
-  made.textContent = text;
-  made.className = className;
-  return made;
+  const created = document.createElement(name);
+  created.textContent = text;
+  created.className = className;
+  return created;
 }

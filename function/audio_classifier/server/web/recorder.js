@@ -1,17 +1,17 @@
-// The microphone -> samples.
+// Records samples from the microphone.
 
-import { Problem } from "./api.js";
+import { UserError } from "./api.js";
 
-const REFUSALS = {
-  NotAllowedError: ["The microphone was refused.", "Allow it in the browser's settings of this site, or choose a file."],
-  NotFoundError: ["There is no microphone.", "Connect one, or choose a file."],
+const MESSAGES = {
+  NotAllowedError: ["Access to the microphone was denied.", "Allow it in the browser's settings of this site, or choose a file."],
+  NotFoundError: ["No microphone was found.", "Connect one, or choose a file."],
   NotReadableError: ["The microphone cannot be used.", "Another program may be using it."],
 };
 
 /**
- * Record until `stop` is aborted, the microphone goes away, or `limitS` are over.
+ * Record until `stop` is aborted, the microphone is disconnected, or `limitS` have passed.
  *
- * `onProgress(seconds, peak)` hears of it all along.  Rejects when `cancel` is aborted, whenever that is.
+ * Calls `onProgress(seconds, peak)` after each block.  Rejects when `cancel` is aborted.
  */
 export async function record({ limitS, stop, cancel, onProgress }) {
   const stream = await microphone();
@@ -20,7 +20,7 @@ export async function record({ limitS, stop, cancel, onProgress }) {
     await context.audioWorklet.addModule(new URL("capture.worklet.js", import.meta.url));
     cancel.throwIfAborted();
     const capture = new AudioWorkletNode(context, "capture", { channelCount: 1, channelCountMode: "explicit" });
-    // Its output is silent; what leads nowhere may not be run.
+    // The worklet's output is silent, but browsers may not run a node that is not connected to the destination.
     new MediaStreamAudioSourceNode(context, { mediaStream: stream }).connect(capture).connect(context.destination);
 
     const blocks = [];
@@ -36,7 +36,7 @@ export async function record({ limitS, stop, cancel, onProgress }) {
       stream.getAudioTracks()[0].onended = resolve;
       stop.addEventListener("abort", resolve);
       cancel.addEventListener("abort", () => reject(cancel.reason));
-    }).finally(() => (capture.port.onmessage = null)); // a block may still be on its way
+    }).finally(() => (capture.port.onmessage = null)); // another block may still arrive
     const samples = new Float32Array(count);
     blocks.reduce((offset, block) => (samples.set(block, offset), offset + block.length), 0);
     return { samples: samples.subarray(0, limit), rateHz: context.sampleRate };
@@ -48,13 +48,16 @@ export async function record({ limitS, stop, cancel, onProgress }) {
 
 async function microphone() {
   if (!navigator.mediaDevices) {
-    throw new Problem("The browser lets no page at this address use the microphone.", "It does over https, and on localhost.");
+    throw new UserError(
+      "The browser does not allow pages at this address to use the microphone.",
+      "Open the page over https or on localhost.",
+    );
   }
   try {
-    // As it sounds: what makes calls clearer takes sounds away.
+    // The processing for calls would remove sounds that the classifier can recognize.
     const audio = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
     return await navigator.mediaDevices.getUserMedia({ audio });
   } catch (error) {
-    throw new Problem(...(REFUSALS[error.name] ?? ["The microphone cannot be used.", error.message]));
+    throw new UserError(...(MESSAGES[error.name] ?? ["The microphone cannot be used.", error.message]));
   }
 }

@@ -1,39 +1,39 @@
-// What is shown of a sound: classes, pictures, a timeline, and how to get the same without this page.
+// Shows the result for a recording: predictions, pictures, a timeline, and the equivalent curl commands.
 
 import { classify, command, timeline } from "./api.js";
 import { Heatmap } from "./heatmap.js";
-import { $, element, say, show } from "./page.js";
+import { $, element, setStatus, show } from "./page.js";
 import { paint } from "./ramp.js";
 import { Seeker, clock } from "./seek.js";
 import { RATE_HZ, decode } from "./sound.js";
 import { drawSpectrogram, height } from "./spectrogram.js";
 import { drawWaveform, peaks } from "./waveform.js";
 
-const CLIP_S = 10; // of a longer recording the first class list hears no more
+const CLIP_S = 10; // the predictions cover only the first seconds of a longer recording
 const COLUMNS = 1200;
 const TICKS_S = [1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600];
 const FREQUENCIES_HZ = [250, 1000, 4000];
 
 const percent = (probability) => `${Math.round(probability * 100)} %`;
 
-const inWords = (predictions) =>
+const listed = (predictions) =>
   predictions.map(({ label, probability }) => `${label} ${percent(probability)}`).join(", ");
 
-const busy = (seconds) => `The server is busy. Trying again in ${seconds} s …`;
+const busyMessage = (seconds) => `The server is busy. Trying again in ${seconds} s …`;
 
 const player = $("player");
 const heatmap = new Heatmap($("heatmap"), $("rows"));
-const seeker = new Seeker($("seek"), player, described, (text) => ($("readout").textContent = text));
+const seeker = new Seeker($("seek"), player, describe, (text) => ($("readout").textContent = text));
 
-const addresses = []; // of blobs, to be given back
+const objectUrls = []; // of blobs, to be revoked
 let waveform = [];
 
-/** Show nothing any more. */
+/** Hide the result and release its resources. */
 export function clear() {
   player.pause();
   player.removeAttribute("src");
   player.load();
-  addresses.splice(0).forEach((address) => URL.revokeObjectURL(address));
+  objectUrls.splice(0).forEach((url) => URL.revokeObjectURL(url));
   heatmap.begin(0);
   waveform = [];
   for (const id of ["result", "rows", "heatmap", "legend", "events", "jsonl", "sound"]) show(id, false);
@@ -41,10 +41,10 @@ export function clear() {
   $("timeline-note").textContent = "";
 }
 
-/** Let the server listen to a file and show what it hears; void once `signal` is aborted. */
+/** Classify a file and show the result, until `signal` is aborted. */
 export async function present(file, signal) {
   const decoding = decode(file);
-  const onWait = (seconds) => say(seconds ? busy(seconds) : "Listening …");
+  const onWait = (seconds) => setStatus(seconds ? busyMessage(seconds) : "Classifying …");
   const answer = await classify(file, { signal, onWait });
   const samples = await decoding;
   signal.throwIfAborted();
@@ -54,21 +54,21 @@ export async function present(file, signal) {
   $("name").textContent = $("name").title = file.name;
   $("facts").textContent = [samples && clock(durationS), bytes(file.size)].filter(Boolean).join(" · ");
   $("curl").textContent = command(file.name, false);
-  offer("json", new Blob([answer], { type: "application/json" }), `${file.name}.json`);
-  if (file.type === "audio/wav") offer("sound", file, file.name);
+  offerDownload("json", new Blob([answer], { type: "application/json" }), `${file.name}.json`);
+  if (file.type === "audio/wav") offerDownload("sound", file, file.name);
   const { predictions } = JSON.parse(answer);
   showClasses(predictions, long);
-  show("pictureless", !samples);
+  show("undecodable", !samples);
   show("player", samples);
   show("pictures", samples);
   show("result", true);
   document.body.classList.add("filled");
-  say(predictions.length ? `Heard: ${inWords(predictions)}.` : "No class was heard.");
-  $("status").classList.add("unseen"); // who sees, sees the classes
+  setStatus(predictions.length ? `Predictions: ${listed(predictions)}.` : "No class was detected.");
+  $("status").classList.add("visually-hidden"); // only for screen readers: the page shows the classes
   if (!samples) return;
 
-  player.src = lend(file);
-  $("pictures-title").textContent = long ? "When it is heard" : "What it looks like";
+  player.src = objectUrl(file);
+  $("pictures-title").textContent = long ? "Timeline" : "Waveform and spectrogram";
   seeker.begin(durationS);
   drawAxis(durationS);
   waveform = peaks(samples, COLUMNS);
@@ -80,9 +80,9 @@ export async function present(file, signal) {
 async function showTimeline(file, durationS, signal) {
   const events = [];
   const lines = [];
-  let due = false;
+  let drawScheduled = false;
   const draw = () => {
-    due = false;
+    drawScheduled = false;
     if (signal.aborted) return;
     heatmap.draw();
     seeker.show();
@@ -90,18 +90,19 @@ async function showTimeline(file, durationS, signal) {
   heatmap.begin(durationS);
   for (const id of ["rows", "heatmap", "legend"]) show(id, true);
   $("curl").textContent += `\n${command(file.name, true)}`;
-  const onWait = (seconds) => ($("timeline-note").textContent = seconds ? busy(seconds) : "Listening to all of it …");
+  const onWait = (seconds) =>
+    ($("timeline-note").textContent = seconds ? busyMessage(seconds) : "Classifying the whole recording …");
   try {
     for await (const [text, line] of timeline(file, { signal, onWait })) {
       lines.push(text);
       if (line.window) heatmap.add(line.window);
       if (line.event) events.push(line.event);
-      if (!due) requestAnimationFrame(draw);
-      due = true;
+      if (!drawScheduled) requestAnimationFrame(draw);
+      drawScheduled = true;
     }
     signal.throwIfAborted();
-    $("timeline-note").textContent = "Click into the pictures to listen there; with the keyboard, arrows move and Enter plays.";
-    offer("jsonl", new Blob([`${lines.join("\n")}\n`], { type: "application/x-ndjson" }), `${file.name}.jsonl`);
+    $("timeline-note").textContent = "Click the pictures to move to that time. On the keyboard, the arrow keys move and Enter plays.";
+    offerDownload("jsonl", new Blob([`${lines.join("\n")}\n`], { type: "application/x-ndjson" }), `${file.name}.jsonl`);
   } catch (error) {
     if (signal.aborted) throw error;
     $("timeline-note").textContent = `The timeline is not complete. ${error.message} ${error.hint ?? ""}`;
@@ -122,7 +123,7 @@ function showClasses(predictions, long) {
     }),
   );
   const scope = long ? `In the first ${CLIP_S} seconds. ` : "";
-  $("classes-note").textContent = predictions.length ? scope : `${scope}No class was heard.`;
+  $("classes-note").textContent = predictions.length ? scope : `${scope}No class was detected.`;
 }
 
 function showEvents(events) {
@@ -131,7 +132,7 @@ function showEvents(events) {
       const row = element("tr");
       const from = element("button", clock(start), "link");
       from.type = "button";
-      from.setAttribute("aria-label", `Listen to ${label} at ${clock(start)}`);
+      from.setAttribute("aria-label", `Play ${label} at ${clock(start)}`);
       from.addEventListener("click", () => {
         seeker.to(start);
         player.play();
@@ -155,19 +156,20 @@ function drawAxis(durationS) {
   $("axis").replaceChildren(...ticks);
 }
 
-function described(seconds) {
-  const heard = heatmap.at(seconds).slice(0, 3).map(([label, probability]) => ({ label, probability }));
-  return heard.length ? ` – ${inWords(heard)}` : "";
+function describe(seconds) {
+  const predictions = heatmap.at(seconds).slice(0, 3).map(([label, probability]) => ({ label, probability }));
+  return predictions.length ? ` – ${listed(predictions)}` : "";
 }
 
-function lend(blob) {
-  const address = URL.createObjectURL(blob);
-  addresses.push(address);
-  return address;
+/** Return an object URL of a blob, which `clear` revokes. */
+function objectUrl(blob) {
+  const url = URL.createObjectURL(blob);
+  objectUrls.push(url);
+  return url;
 }
 
-function offer(id, blob, name) {
-  $(id).href = lend(blob);
+function offerDownload(id, blob, name) {
+  $(id).href = objectUrl(blob);
   $(id).download = name;
   show(id, true);
 }

@@ -1,4 +1,4 @@
-// One place in time, for player, pictures and keyboard.
+// Keeps the position in the recording in step between player, pictures and keyboard.
 
 const STEP_S = 0.96;
 const PAGE_S = 10;
@@ -14,7 +14,7 @@ export class Seeker {
   #onMove;
   #durationS = 0;
 
-  /** `describe(seconds)` says what is there, `onMove(text)` is told so. */
+  /** `describe(seconds)` returns the predictions as text; `onMove(text)` gets the position with this text. */
   constructor(surface, player, describe, onMove) {
     this.#surface = surface;
     this.#player = player;
@@ -44,18 +44,18 @@ export class Seeker {
     this.show();
   }
 
-  /** The playhead, where the player is. */
+  /** Move the playhead to the position of the player. */
   show() {
     const seconds = Math.min(this.#durationS, this.#player.currentTime);
     const text = `${precise(seconds)}${this.#describe(seconds)}`;
-    this.#surface.style.setProperty("--place", this.#durationS ? seconds / this.#durationS : 0);
+    this.#surface.style.setProperty("--position", this.#durationS ? seconds / this.#durationS : 0);
     this.#onMove(text);
-    if (!this.#player.paused) return; // who is read to would hear of nothing else
+    if (!this.#player.paused) return; // screen readers would announce every change during playback
     this.#surface.setAttribute("aria-valuenow", seconds.toFixed(1));
     this.#surface.setAttribute("aria-valuetext", text);
   }
 
-  /** Smoothly while it plays; the player itself tells of it four times a second. */
+  /** Update the playhead in every frame during playback, because `timeupdate` fires only four times a second. */
   #follow() {
     this.show();
     if (!this.#player.paused) requestAnimationFrame(() => this.#follow());
@@ -69,7 +69,7 @@ export class Seeker {
   #key(event) {
     if (event.altKey || event.ctrlKey || event.metaKey) return;
     const at = this.#player.currentTime;
-    const places = {
+    const targets = {
       ArrowLeft: at - STEP_S,
       ArrowDown: at - STEP_S,
       ArrowRight: at + STEP_S,
@@ -79,7 +79,7 @@ export class Seeker {
       Home: 0,
       End: this.#durationS,
     };
-    if (event.key in places) this.to(places[event.key]);
+    if (event.key in targets) this.to(targets[event.key]);
     else if (event.key === "Enter" || event.key === " ") this.#player[this.#player.paused ? "play" : "pause"]();
     else return;
     event.preventDefault();

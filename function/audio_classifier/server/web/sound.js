@@ -1,9 +1,9 @@
-// Sound files and recordings -> mono samples at the rate that the classifier hears, too.
+// Decodes audio files, and resamples them to mono at the sample rate of the classifier.
 
 export const RATE_HZ = 16000;
-const MAX_DECODED_S = 3600; // which may take over a gigabyte while the browser decodes it
+const MAX_DECODED_S = 3600; // may take over a gigabyte while the browser decodes it
 
-/** The samples of a file, `null` if the browser knows nothing of its format or it is too long. */
+/** Return the samples of a file, or `null` if it is too long or the browser does not support its format. */
 export async function decode(file) {
   try {
     if ((await durationOf(file)) > MAX_DECODED_S) return null;
@@ -14,18 +14,18 @@ export async function decode(file) {
   }
 }
 
-/** In seconds, as the file says; known before it is decoded. */
+/** Return the duration in the file's metadata in seconds, without decoding the file. */
 function durationOf(file) {
-  const address = URL.createObjectURL(file);
+  const url = URL.createObjectURL(file);
   return new Promise((resolve, reject) => {
     const audio = new Audio();
     audio.onloadedmetadata = () => resolve(audio.duration);
     audio.onerror = reject;
-    audio.src = address;
-  }).finally(() => URL.revokeObjectURL(address));
+    audio.src = url;
+  }).finally(() => URL.revokeObjectURL(url));
 }
 
-/** The mean of the channels, in the place of the first: a copy of a long recording is large. */
+/** Return the mean of the channels, written over the first one, because a copy of a long recording is large. */
 function mixed(buffer) {
   const samples = buffer.getChannelData(0);
   const count = buffer.numberOfChannels;
@@ -37,7 +37,7 @@ function mixed(buffer) {
   return samples;
 }
 
-/** The same sound at `RATE_HZ`. */
+/** Resample to `RATE_HZ`. */
 export async function resample(samples, rateHz) {
   if (rateHz === RATE_HZ) return samples;
   const context = new OfflineAudioContext(1, Math.ceil((samples.length * RATE_HZ) / rateHz), RATE_HZ);

@@ -1,4 +1,4 @@
-// Samples -> how loud which frequency is when, on the mel scale.
+// Draws a spectrogram on the mel scale.
 
 import { paint } from "./ramp.js";
 
@@ -7,21 +7,21 @@ const BANDS = 96;
 const LOW_HZ = 60;
 const HIGH_HZ = 7500;
 const RANGE_DB = 70;
-const FRAMES_A_COLUMN = 4; // of a long recording not all of a column's, or it would take long
+const MAX_FRAMES_PER_COLUMN = 4; // limits the time for long recordings
 const COLUMNS_AT_ONCE = 100;
 
 const mel = (hz) => 1127 * Math.log1p(hz / 700);
 const hz = (mels) => 700 * Math.expm1(mels / 1127);
 
-/** How far up a frequency is, from 0 to 1. */
+/** Return the vertical position of a frequency, from 0 at the bottom to 1. */
 export const height = (frequencyHz) => (mel(frequencyHz) - mel(LOW_HZ)) / (mel(HIGH_HZ) - mel(LOW_HZ));
 
-/** Draw, bit by bit: the page stays alive.  Stops when `signal` is aborted. */
+/** Draw in steps, so that the page stays responsive, until `signal` is aborted. */
 export async function drawSpectrogram(canvas, samples, rateHz, columns, signal) {
   const bands = filters(rateHz);
   const decibels = new Float32Array(columns * BANDS);
   const step = samples.length / columns;
-  const frames = Math.min(FRAMES_A_COLUMN, Math.max(1, Math.round(step / (FRAME / 2))));
+  const frames = Math.min(MAX_FRAMES_PER_COLUMN, Math.max(1, Math.round(step / (FRAME / 2))));
   for (let column = 0; column < columns; column++) {
     if (column % COLUMNS_AT_ONCE === COLUMNS_AT_ONCE - 1) await new Promise((resume) => setTimeout(resume));
     signal.throwIfAborted();
@@ -37,7 +37,7 @@ export async function drawSpectrogram(canvas, samples, rateHz, columns, signal) 
   paint(canvas, columns, BANDS, (column, row) => (decibels[column * BANDS + BANDS - 1 - row] - loudest) / RANGE_DB + 1);
 }
 
-/** Triangles over the bins of the spectrum, each as `[bin, weight]`s; the lowest bands have a part of one bin. */
+/** Return triangular filters as lists of `[bin, weight]`; the lowest bands are narrower than a bin. */
 function filters(rateHz) {
   const edges = Array.from({ length: BANDS + 2 }, (_, i) => {
     return (hz(mel(LOW_HZ) + ((mel(HIGH_HZ) - mel(LOW_HZ)) * i) / (BANDS + 1)) * FRAME) / rateHz;
@@ -62,9 +62,9 @@ const REVERSED = Uint16Array.from({ length: FRAME }, (_, i) => {
   return reversed;
 });
 
-/** Of the frame at `start`; what is outside of the sound is silence.  FFT by Cooley and Tukey, in place. */
+/** Return the power spectrum of the frame at `start`, padded with silence, by an in-place Cooley-Tukey FFT. */
 function powerSpectrum(samples, start) {
-  const real = Float32Array.from(REVERSED, (place) => WINDOW[place] * (samples[start + place] ?? 0));
+  const real = Float32Array.from(REVERSED, (index) => WINDOW[index] * (samples[start + index] ?? 0));
   const imaginary = new Float32Array(FRAME);
   for (let half = 1; half < FRAME; half *= 2) {
     const stride = FRAME / (2 * half);

@@ -1,10 +1,10 @@
-// Swagger UI, shown where the page says, of the document that it names.
+// Shows Swagger UI in the page's element, with the OpenAPI document that the element names.
 
-const place = document.getElementById("swagger-ui");
+const container = document.getElementById("swagger-ui");
 
 SwaggerUIBundle({
-  domNode: place,
-  url: place.dataset.url,
+  domNode: container,
+  url: container.dataset.url,
   deepLinking: true,
   showCommonExtensions: true,
 });
