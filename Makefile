@@ -63,10 +63,11 @@ test-web: $(VENV)/.web  ## test the two web pages in a browser (needs chromium)
 test-training: $(TRAINING)/.training  ## run the tests that need PyTorch: teacher, student, head and their training
 	$(TRAINING)/bin/python -m pytest -m training tests/training
 
-lint: $(VENV)/.test  ## check style and types
+lint: $(VENV)/.test  ## check style, types and the imports between packages
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
 
 lint-infra: $(VENV)/.test $(INFRA)/.infra $(SAM)/.sam  ## check the Dockerfile, the templates and the manifests (needs kubectl)
 	$(INFRA)/bin/hadolint Dockerfile.lambda
