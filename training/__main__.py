@@ -129,10 +129,10 @@ def evaluate_bundle(
 ) -> tuple[str, dict[str, Any]]:
     """The report on a bundle beside the earlier one, and its figures."""
     teacher = Teacher(options.teacher)
-    validation = evaluate.validation_sounds(clips, teacher)
-    samples = evaluate.sound_files(options.samples, teacher) if options.samples else None
+    validation = evaluate.validation_set(clips, teacher)
+    samples = evaluate.wav_files(options.samples, teacher) if options.samples else None
     earlier, now = (
-        report.Judged(
+        report.BundleResults(
             classifier.bundle.manifest.version,
             evaluate.evaluate(classifier, validation),
             evaluate.evaluate(classifier, samples) if samples else None,
@@ -142,7 +142,7 @@ def evaluate_bundle(
     size_bytes = sum(entry.size for entry in Bundle.open(directory).manifest.files)
     facts = {
         "size of the bundle": f"{size_bytes / 1e6:.1f} MB",
-        "embedding, a patch on one core": f"{milliseconds_a_patch(directory / EMBEDDING):.2f} ms",
+        "embedding time per patch on one core": f"{milliseconds_a_patch(directory / EMBEDDING):.2f} ms",
     }
     return report.document(now, earlier, validation, samples, facts), report.metrics(now.validation)
 
