@@ -203,5 +203,5 @@ def electronic(rng: Generator, samples: int) -> Signal:
     wobble = np.sin(2 * np.pi * times(samples) * log_uniform(rng, 0.2, 40))
     curve_hz = log_uniform(rng, 80, 2500) * 2 ** (rng.uniform(0, 1.5) * wobble)
     swept = harmonics(rng, curve_hz, falling(10, rng.uniform(0.5, 2)), samples)
-    gate = (times(samples) * rng.uniform(0.3, 6)) % 1 < rng.uniform(0.2, 1)
-    return reverberate(rng, swept * gate, rng.uniform(0.1, 2))
+    is_on = (times(samples) * rng.uniform(0.3, 6)) % 1 < rng.uniform(0.2, 1)
+    return reverberate(rng, swept * is_on, rng.uniform(0.1, 2))

@@ -101,6 +101,6 @@ def test_instruments_play_in_tune(tmp_path: Path) -> None:
     font = Path("/usr/share/sounds/sf2/TimGM6mb.sf2")
     if not font.exists():
         pytest.skip("needs the package timgm6mb-soundfont")
-    sound = Instruments(font).play({0: 73}, [music.Note(0, 1, 0, 69, 100)], 1.0)
-    assert sound.shape == (SAMPLE_RATE_HZ,)
-    assert peak_hz(sound) == pytest.approx(440, rel=0.02)
+    signal = Instruments(font).play({0: 73}, [music.Note(0, 1, 0, 69, 100)], 1.0)
+    assert signal.shape == (SAMPLE_RATE_HZ,)
+    assert peak_hz(signal) == pytest.approx(440, rel=0.02)
