@@ -40,7 +40,7 @@ MIN_PEAK_DB: Final = -50.0
 
 
 class Patch(NamedTuple):
-    """One patch.
+    """A training patch.
 
     Attributes
     ----------

@@ -21,7 +21,7 @@ PEAK_DB: Final = (-30.0, 0.0)
 
 
 class Mixture(NamedTuple):
-    """One mixture.
+    """A ten-second mixture.
 
     Attributes
     ----------
