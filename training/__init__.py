@@ -1,1 +1,1 @@
-"""How the compact model is made: from sounds that anyone can get, labelled by a teacher, to a bundle."""
+"""Train the built-in bundle `compact` on freely available audio that a teacher labels."""

@@ -1,6 +1,6 @@
-"""The built-in bundle from nothing: ``python -m training``.
+"""Train the built-in bundle from scratch: ``python -m training``.
 
-It may be stopped at any time; started again, it goes on with the stage that it was in.
+A run can be interrupted at any time; the next run continues with the interrupted stage.
 """
 
 from __future__ import annotations
@@ -24,9 +24,7 @@ from training import pool
 from training.data.clips import ClipPool
 from training.evaluation import evaluate, report
 from training.logs import log_progress, show_log
-from training.student import assemble, train_embedding, train_head
-from training.student.export import export_embedding
-from training.student.head import dense
+from training.student import assemble
 from training.teacher.label import NATURAL, SHARDS, label_natural
 from training.teacher.labelling import labelling
 from training.teacher.yamnet import Teacher, read_layers
@@ -34,26 +32,29 @@ from training.teacher.yamnet import Teacher, read_layers
 _log = logging.getLogger("training")
 
 BUNDLE: Final = "bundle"
-MOST_PATCHES: Final = 2_000_000
+MAX_PATCHES: Final = 2_000_000
 QUICK_MINUTES: Final = 0.5
 QUICK_PATCHES: Final = 6000
 REPORT: Final = "EVALUATION.md"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Train a bundle, or go on where the last run was stopped."""
+    """Train a bundle, or continue an interrupted run."""
     options = build_parser().parse_args(arguments)
+    # Modules that need PyTorch are imported where they are used, so that --help works without it.
+    from training.student import train_embedding
+
     show_log()
     work: Path = options.work
     minutes = QUICK_MINUTES if options.quick else options.minutes
     head_minutes = QUICK_MINUTES if options.quick else options.head_minutes
 
-    _log.info("1 of 6: the pool of clips")
+    _log.info("1 of 6: build the pool of clips")
     clips = pool.build(work, options.recordings, quick=options.quick)
-    _log.info("2 of 6: the teacher's opinion of %d clips", len(clips))
+    _log.info("2 of 6: label %d clips", len(clips))
     label_natural(clips, Teacher(options.teacher), work / SHARDS / NATURAL, log_progress())
-    _log.info("3 of 6: the embedding network, %g min", minutes)
-    with labelling(work, options.teacher, minutes, QUICK_PATCHES if options.quick else MOST_PATCHES):
+    _log.info("3 of 6: train the embedding network for %g min", minutes)
+    with labelling(work, options.teacher, minutes, QUICK_PATCHES if options.quick else MAX_PATCHES):
         agreed = train_embedding.train(
             work,
             clips.clips,
@@ -61,33 +62,50 @@ def main(arguments: Sequence[str] | None = None) -> None:
             minutes=minutes,
         )
     _log.info("validation, patches: %s", agreed)
-    _log.info("4 of 6: its export")
+    _log.info("4 of 6: export the embedding network")
     export(work)
-    _log.info("5 of 6: PCA and head, %g min", head_minutes)
+    _log.info("5 of 6: fit the PCA and train the head for %g min", head_minutes)
     train_the_head(work, clips, head_minutes)
-    _log.info("6 of 6: evaluation, and the bundle")
+    _log.info("6 of 6: evaluate the model and write the bundle")
     finish(work, clips, options)
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """All options."""
+    """Define the options."""
     parser = argparse.ArgumentParser(prog="python -m training", description=main.__doc__)
-    parser.add_argument("--work", type=Path, default=Path("build/training"), help="(default: %(default)s)")
-    parser.add_argument("--teacher", type=Path, required=True, help="yamnet.tflite")
-    parser.add_argument("--recordings", type=Path, help="a folder of sound files to learn from, too")
-    parser.add_argument("--minutes", type=float, default=120, help="for the embedding (default: %(default)s)")
-    parser.add_argument("--head-minutes", type=float, default=10, help="for the head (default: %(default)s)")
-    parser.add_argument("--version", default="0.3.0", help="of the bundle (default: %(default)s)")
     parser.add_argument(
-        "--earlier", default="compact", help="the bundle to compare with (default: %(default)s)"
+        "--work", type=Path, default=Path("build/training"), help="work directory (default: %(default)s)"
     )
-    parser.add_argument("--samples", type=Path, help="a folder of WAV files to be shown one by one")
-    parser.add_argument("--quick", action="store_true", help="a few clips, a few minutes")
+    parser.add_argument("--teacher", type=Path, required=True, help="path of yamnet.tflite")
+    parser.add_argument("--recordings", type=Path, help="folder of additional recordings for training")
+    parser.add_argument(
+        "--minutes",
+        type=float,
+        default=120,
+        help="minutes of training for the embedding network (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--head-minutes",
+        type=float,
+        default=10,
+        help="minutes of training for the head (default: %(default)s)",
+    )
+    parser.add_argument("--version", default="0.3.0", help="version of the bundle (default: %(default)s)")
+    parser.add_argument("--earlier", default="compact", help="bundle to compare with (default: %(default)s)")
+    parser.add_argument(
+        "--samples", type=Path, help="folder of WAV files whose predictions are listed in the report"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="run all stages on a few clips, as a test of the pipeline"
+    )
     return parser
 
 
 def export(work: Path) -> None:
-    """The checkpoint as ``embedding.tflite``, unless it is that already."""
+    """Export the checkpoint as ``embedding.tflite``, unless the export is up to date."""
+    from training.student import train_embedding
+    from training.student.export import export_embedding
+
     checkpoint, target = work / train_embedding.CHECKPOINT, work / EMBEDDING
     if _is_newer(target, checkpoint):
         return
@@ -97,18 +115,21 @@ def export(work: Path) -> None:
 
 
 def train_the_head(work: Path, clips: ClipPool, minutes: float) -> None:
-    """PCA and head for the exported network, unless they are its already."""
+    """Fit the PCA and train the head for the exported network, unless both are up to date."""
+    from training.student import train_embedding, train_head
+    from training.student.head import dense
+
     model = work / EMBEDDING
     if all(_is_newer(work / name, model) for name in (POSTPROCESS, HEAD)):
         return
     classes = dense(train_embedding.load_student(work / train_embedding.CHECKPOINT).classes)
     postprocessor, head, agreed = train_head.train(work, clips.clips, model, classes, minutes=minutes)
     train_head.save(work, postprocessor, head)
-    _log.info("validation, sounds: %s", agreed)
+    _log.info("validation, clips: %s", agreed)
 
 
 def finish(work: Path, clips: ClipPool, options: argparse.Namespace) -> None:
-    """Judge what was trained, and write it as a bundle, with the report beside it."""
+    """Evaluate the trained model; write the bundle and the report to the work directory."""
     with tempfile.TemporaryDirectory() as folder:
         assemble.write(
             Path(folder, BUNDLE), work, clips.clips, teacher_path=options.teacher,
@@ -127,12 +148,12 @@ def finish(work: Path, clips: ClipPool, options: argparse.Namespace) -> None:
 def evaluate_bundle(
     directory: Path, clips: ClipPool, options: argparse.Namespace
 ) -> tuple[str, dict[str, Any]]:
-    """The report on a bundle beside the earlier one, and its figures."""
+    """Compare a bundle with the earlier one; return the report and the figures for the manifest."""
     teacher = Teacher(options.teacher)
-    validation = evaluate.validation_sounds(clips, teacher)
-    samples = evaluate.sound_files(options.samples, teacher) if options.samples else None
-    earlier, now = (
-        report.Judged(
+    validation = evaluate.validation_set(clips, teacher)
+    samples = evaluate.wav_files(options.samples, teacher) if options.samples else None
+    earlier, current = (
+        report.BundleResults(
             classifier.bundle.manifest.version,
             evaluate.evaluate(classifier, validation),
             evaluate.evaluate(classifier, samples) if samples else None,
@@ -142,13 +163,14 @@ def evaluate_bundle(
     size_bytes = sum(entry.size for entry in Bundle.open(directory).manifest.files)
     facts = {
         "size of the bundle": f"{size_bytes / 1e6:.1f} MB",
-        "embedding, a patch on one core": f"{milliseconds_a_patch(directory / EMBEDDING):.2f} ms",
+        "embedding time per patch on one core": f"{milliseconds_per_patch(directory / EMBEDDING):.2f} ms",
     }
-    return report.document(now, earlier, validation, samples, facts), report.metrics(now.validation)
+    text = report.document(current, earlier, validation, samples, facts)
+    return text, report.metrics(current.validation)
 
 
-def milliseconds_a_patch(model: Path) -> float:
-    """The median of how long the embedding of a patch takes, ten at a time."""
+def milliseconds_per_patch(model: Path) -> float:
+    """Measure the median time to embed a patch, in batches of ten."""
     embedder = Embedder(model, threads=1)
     patches = np.zeros((CLIP_PATCHES, PATCH_FRAMES, MEL_BANDS), np.float32)
     times_s = []

@@ -1,4 +1,4 @@
-"""What the stages say while they work."""
+"""Logging and progress reports of the training stages."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from typing import TypeAlias
 _log = logging.getLogger(__name__)
 
 Progress: TypeAlias = Callable[[int, int], None]
-"""Told how many patches are done, of how many."""
+"""Callback that receives the number of finished patches and their total."""
 
 
 def show_log() -> None:
-    """Show what is logged, with its time."""
+    """Write log messages and their time to standard error."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
 
 
 def log_progress(every_s: float = 30.0) -> Progress:
-    """Progress as a line in the log now and then."""
+    """Return a callback that logs the progress every ``every_s`` seconds and at the end."""
     began_s = last_s = time.monotonic()
     first: int | None = None
 
@@ -29,7 +29,7 @@ def log_progress(every_s: float = 30.0) -> Progress:
         now_s = time.monotonic()
         if now_s - last_s >= every_s or done == of:
             rate = (done - first) / max(now_s - began_s, 1e-9)
-            _log.info("%d of %d patches, %.0f a second", done, of, rate)
+            _log.info("%d of %d patches, %.0f per second", done, of, rate)
             last_s = now_s
 
     return progress

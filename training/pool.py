@@ -1,6 +1,7 @@
-"""All stages of the pool of clips: packages, recordings, synthesis; each kept as a part, then merged.
+"""Build the pool of clips from Debian packages, recordings and synthesis.
 
-A part that is complete is not made again, nor is the pool: clips are known by their numbers in it.
+Each source is written as a part, and the parts are merged. A complete part or pool is never rebuilt, because
+labels refer to clips by their index in the pool.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from training.data.gather import add_package, add_recordings
 from training.data.packages import Package, fetch, read_sources
 from training.synthesis import instruments, procedural, voices
 
-# A quick run takes so much of each kind, and no packages.
+# A quick run uses this share of each kind of synthetic clips, one recording in this many, and no packages.
 QUICK_SHARE: Final = 0.02
 QUICK_EVERY: Final = 50
 
@@ -26,21 +27,21 @@ SONGS: Final = ("openttd-openmsx", "planetblupi-music-midi", "simutrans-data")
 
 log = logging.getLogger(__name__)
 
-# Adds clips to a part; the minutes added.
+# Adds clips to a part and returns the minutes added.
 Stage = Callable[[ClipWriter], float]
 
 
 def build(work: Path, recordings: Path | None = None, *, quick: bool = False) -> ClipPool:
-    """Make the pool in ``work/clips``, or open it.
+    """Build the pool in ``work/clips``, or open it if it is complete.
 
     Parameters
     ----------
     work
-        Packages are kept in it, too.
+        Work directory; packages are unpacked in ``work/packages``.
     recordings
-        A folder of recordings to be added; see `gather.add_recordings`.
+        Folder of recordings to include; see `gather.add_recordings`.
     quick
-        Take a few clips of each kind, and fetch nothing.
+        Use a few clips of each kind and download no packages.
     """
     folder = work / "clips"
     if not ClipPool.is_complete(folder):
@@ -63,7 +64,7 @@ def _stages(work: Path, recordings: Path | None, *, quick: bool) -> Iterator[tup
     if shutil.which("espeak-ng"):
         yield "voices", partial(voices.add, share=share)
     else:
-        log.warning("there will be no synthetic voices: espeak-ng is not installed")
+        log.warning("the pool will have no synthetic voices, because espeak-ng is not installed")
     if not quick:
         yield from _from_packages(work / "packages")
 
@@ -88,18 +89,18 @@ def _load(font: Package, folder: Path) -> instruments.Instruments:
 
 
 def _play(writer: ClipWriter, font: Package, folder: Path) -> float:
-    """Solos, drums and ensembles on a sound font."""
+    """Add solos, drums and ensembles played on a sound font; return the minutes added."""
     played = _load(font, folder)
     return sum(
-        instruments.add(writer, sounds, font.licence, font.name)
-        for sounds in (instruments.solos(played), instruments.beats(played), instruments.ensembles(played))
+        instruments.add(writer, pieces, font.licence, font.name)
+        for pieces in (instruments.solos(played), instruments.beats(played), instruments.ensembles(played))
     )
 
 
 def _play_songs(writer: ClipWriter, font: Package, songs: list[Package], folder: Path) -> float:
-    """MIDI files of packages on a sound font."""
+    """Add the MIDI files of packages, played on a sound font; return the minutes added."""
     played, minutes = _load(font, folder), 0.0
     for package in songs:
-        sounds = instruments.songs(played, sorted((folder / package.name).rglob("*.mid")))
-        minutes += instruments.add(writer, sounds, f"{font.licence} and {package.licence}", package.name)
+        pieces = instruments.songs(played, sorted((folder / package.name).rglob("*.mid")))
+        minutes += instruments.add(writer, pieces, f"{font.licence} and {package.licence}", package.name)
     return minutes

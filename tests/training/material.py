@@ -1,4 +1,4 @@
-"""A small pool of noises and tones, and a teacher that tells them apart, for what learns from both."""
+"""A small pool of noise and tones, and a teacher that distinguishes them, for the tests of training."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TONE, NOISE = 100, 200
 
 
 class FakeTeacher:
-    """Hears class `TONE` where few mel bands have the power, and class `NOISE` where all have."""
+    """Scores class `TONE` if few mel bands contain the power, and class `NOISE` if all do."""
 
     def __call__(self, log_mels: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         logits = np.full((len(log_mels), TEACHER_CLASSES), -8.0, np.float32)
@@ -24,28 +24,28 @@ class FakeTeacher:
         return logits, self.embed(log_mels)
 
     def embed(self, log_mels: NDArray[np.float32]) -> NDArray[np.float32]:
-        """``(n, 1024)``, something that depends on the sound."""
+        """Return embeddings that depend on the input, ``(n, 1024)``."""
         mixed = np.abs(np.random.default_rng(0).normal(size=(log_mels.shape[2], HINT_SIZE)))
         return np.asarray(np.exp(log_mels).mean(axis=1) @ mixed, np.float32)
 
 
 def make_pool(folder: Path, clips: int = 60) -> ClipPool:
-    """Clips of half a second to 13 s, noise and tones in turns, each a recording of its own."""
+    """Write clips of 0.5 to 13 s, alternately noise and tones, each of a separate recording."""
     rng = np.random.default_rng(0)
     with ClipWriter(folder) as writer:
         for index in range(clips):
             seconds = np.arange(int(SAMPLE_RATE_HZ * rng.uniform(0.5, 13))) / SAMPLE_RATE_HZ
             tone = np.sin(2 * np.pi * rng.uniform(200, 4000) * seconds)
-            sound = 0.5 * tone if index % 2 else 0.1 * rng.normal(size=len(seconds))
+            signal = 0.5 * tone if index % 2 else 0.1 * rng.normal(size=len(seconds))
             source = f"source-{index % 3}"
-            writer.add(source, f"recording-{index}", "CC0", (sound * 20_000).astype(np.int16))
+            writer.add(source, f"recording-{index}", "CC0", (signal * 20_000).astype(np.int16))
     return ClipPool.open(folder)
 
 
 def make_layers(channels: int = 32) -> list[Layer]:
-    """Layers as the teacher's, of random weights, each with as many channels, the last with 1024.
+    """Make layers of the teacher's architecture with random weights and few channels, the last with 1024.
 
-    Those that look around look at the middle most: so what is told apart stays so through all of them.
+    Depthwise kernels weight their centre most, so that tones and noise remain distinguishable in all layers.
     """
     rng = np.random.default_rng(0)
 

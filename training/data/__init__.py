@@ -1,1 +1,1 @@
-"""Audio files, clips, splits, augmentation and sampling weights."""
+"""Training data: audio files, the pool of clips, splits, augmentation and sampling weights."""

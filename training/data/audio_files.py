@@ -1,4 +1,4 @@
-"""Sounds in a folder: files that libsndfile reads, and those within the archives that games keep them in."""
+"""Find audio files in a folder, including those inside the archives that games store them in."""
 
 from __future__ import annotations
 
@@ -15,53 +15,61 @@ from typing import Final
 
 FILE_SUFFIXES: Final = {".aiff", ".au", ".flac", ".mp3", ".oga", ".ogg", ".opus", ".wav"}
 
-# An Ogg page: its mark and version, flags, ..., the number of segments; then their lengths.
+# Header of an Ogg page: mark and version, flags, other fields, the number of segments, then their lengths.
 OGG_MARK: Final = b"OggS\0"
 OGG_HEADER_BYTES: Final = 27
 OGG_FIRST: Final = 2
 OGG_LAST: Final = 4
 
-# A sound of Doom: format 3, rate, samples, 16 bytes of padding, unsigned 8-bit samples, padding again.
+# A Doom audio lump: format 3, sample rate, sample count, 16 bytes of padding, 8-bit samples, padding again.
 DOOM_HEADER: Final = struct.Struct("<HHI")
 DOOM_FORMAT: Final = 3
 DOOM_PADDING_BYTES: Final = 16
 
 
 @dataclass(frozen=True)
-class Sound:
-    """A sound that was found: its name within the folder, and how to get at it."""
+class AudioFile:
+    """An audio file in a folder or in an archive.
+
+    Parameters
+    ----------
+    name
+        Path within the folder; for a file in an archive, the archive's path followed by the name inside it.
+    load
+        Return the file's path, or its content if it is inside an archive.
+    """
 
     name: str
     load: Callable[[], Path | bytes]
 
 
-def find_sounds(folder: Path) -> list[Sound]:
-    """All sounds in a folder and below, by name."""
-    sounds: list[Sound] = []
+def find_audio_files(folder: Path) -> list[AudioFile]:
+    """List all audio files in a folder and its subfolders, sorted by name."""
+    files: list[AudioFile] = []
     for path in sorted(folder.rglob("*")):
         if path.is_symlink() or not path.is_file():
             continue
         name, suffix = path.relative_to(folder).as_posix(), path.suffix.lower()
         if suffix in FILE_SUFFIXES:
-            sounds.append(Sound(name, partial(Path, path)))
+            files.append(AudioFile(name, partial(Path, path)))
         elif suffix in READERS:
-            sounds += [Sound(f"{name}/{inner.name}", inner.load) for inner in READERS[suffix](path)]
-    return sounds
+            files += [AudioFile(f"{name}/{inner.name}", inner.load) for inner in READERS[suffix](path)]
+    return files
 
 
-def _in_zip(path: Path) -> Iterator[Sound]:
-    # Stays open as long as its sounds are known: the directory of a large archive takes long to read.
+def _in_zip(path: Path) -> Iterator[AudioFile]:
+    # The archive stays open while its files are referenced, because reading a large directory is slow.
     archive = zipfile.ZipFile(path)
     for name in archive.namelist():
         if Path(name).suffix.lower() in FILE_SUFFIXES:
-            yield Sound(name, partial(archive.read, name))
+            yield AudioFile(name, partial(archive.read, name))
 
 
-def _embedded(path: Path) -> Iterator[Sound]:
-    """Ogg and WAV files that lie uncompressed, one behind the other, in a file of any kind."""
+def _embedded(path: Path) -> Iterator[AudioFile]:
+    """Find Ogg and WAV files that are stored uncompressed inside a file of any format."""
     data = path.read_bytes()
     for number, (start, end) in enumerate([*_ogg_spans(data), *_wav_spans(data)]):
-        yield Sound(str(number), partial(_slice, path, start, end))
+        yield AudioFile(str(number), partial(_slice, path, start, end))
 
 
 def _slice(path: Path, start: int, end: int) -> bytes:
@@ -71,7 +79,7 @@ def _slice(path: Path, start: int, end: int) -> bytes:
 
 
 def _ogg_spans(data: bytes) -> Iterator[tuple[int, int]]:
-    """Where Ogg streams lie: from a page that begins one to the page that ends it."""
+    """Find Ogg streams: from the first page of a stream to its last."""
     start = data.find(OGG_MARK)
     while start >= 0:
         end = _ogg_end(data, start)
@@ -81,7 +89,7 @@ def _ogg_spans(data: bytes) -> Iterator[tuple[int, int]]:
 
 
 def _ogg_end(data: bytes, start: int) -> int | None:
-    """Where the stream ends whose first page is here; None if there is no such page, or no last one."""
+    """Return the end of the Ogg stream that begins at ``start``; None if there is no complete one."""
     position = start
     while data.startswith(OGG_MARK, position) and position + OGG_HEADER_BYTES <= len(data):
         flags, segments = data[position + 5], data[position + OGG_HEADER_BYTES - 1]
@@ -95,19 +103,19 @@ def _ogg_end(data: bytes, start: int) -> int | None:
 
 
 def _wav_spans(data: bytes) -> Iterator[tuple[int, int]]:
-    """Where RIFF WAVE files lie; their headers say how long they are."""
+    """Find RIFF WAVE files, whose headers contain their lengths."""
     for match in re.finditer(b"RIFF(....)WAVE", data, re.DOTALL):
         yield match.start(), match.start() + 8 + struct.unpack("<I", match[1])[0]
 
 
-def _in_wad(path: Path) -> Iterator[Sound]:
-    """The sounds of a game of Doom's kind: the lumps named DS..."""
+def _in_wad(path: Path) -> Iterator[AudioFile]:
+    """Find the audio lumps of a Doom WAD file, whose names begin with DS."""
     data = path.read_bytes()
     count, directory = struct.unpack_from("<II", data, 4)
     for start, length, raw_name in struct.iter_unpack("<II8s", data[directory : directory + 16 * count]):
         name = raw_name.rstrip(b"\0").decode("ascii", "replace")
         if name.startswith("DS") and length > DOOM_HEADER.size + 2 * DOOM_PADDING_BYTES:
-            yield Sound(name, partial(_doom_wav, path, start, length))
+            yield AudioFile(name, partial(_doom_wav, path, start, length))
 
 
 def _doom_wav(path: Path, start: int, length: int) -> bytes:
@@ -124,7 +132,7 @@ def _doom_wav(path: Path, start: int, length: int) -> bytes:
     return file.getvalue()
 
 
-READERS: Final[dict[str, Callable[[Path], Iterator[Sound]]]] = {
+READERS: Final[dict[str, Callable[[Path], Iterator[AudioFile]]]] = {
     ".cat": _embedded,
     ".pk3": _in_zip,
     ".rcc": _embedded,

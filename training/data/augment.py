@@ -1,6 +1,7 @@
-"""Patches to learn from: windows of the pool as they are, or mixed, sped up, filtered, with rooms and noise.
+"""Make training patches: unmodified windows of the pool, and augmented mixtures of windows.
 
-The teacher labels each patch as it comes out of here, so nothing that is done to it can make a label wrong.
+Augmentation changes the speed, mixes windows, filters, and adds rooms and noise. The teacher labels the
+augmented patch itself, so augmentation cannot make a label wrong.
 """
 
 from __future__ import annotations
@@ -15,14 +16,14 @@ from training.data import effects
 from training.data.clips import ClipPool
 from training.data.windows import cut, read_patch
 
-# So many patches are windows as they are; the student must know the undisturbed sounds best.
+# The share of unmodified windows; the student must know undisturbed recordings best.
 NATURAL_SHARE: Final = 1 / 3
-# Of the others, so many are of one, two or three sources.
+# The shares of the other patches that mix one, two or three sources.
 SOURCE_SHARES: Final = (0.4, 0.45, 0.15)
-# The level of a further source beside the first, by RMS.
-BESIDE_DB: Final = (-18.0, 6.0)
+# The RMS level of each further source, relative to the first.
+FURTHER_SOURCE_DB: Final = (-18.0, 6.0)
 
-# Speeds are ratios of whole steps, of which a patch has 26: the transforms then have fast lengths.
+# A patch has 26 speed steps; speeds are ratios of whole steps, which keeps the FFT lengths fast.
 SPEED_STEP_SAMPLES: Final = 600
 SPEED_STEPS: Final = (16, 42)
 UNCHANGED_SPEED_SHARE: Final = 0.35
@@ -39,7 +40,15 @@ MIN_PEAK_DB: Final = -50.0
 
 
 class Patch(NamedTuple):
-    """``samples`` ``(15,600,)`` float32 within +-1; the clip and the offset in it of its first source."""
+    """A training patch.
+
+    Attributes
+    ----------
+    samples
+        ``(15,600,)`` float32 within +-1.
+    clip, offset
+        The clip of the first source, and the offset of the window in it.
+    """
 
     samples: NDArray[np.float32]
     clip: int
@@ -47,25 +56,28 @@ class Patch(NamedTuple):
 
 
 class Augmenter:
-    """An endless stream of patches.
+    """Generate patches endlessly.
 
     Parameters
     ----------
     pool
-        Where sounds are taken from.
+        The clips that windows are cut from.
     windows
-        ``(n, 2)`` int32, those to take, as `list_windows` lists them (without validation's).
+        ``(n, 2)`` int32, the windows to draw, as returned by `list_windows`, without those for validation.
     weights
-        ``(n,)``, how often to take each, in any unit: what balances classes and sources.
+        ``(n,)``, relative frequency of each window; balances classes and sources.
     seed
-        The same patches come for the same one.
+        Equal seeds give equal patches.
     """
 
     def __init__(
         self, pool: ClipPool, windows: NDArray[np.int32], weights: NDArray[np.floating], seed: int
     ) -> None:
         if len(windows) != len(weights) or not np.sum(weights) > 0:
-            raise ValueError(f"{len(windows)} windows have {len(weights)} weights; they must match, above 0")
+            raise ValueError(
+                f"each of the {len(windows)} windows must have a weight, and the sum must be positive, "
+                f"got {len(weights)} weights with the sum {np.sum(weights):g}"
+            )
         self._pool = pool
         self._windows = windows
         cumulative = np.cumsum(weights, dtype=np.float64)
@@ -74,7 +86,7 @@ class Augmenter:
         self._rooms = [effects.room(self._rng) for _ in range(ROOMS)]
 
     def patch(self) -> Patch:
-        """Make the next patch."""
+        """Generate the next patch."""
         rng = self._rng
         clip, offset = self._pick()
         if rng.random() < NATURAL_SHARE:
@@ -83,21 +95,21 @@ class Augmenter:
         mixture = self._source(clip, offset)
         for _ in range(rng.choice(len(SOURCE_SHARES), p=SOURCE_SHARES)):
             other, other_offset = self._pick()
-            beside = self._source(other, self._move(other, other_offset))
-            mixture = mixture + beside * np.float32(10 ** (rng.uniform(*BESIDE_DB) / 20))
+            further = self._source(other, self._move(other, other_offset))
+            mixture = mixture + further * np.float32(10 ** (rng.uniform(*FURTHER_SOURCE_DB) / 20))
         mixture = effects.apply(mixture, response=self._response(), noise=self._noise(mixture))
         if rng.random() < OVERDRIVE_SHARE:
             mixture = effects.overdrive(mixture, rng.uniform(0.5, 4))
         return Patch(effects.set_peak(mixture, self._peak_db()), clip, offset)
 
     def _pick(self) -> tuple[int, int]:
-        """A window by its weight: its clip and offset."""
+        """Draw a window by its weight; return its clip and offset."""
         index = np.searchsorted(self._cumulative, self._rng.random(), "right")
         clip, offset = self._windows[index]
         return int(clip), int(offset)
 
     def _move(self, clip: int, offset: int) -> int:
-        """Another offset nearby, so that windows are not always cut at the same places."""
+        """Move the offset at random, so that windows are not always cut at the same positions."""
         last = self._pool.clips[clip].samples - PATCH_SAMPLES
         if last <= 0 or self._rng.random() >= MOVED_SHARE:
             return offset
@@ -105,30 +117,30 @@ class Augmenter:
         return int(np.clip(moved, 0, last))
 
     def _source(self, clip: int, offset: int) -> NDArray[np.float32]:
-        """A window at a random speed, filled and at an RMS of one."""
+        """Cut a window at a random speed, fill it to the patch length and normalise it to an RMS of one."""
         rng = self._rng
         span = PATCH_SAMPLES
         if rng.random() >= UNCHANGED_SPEED_SHARE:
             span = SPEED_STEP_SAMPLES * int(rng.integers(*SPEED_STEPS, endpoint=True))
-        sound = cut(self._pool, clip, offset, span)
-        if len(sound) < span:
-            sound = self._fill(sound, span)
-        return effects.normalise(effects.resample(sound, PATCH_SAMPLES))
+        signal = cut(self._pool, clip, offset, span)
+        if len(signal) < span:
+            signal = self._fill(signal, span)
+        return effects.normalise(effects.resample(signal, PATCH_SAMPLES))
 
-    def _fill(self, sound: NDArray[np.float32], samples: int) -> NDArray[np.float32]:
-        """Repeat a short sound, with gaps or without, or put silence around it."""
+    def _fill(self, signal: NDArray[np.float32], samples: int) -> NDArray[np.float32]:
+        """Repeat a short signal, with or without gaps, or surround it with silence."""
         rng = self._rng
         if rng.random() < 0.5:
-            alone = np.zeros(samples, np.float32)
-            start = rng.integers(samples - len(sound), endpoint=True)
-            alone[start : start + len(sound)] = sound
-            return alone
+            padded = np.zeros(samples, np.float32)
+            start = rng.integers(samples - len(signal), endpoint=True)
+            padded[start : start + len(signal)] = signal
+            return padded
         gap = int(rng.integers(0, MAX_GAP_SAMPLES)) if rng.random() < 0.5 else 0
-        period = np.concatenate([sound, np.zeros(gap, np.float32)])
+        period = np.concatenate([signal, np.zeros(gap, np.float32)])
         return np.roll(np.resize(period, samples), rng.integers(samples))
 
     def _response(self) -> effects.Spectrum | None:
-        """An equaliser's response, a room's, both or none."""
+        """Draw the response of an equaliser, a room, both or neither."""
         response = effects.equaliser(self._rng) if self._rng.random() < EQUALISER_SHARE else None
         if self._rng.random() < ROOM_SHARE:
             room = self._rooms[self._rng.integers(ROOMS)]
@@ -136,14 +148,14 @@ class Augmenter:
         return response
 
     def _noise(self, mixture: NDArray[np.float32]) -> effects.Spectrum | None:
-        """Noise at a level beside the mixture's, or none."""
+        """Draw noise at a random level relative to the mixture, or no noise."""
         if self._rng.random() >= NOISE_SHARE:
             return None
         level = np.sqrt(np.mean(np.square(mixture))) * 10 ** (self._rng.uniform(*NOISE_DB) / 20)
         return effects.coloured_noise(self._rng) * np.float32(level)
 
     def _peak_db(self) -> float:
-        """A level: mostly somewhere below full scale, at times close to it."""
+        """Draw a peak level, usually well below full scale and sometimes close to it."""
         if self._rng.random() < 0.3:
             return -float(self._rng.uniform(0, 6))
         return max(MIN_PEAK_DB, -abs(float(self._rng.normal(0, 14))))

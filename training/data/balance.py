@@ -1,7 +1,8 @@
-"""Which patches to learn from how often: rare classes more, music, speech and silence less.
+"""Sampling weights that balance classes.
 
-Most of any collection of free sounds is music, speech and near silence.  A patch is drawn by the rarest class
-that the teacher hears in it: ``max over classes of score / frequency ** 0.6``, for scores above 0.1.
+Most recordings in any free collection contain music, speech or near silence. A patch is therefore drawn in
+proportion to the rarest class that the teacher finds in it: ``max over classes of score / frequency ** 0.6``,
+over the classes with scores above 0.1.
 """
 
 from __future__ import annotations
@@ -12,19 +13,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 CHUNK: Final = 8192
-HEARD: Final = 0.1  # scores below do not count as heard
-SMALLEST_FREQUENCY: Final = 2e-4  # so that a class heard once does not take all draws
+PRESENT_SCORE: Final = 0.1  # classes with lower scores count as absent
+SMALLEST_FREQUENCY: Final = 2e-4  # prevents a class that occurs once from taking all draws
 EXPONENT: Final = 0.6
-CAP_QUANTILE: Final = 0.995  # no patch is drawn more often than the one at this place
+CAP_QUANTILE: Final = 0.995  # larger weights are lowered to this quantile
 
 
 def sigmoid(logits: NDArray[Any]) -> NDArray[np.float32]:
-    """Logistic function of logits of any float type, as float32."""
+    """Apply the logistic function to logits of any float type; return float32."""
     return np.asarray(1.0 / (1.0 + np.exp(-np.clip(logits.astype(np.float32), -30, 30))), np.float32)
 
 
 def class_frequencies(logits: NDArray[Any]) -> NDArray[np.float32]:
-    """Mean score of each class over ``(n, classes)`` logits, from below bounded: ``(classes,)``."""
+    """Compute the mean score of each class, ``(classes,)``, from ``(n, classes)`` logits; none is zero."""
     total = np.zeros(logits.shape[1], np.float64)
     for start in range(0, len(logits), CHUNK):
         total += sigmoid(logits[start : start + CHUNK]).sum(axis=0, dtype=np.float64)
@@ -32,46 +33,50 @@ def class_frequencies(logits: NDArray[Any]) -> NDArray[np.float32]:
 
 
 def rarity(logits: NDArray[Any], frequencies: NDArray[np.float32]) -> NDArray[np.float32]:
-    """How rare the rarest class is that is heard in each patch: ``(n,)``, zero where nothing is.
+    """Compute the rarity of the rarest class present in each patch.
 
     Parameters
     ----------
     logits
-        ``(n, classes)`` of the teacher.
+        ``(n, classes)``, the teacher's logits.
     frequencies
         ``(classes,)``; see `class_frequencies`.
+
+    Returns
+    -------
+    ``(n,)`` float32, zero for patches in which no class is present.
     """
     worth = frequencies**-EXPONENT
     rare = np.zeros(len(logits), np.float32)
     for start in range(0, len(logits), CHUNK):
         scores = sigmoid(logits[start : start + CHUNK])
-        rare[start : start + CHUNK] = (scores * (scores > HEARD) * worth).max(axis=1)
+        rare[start : start + CHUNK] = (scores * (scores > PRESENT_SCORE) * worth).max(axis=1)
     return rare
 
 
 class Draw:
-    """Draws rows in proportion to weights, with replacement.
+    """Draw rows in proportion to weights, with replacement.
 
     Parameters
     ----------
     weights
-        ``(n,)``, none negative, not all zero.
+        ``(n,)``, non-negative with a positive sum.
     """
 
     def __init__(self, weights: NDArray[Any]) -> None:
         self._ends = np.cumsum(weights, dtype=np.float64)
         if not self._ends[-1] > 0:
-            raise ValueError("there is nothing to draw from")
+            raise ValueError(f"weights must have a positive sum, got {self._ends[-1]:g}")
 
     def __call__(self, rng: np.random.Generator, rows: int) -> NDArray[np.intp]:
-        """Indices of ``rows`` rows."""
-        places = rng.random(rows) * self._ends[-1]
-        rows_drawn = np.searchsorted(self._ends, places, side="right")
+        """Draw the indices of ``rows`` rows."""
+        positions = rng.random(rows) * self._ends[-1]
+        rows_drawn = np.searchsorted(self._ends, positions, side="right")
         return np.asarray(np.minimum(rows_drawn, len(self._ends) - 1), np.intp)
 
 
 def shares(weights: NDArray[Any]) -> NDArray[np.float64]:
-    """Weights, the largest of them capped, as shares of their sum; all equal where they are all zero."""
+    """Cap the largest weights and normalise all to a sum of 1; if all are zero, return equal shares."""
     if not weights.any():
         return np.full(len(weights), 1.0 / max(1, len(weights)))
     capped = np.minimum(weights, np.quantile(weights[weights > 0], CAP_QUANTILE)).astype(np.float64)

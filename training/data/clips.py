@@ -1,8 +1,8 @@
-"""The pool of clips: all sounds to learn from, 16 kHz mono, 16 bits, in one file with an index beside it.
+"""The pool of clips: all audio for training, 16 kHz mono, 16 bits, in one file with an index.
 
-A pool is a folder with ``samples.i16`` (little-endian, one clip behind the other) and ``index.csv``, a row a
-clip.  It is written under other names and renamed when whole, the index last: a folder that has its index is
-complete.
+A pool is a folder with ``samples.i16`` (little-endian, all clips concatenated) and ``index.csv`` (one row per
+clip). Both are written under temporary names and renamed when complete, the index last, so a folder with an
+index holds a complete pool.
 """
 
 from __future__ import annotations
@@ -23,34 +23,34 @@ SAMPLES_NAME: Final = "samples.i16"
 INDEX_NAME: Final = "index.csv"
 SAMPLE_TYPE: Final = np.dtype("<i2")
 
-# Sources of what this package computes itself are named so; nothing of it validates.
+# Prefix of the sources of synthetic clips, which are never used for validation.
 SYNTHESIS: Final = "synthesis/"
-# One recording in so many is kept for validation.
+# One recording in this many is kept for validation.
 VALIDATION_SHARE: Final = 20
 
-# Quieter sounds are raised to this peak, so that 16 bits suffice; louder ones than the second are lowered.
+# Peaks are raised to MIN_PEAK, so that 16 bits suffice, and lowered to MAX_PEAK.
 MIN_PEAK: Final = 0.1
 MAX_PEAK: Final = 0.95
-# What stays below is taken for silence.
+# Audio with a lower peak counts as silence.
 SILENT_PEAK: Final = 1e-3
 
 
 @dataclass(frozen=True)
 class Clip:
-    """Where a clip comes from, and where it lies in the pool.
+    """Origin of a clip and its position in the pool.
 
     Parameters
     ----------
     source
-        The Debian package or the folder of recordings; ``synthesis/...`` for what is computed.
+        The Debian package or the folder of recordings; ``synthesis/...`` for a synthetic clip.
     recording
-        The original file within it, the same for all excerpts of one file; an id for what is computed.
+        The original file within the source, the same for all its excerpts; an id for a synthetic clip.
     licence
-        Of the recording.
+        Licence of the recording.
     start
-        First sample in the pool.
+        Index of the first sample in the pool.
     samples
-        How many, at 16 kHz.
+        Number of samples, at 16 kHz.
     """
 
     source: str
@@ -61,12 +61,15 @@ class Clip:
 
     @property
     def is_synthetic(self) -> bool:
-        """Whether it was computed, and not recorded."""
+        """Whether the clip is synthesised rather than recorded."""
         return self.source.startswith(SYNTHESIS)
 
     @cached_property
     def is_validation(self) -> bool:
-        """Whether it is kept for validation: one recording in twenty, always the same ones, none computed."""
+        """Whether the clip is kept for validation.
+
+        One recording in twenty is, chosen by a hash of its name; synthetic clips are not.
+        """
         if self.is_synthetic:
             return False
         digest = hashlib.sha256(f"{self.source}\n{self.recording}".encode()).digest()
@@ -74,7 +77,7 @@ class Clip:
 
 
 class ClipPool:
-    """A finished pool, read from disk as needed."""
+    """A complete pool, memory-mapped from disk."""
 
     def __init__(self, clips: list[Clip], samples: NDArray[np.int16]) -> None:
         self.clips = clips
@@ -87,7 +90,7 @@ class ClipPool:
         Raises
         ------
         FileNotFoundError
-            If there is none that was finished.
+            If the folder does not contain a complete pool.
         """
         with (folder / INDEX_NAME).open(newline="", encoding="utf-8") as file:
             clips = [
@@ -98,25 +101,25 @@ class ClipPool:
 
     @staticmethod
     def is_complete(folder: Path) -> bool:
-        """Whether a folder holds a finished pool."""
+        """Return whether a folder contains a complete pool."""
         return (folder / INDEX_NAME).exists()
 
     def __len__(self) -> int:
         return len(self.clips)
 
     def samples(self, index: int) -> NDArray[np.int16]:
-        """The samples of a clip, ``(samples,)`` int16, not copied."""
+        """Return the samples of a clip, ``(samples,)`` int16, without copying."""
         clip = self.clips[index]
         return self._samples[clip.start : clip.start + clip.samples]
 
 
 class ClipWriter:
-    """Writes a pool; used as a context, which finishes it, or drops it should an error end it.
+    """Write a pool, as a context manager that completes the pool on success and discards it on an error.
 
     Parameters
     ----------
     folder
-        Made if it does not exist; a pool that is in it is replaced at the end.
+        Created if missing; an existing pool in it is replaced when the new one is complete.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -140,7 +143,7 @@ class ClipWriter:
             self._partial(SAMPLES_NAME).unlink()
 
     def add(self, source: str, recording: str, licence: str, samples: NDArray[Any]) -> bool:
-        """Append a clip, unless the pool has the same samples already, or there are none.
+        """Append a clip, unless it is empty or the pool already contains the same samples.
 
         Parameters
         ----------
@@ -151,10 +154,15 @@ class ClipWriter:
 
         Returns
         -------
-        Whether it was added.
+        Whether the clip was added.
+
+        Raises
+        ------
+        TypeError
+            If ``samples`` is not a one-dimensional int16 array.
         """
         if samples.dtype != np.int16 or samples.ndim != 1:
-            raise TypeError(f"clips are one row of int16, not {samples.ndim} dimensions of {samples.dtype}")
+            raise TypeError(f"samples must be one-dimensional int16, got {samples.ndim}-d {samples.dtype}")
         data = samples.astype(SAMPLE_TYPE, copy=False).tobytes()
         digest = hashlib.sha256(data).digest()
         if not data or digest in self._seen:
@@ -167,7 +175,7 @@ class ClipWriter:
 
     def _finish(self) -> None:
         if not self.clips:
-            # An empty file cannot be mapped into memory.
+            # An empty file cannot be memory-mapped.
             self._file.write(bytes(SAMPLE_TYPE.itemsize))
         self._file.close()
         with self._partial(INDEX_NAME).open("w", newline="", encoding="utf-8") as file:
@@ -182,22 +190,22 @@ class ClipWriter:
         return self._folder / f"{name}.partial"
 
 
-def to_int16(sound: NDArray[Any]) -> NDArray[np.int16] | None:
-    """A sound as it is kept: 16 bits, its level changed only where it is very quiet or too loud.
+def to_int16(signal: NDArray[Any]) -> NDArray[np.int16] | None:
+    """Convert a float signal to 16 bits; its level changes only if it is very quiet or too loud.
 
     Returns
     -------
-    ``(samples,)`` int16; None for silence, and for what holds no numbers.
+    ``(samples,)`` int16; None if the signal is silent or contains NaN or infinity.
     """
-    peak = float(np.abs(sound).max(initial=0.0))
+    peak = float(np.abs(signal).max(initial=0.0))
     if not SILENT_PEAK <= peak < np.inf:
         return None
     gain = min(max(peak, MIN_PEAK), MAX_PEAK) / peak
-    return np.round(sound * (gain * np.iinfo(np.int16).max)).astype(np.int16)
+    return np.round(signal * (gain * np.iinfo(np.int16).max)).astype(np.int16)
 
 
 def merge(parts: Iterable[Path], folder: Path) -> None:
-    """Put pools together, one behind the other; what is in several stays in the first."""
+    """Concatenate pools; of identical clips, the first is kept."""
     with ClipWriter(folder) as writer:
         for part in parts:
             pool = ClipPool.open(part)

@@ -1,4 +1,4 @@
-"""Sounds of ten seconds, as long as the head hears: one to three clips over or behind each other."""
+"""Ten-second mixtures, the length that the head classifies: one to three clips, overlaid or in sequence."""
 
 from __future__ import annotations
 
@@ -12,16 +12,24 @@ from training.data.balance import Draw
 from training.data.clips import ClipPool
 from training.data.windows import cut
 
-SOUND_SAMPLES: Final = (CLIP_PATCHES - 1) * PATCH_HOP_SAMPLES + PATCH_SAMPLES
-CLIPS_SHARES: Final = (0.35, 0.45, 0.2)  # of one, two or three clips
-BESIDE_DB: Final = (-18.0, 6.0)  # of a further clip beside the first, by RMS
-REPEATED_SHARE: Final = 0.5  # of the clips that are shorter than the sound
+MIXTURE_SAMPLES: Final = (CLIP_PATCHES - 1) * PATCH_HOP_SAMPLES + PATCH_SAMPLES
+CLIP_COUNT_SHARES: Final = (0.35, 0.45, 0.2)  # of mixtures of one, two and three clips
+FURTHER_CLIP_DB: Final = (-18.0, 6.0)  # RMS level of a further clip, relative to the first
+REPEATED_SHARE: Final = 0.5  # of the clips that are shorter than the mixture
 MAX_GAP_SAMPLES: Final = 32_000
 PEAK_DB: Final = (-30.0, 0.0)
 
 
 class Mixture(NamedTuple):
-    """``samples`` ``(153,840,)`` float32 within +-1, and the clip and offset of its first source."""
+    """A ten-second mixture.
+
+    Attributes
+    ----------
+    samples
+        ``(153,840,)`` float32 within +-1.
+    clip, offset
+        The clip of the first source, and the offset at which the source begins in it.
+    """
 
     samples: NDArray[np.float32]
     clip: int
@@ -29,18 +37,18 @@ class Mixture(NamedTuple):
 
 
 class Mixer:
-    """An endless stream of mixtures.
+    """Generate mixtures endlessly.
 
     Parameters
     ----------
     pool
-        Where sounds are taken from.
+        The clips that sources are cut from.
     windows
-        ``(n, 2)``, clip and offset: where a source may begin.
+        ``(n, 2)``, clip and offset: the positions at which a source may begin.
     weights
-        ``(n,)``, how often to take each.
+        ``(n,)``, relative frequency of each window.
     seed
-        The same mixtures come for the same one.
+        Equal seeds give equal mixtures.
     """
 
     def __init__(self, pool: ClipPool, windows: NDArray[np.int32], weights: NDArray[Any], seed: int) -> None:
@@ -50,26 +58,26 @@ class Mixer:
         self._rng = np.random.default_rng(seed)
 
     def mixture(self) -> Mixture:
-        """Make the next one."""
+        """Generate the next mixture."""
         rng = self._rng
         mixed, clip, offset = self._source()
-        for _ in range(rng.choice(len(CLIPS_SHARES), p=CLIPS_SHARES)):
-            mixed = mixed + self._source()[0] * np.float32(10 ** (rng.uniform(*BESIDE_DB) / 20))
+        for _ in range(rng.choice(len(CLIP_COUNT_SHARES), p=CLIP_COUNT_SHARES)):
+            mixed = mixed + self._source()[0] * np.float32(10 ** (rng.uniform(*FURTHER_CLIP_DB) / 20))
         peak = 10 ** (rng.uniform(*PEAK_DB) / 20)
         return Mixture(mixed * np.float32(peak / max(float(np.abs(mixed).max()), 1e-6)), clip, offset)
 
     def _source(self) -> Mixture:
-        """A clip from one of its windows on, at an RMS of one where it sounds, filled up to the length."""
+        """Cut a clip from a random window on, normalise it to an RMS of one, and extend it to full length."""
         rng = self._rng
         clip, offset = map(int, self._windows[self._draw(rng, 1)[0]])
-        sound = cut(self._pool, clip, offset, SOUND_SAMPLES)
-        sound = sound / max(float(np.sqrt(np.mean(np.square(sound)))), 1e-4)
-        missing = SOUND_SAMPLES - len(sound)
+        signal = cut(self._pool, clip, offset, MIXTURE_SAMPLES)
+        signal = signal / max(float(np.sqrt(np.mean(np.square(signal)))), 1e-4)
+        missing = MIXTURE_SAMPLES - len(signal)
         if missing == 0:
-            return Mixture(sound, clip, offset)
+            return Mixture(signal, clip, offset)
         if rng.random() < REPEATED_SHARE:
             gap = np.zeros(rng.integers(MAX_GAP_SAMPLES), np.float32)
-            repeated = np.resize(np.concatenate([sound, gap]), SOUND_SAMPLES)
-            return Mixture(np.roll(repeated, rng.integers(SOUND_SAMPLES)), clip, offset)
+            repeated = np.resize(np.concatenate([signal, gap]), MIXTURE_SAMPLES)
+            return Mixture(np.roll(repeated, rng.integers(MIXTURE_SAMPLES)), clip, offset)
         before = rng.integers(missing + 1)
-        return Mixture(np.pad(sound, (before, missing - before)), clip, offset)
+        return Mixture(np.pad(signal, (before, missing - before)), clip, offset)

@@ -1,7 +1,8 @@
-"""Debian packages, fetched and unpacked but never installed: what `sources.csv` lists.
+"""Download and unpack the Debian packages of `sources.csv`, without installing them.
 
-Its rows: the package, the licence of what is taken from it, how many minutes at most, what files to leave out
-(a regular expression, may be empty) and what it is good for.
+Each row of the table contains a package, the licence of its audio files, the maximum number of minutes to
+take (0 if only synthesis uses the package), a regular expression of files to leave out, which may be empty,
+and a description of the contents.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ SOURCES: Final = Path(__file__).with_name("sources.csv")
 
 log = logging.getLogger(__name__)
 
-# Puts a package's .deb into a folder.
+# Downloads a package's .deb into a folder.
 Download = Callable[[str, Path], None]
 
 
@@ -44,22 +45,22 @@ def read_sources(path: Path = SOURCES) -> list[Package]:
 
 
 def apt_download(name: str, folder: Path) -> None:
-    """Download a package's .deb by ``apt-get``, of whatever release its lists are."""
+    """Download a package's .deb with ``apt-get``, from the release that the system is configured for."""
     subprocess.run(["apt-get", "download", "--quiet", name], cwd=folder, check=True, capture_output=True)
 
 
 def fetch(names: Iterable[str], folder: Path, download: Download = apt_download) -> list[str]:
-    """Unpack packages into ``folder/<name>``, except those that are there.
+    """Unpack packages into ``folder/<name>``, except those that are already there.
 
     Returns
     -------
-    The names of those that could not be had; each was logged.  Releases differ in what they have, and the
-    pool can do without some.
+    The names of the packages that could not be fetched, each of which is logged. Not every Debian release has
+    all packages, and the pool does not need all of them.
 
     Raises
     ------
     FileNotFoundError
-        If this system has no ``apt-get`` or ``dpkg-deb``.
+        If ``apt-get`` or ``dpkg-deb`` is not installed.
     """
     folder.mkdir(parents=True, exist_ok=True)
     return [name for name in names if not (folder / name).exists() and not _fetch(name, folder, download)]

@@ -1,4 +1,4 @@
-"""The windows of a pool: one patch's samples each, as the application itself would cut and fill them."""
+"""Cut windows of one patch from a pool, as the classifier does at inference."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ INT16_SCALE: Final = np.float32(1 / 32768)
 
 
 def list_windows(pool: ClipPool, hop_samples: int = PATCH_SAMPLES) -> NDArray[np.int32]:
-    """All windows, ``(n, 2)`` int32: the clip's index, and the first sample within it.
+    """List all windows, ``(n, 2)`` int32: the clip's index, and the window's first sample in the clip.
 
-    Those of one clip are a hop apart; the last one ends with the clip.  A clip shorter than a patch has one.
+    Consecutive windows of a clip are one hop apart; the last one ends with the clip. A clip shorter than a
+    patch has one window.
     """
     rows = []
     for index, clip in enumerate(pool.clips):
@@ -27,11 +28,11 @@ def list_windows(pool: ClipPool, hop_samples: int = PATCH_SAMPLES) -> NDArray[np
 
 
 def cut(pool: ClipPool, clip: int, offset: int, samples: int = PATCH_SAMPLES) -> NDArray[np.float32]:
-    """Up to so many samples of a clip, ``(<= samples,)`` float32 within +-1; fewer where it ends."""
+    """Return up to ``samples`` samples of a clip, float32 within +-1; fewer if the clip ends before."""
     return pool.samples(clip)[offset : offset + samples] * INT16_SCALE
 
 
 def read_patch(pool: ClipPool, clip: int, offset: int) -> NDArray[np.float32]:
-    """The samples of a window, ``(15,600,)`` float32; a shorter clip is repeated until it fills it."""
+    """Return the samples of a window, ``(15,600,)`` float32; a shorter clip is repeated to fill it."""
     samples: NDArray[Any] = cut(pool, clip, offset)
     return np.resize(samples, PATCH_SAMPLES) if len(samples) < PATCH_SAMPLES else samples

@@ -1,1 +1,1 @@
-"""How well a bundle agrees with its teacher."""
+"""Evaluation of a bundle: its agreement with the teacher, and the report."""

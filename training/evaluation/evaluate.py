@@ -1,4 +1,4 @@
-"""How good a bundle is: its agreement with the teacher on recordings that nothing was learned from."""
+"""Evaluate a bundle by its agreement with the teacher on recordings that were not used for training."""
 
 from __future__ import annotations
 
@@ -25,34 +25,34 @@ from training.evaluation.agreement import COMMON_CLASSES, Agreement, agreement
 from training.teacher.segments import pooled
 from training.teacher.yamnet import Teacher, as_audioset, known_classes, teacher_log_mels
 
-# Where the ontology's first level begins in AudioSet's order of classes.
+# The top level of AudioSet's ontology, as ranges in its order of classes.
 GROUPS: Final = {
     "human sounds": range(72),
     "animals": range(72, 137),
     "music": range(137, 283),
-    "nature": range(283, 300),
-    "vehicles and things": range(300, 459),
-    "sounds of unclear origin": range(459, 500),
-    "background": range(500, 527),
+    "natural sounds": range(283, 300),
+    "sounds of things": range(300, 459),
+    "source-ambiguous sounds": range(459, 500),
+    "channel, environment and background": range(500, 527),
 }
-HEARD: Final = 0.3  # of the teacher's score: from there on it hears a class
-FEWEST_SOUNDS: Final = 3  # in which a class is heard, for its average precision to mean anything
+PRESENT_SCORE: Final = 0.3  # a class counts as present if the teacher's score is higher
+MIN_INPUTS: Final = 3  # a class must be present in this many inputs for its average precision to be reported
 BINS: Final = 10
 CLIP_SAMPLES: Final = 10 * SAMPLE_RATE_HZ
 
 
 @dataclass(frozen=True, slots=True)
-class Sounds:
-    """What is judged.
+class EvaluationSet:
+    """Audio files and the teacher's scores of them.
 
     Attributes
     ----------
     names
-        Of each.
+        Name of each input.
     sources
-        Files, or what would be in them.
+        Path or content of each audio file.
     teacher
-        ``(n, 527)``, the teacher's scores of each, pooled over its patches.
+        ``(n, 527)``, the teacher's scores of each input, pooled over its patches.
     """
 
     names: list[str]
@@ -61,14 +61,24 @@ class Sounds:
 
     @property
     def uncommon(self) -> NDArray[np.bool_]:
-        """Where the teacher hears something else first than speech, music or silence, ``(n,)``."""
-        common = [index for index, name in enumerate(names_of_classes()) if name in COMMON_CLASSES]
+        """Whether the teacher's top class is not speech, music or silence, ``(n,)``."""
+        common = [index for index, name in enumerate(class_names()) if name in COMMON_CLASSES]
         return ~np.isin(self.teacher.argmax(axis=1), common)
 
 
 @dataclass(frozen=True, slots=True)
 class Bin:
-    """Probabilities of about the same size, and what the teacher says where they are given."""
+    """A bin of the reliability diagram: scores whose probabilities are in the same interval.
+
+    Attributes
+    ----------
+    probability
+        Mean probability of the bundle.
+    teacher
+        Mean score of the teacher.
+    count
+        Number of scores.
+    """
 
     probability: float
     teacher: float
@@ -77,22 +87,22 @@ class Bin:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What was measured of one bundle.
+    """Measurements of one bundle.
 
     Attributes
     ----------
     scores
-        ``(n, 527)``, its probabilities.
+        ``(n, 527)``, the bundle's probabilities.
     everything, uncommon
-        Agreement over all sounds, and over those that are not speech, music or silence first.
+        Agreement over all inputs, and over those whose top class is not speech, music or silence.
     groups
-        The same by group of the ontology that the teacher's first class is of.
+        Agreement by the ontology group of the teacher's top class.
     precisions
-        Average precision against what the teacher hears, by class, where it is heard often enough.
-    heard
-        In how many sounds those classes are heard.
+        Average precision by class, for the classes that are present in at least `MIN_INPUTS` inputs.
+    input_counts
+        Number of inputs in which each of these classes is present.
     reliability
-        Probabilities by size: bins by their number.
+        Bins of the reliability diagram by their index; empty bins are left out.
     """
 
     scores: NDArray[np.float32]
@@ -100,72 +110,75 @@ class Evaluation:
     uncommon: Agreement
     groups: dict[str, Agreement]
     precisions: dict[str, float]
-    heard: dict[str, int]
+    input_counts: dict[str, int]
     reliability: dict[int, Bin]
 
     @property
     def mean_precision(self) -> float:
-        """Over classes."""
+        """Mean average precision over all reported classes."""
         return float(np.mean([*self.precisions.values()])) if self.precisions else float("nan")
 
     @property
     def uncommon_precision(self) -> float:
-        """The same without speech, music and silence."""
-        left = [value for name, value in self.precisions.items() if name not in COMMON_CLASSES]
-        return float(np.mean(left)) if left else float("nan")
+        """Mean average precision without speech, music and silence."""
+        values = [value for name, value in self.precisions.items() if name not in COMMON_CLASSES]
+        return float(np.mean(values)) if values else float("nan")
 
     @property
     def calibration_error(self) -> float:
-        """How far probabilities are from the teacher's scores, bin by bin, on average (ECE).
+        """Expected calibration error: mean distance of the bins' probabilities from the teacher's scores.
 
-        Without the lowest bin, where nearly all of the 527 are, and which is right of itself.
+        The lowest bin is left out, because it contains nearly all of the 527 classes and its error is always
+        small.
         """
         bins = [one for index, one in self.reliability.items() if index > 0]
         gaps = sum(one.count * abs(one.probability - one.teacher) for one in bins)
         return gaps / max(sum(one.count for one in bins), 1)
 
 
-def validation_sounds(pool: ClipPool, teacher: Teacher) -> Sounds:
-    """The first ten seconds of every clip of validation's recordings."""
+def validation_set(pool: ClipPool, teacher: Teacher) -> EvaluationSet:
+    """Score the first ten seconds of every validation clip with the teacher."""
     chosen = np.flatnonzero(splits(pool.clips) == VALIDATION)
     names = [f"{pool.clips[index].source}/{pool.clips[index].recording}" for index in chosen]
-    return judged(names, [_wav(pool.samples(int(index))[:CLIP_SAMPLES]) for index in chosen], teacher)
+    return score(names, [_wav(pool.samples(int(index))[:CLIP_SAMPLES]) for index in chosen], teacher)
 
 
-def sound_files(folder: Path, teacher: Teacher) -> Sounds:
-    """The WAV files in a folder."""
+def wav_files(folder: Path, teacher: Teacher) -> EvaluationSet:
+    """Score the WAV files in a folder with the teacher."""
     paths = sorted(folder.glob("*.wav"))
-    return judged([path.stem for path in paths], paths, teacher)
+    return score([path.stem for path in paths], paths, teacher)
 
 
-def judged(names: list[str], sources: Sequence[Path | bytes], teacher: Teacher) -> Sounds:
-    """Sounds, and what the teacher hears in them."""
-    return Sounds(names, [*sources], np.stack([_teacher_scores(source, teacher) for source in sources]))
+def score(names: list[str], sources: Sequence[Path | bytes], teacher: Teacher) -> EvaluationSet:
+    """Score audio files with the teacher."""
+    return EvaluationSet(
+        names, [*sources], np.stack([_teacher_scores(source, teacher) for source in sources])
+    )
 
 
-def evaluate(classifier: AudioClassifier, sounds: Sounds) -> Evaluation:
-    """Judge a bundle by the product's own way from a WAV file to probabilities."""
-    scores = np.stack([classifier.probabilities(source) for source in sounds.sources])
-    first = sounds.teacher.argmax(axis=1)
-    precisions, heard = _precisions(scores, sounds.teacher)
+def evaluate(classifier: AudioClassifier, inputs: EvaluationSet) -> Evaluation:
+    """Classify the inputs with a bundle's classifier, and compare the results with the teacher's scores."""
+    scores = np.stack([classifier.probabilities(source) for source in inputs.sources])
+    first = inputs.teacher.argmax(axis=1)
+    precisions, input_counts = _precisions(scores, inputs.teacher)
     return Evaluation(
         scores=scores,
-        everything=agreement(scores, sounds.teacher),
-        uncommon=agreement(scores[sounds.uncommon], sounds.teacher[sounds.uncommon]),
+        everything=agreement(scores, inputs.teacher),
+        uncommon=agreement(scores[inputs.uncommon], inputs.teacher[inputs.uncommon]),
         groups={
-            name: agreement(scores[inside], sounds.teacher[inside])
+            name: agreement(scores[inside], inputs.teacher[inside])
             for name, group in GROUPS.items()
             if (inside := np.isin(first, [*group])).any()
         },
         precisions=precisions,
-        heard=heard,
-        reliability=_reliability(scores, sounds.teacher),
+        input_counts=input_counts,
+        reliability=_reliability(scores, inputs.teacher),
     )
 
 
-def average_precision(scores: NDArray[np.float32], heard: NDArray[np.bool_]) -> float:
-    """Mean, over the sounds in which a class is heard, of the precision down to each of them."""
-    ranked = heard[np.argsort(-scores, kind="stable")]
+def average_precision(scores: NDArray[np.float32], present: NDArray[np.bool_]) -> float:
+    """Compute the mean of the precisions at the ranks of the inputs in which a class is present."""
+    ranked = present[np.argsort(-scores, kind="stable")]
     hits = np.flatnonzero(ranked)
     return float(np.mean((1 + np.arange(len(hits))) / (1 + hits)))
 
@@ -173,34 +186,34 @@ def average_precision(scores: NDArray[np.float32], heard: NDArray[np.bool_]) -> 
 def _precisions(
     scores: NDArray[np.float32], teacher: NDArray[np.float32]
 ) -> tuple[dict[str, float], dict[str, int]]:
-    heard = teacher > HEARD
-    often = [int(index) for index in np.flatnonzero(heard.sum(axis=0) >= FEWEST_SOUNDS)]
-    names = names_of_classes()
+    present = teacher > PRESENT_SCORE
+    reported = [int(index) for index in np.flatnonzero(present.sum(axis=0) >= MIN_INPUTS)]
+    names = class_names()
     return (
-        {names[index]: average_precision(scores[:, index], heard[:, index]) for index in often},
-        {names[index]: int(heard[:, index].sum()) for index in often},
+        {names[index]: average_precision(scores[:, index], present[:, index]) for index in reported},
+        {names[index]: int(present[:, index].sum()) for index in reported},
     )
 
 
 def _reliability(scores: NDArray[np.float32], teacher: NDArray[np.float32]) -> dict[int, Bin]:
-    given, said = (values[:, known_classes()].ravel() for values in (scores, teacher))
-    bins = np.minimum((given * BINS).astype(int), BINS - 1)
+    actual, expected = (values[:, known_classes()].ravel() for values in (scores, teacher))
+    bins = np.minimum((actual * BINS).astype(int), BINS - 1)
     return {
-        index: Bin(float(given[inside].mean()), float(said[inside].mean()), int(inside.sum()))
+        index: Bin(float(actual[inside].mean()), float(expected[inside].mean()), int(inside.sum()))
         for index in range(BINS)
         if (inside := bins == index).any()
     }
 
 
 def _teacher_scores(source: Path | bytes, teacher: Teacher) -> NDArray[np.float32]:
-    """``(527,)``: of what the product hears, ten patches, those of a short sound repeated."""
+    """Score the ten patches that the classifier reads, ``(527,)``; patches of a short file are repeated."""
     patches = log_mel_patches(read_window(source))
     logits, _ = teacher(teacher_log_mels(patches[np.arange(CLIP_PATCHES) % len(patches)]))
     return as_audioset(pooled(sigmoid(logits)))
 
 
-def names_of_classes() -> list[str]:
-    """Of all 527, in order."""
+def class_names() -> list[str]:
+    """Return the names of all 527 classes, in order."""
     return [label.name for label in LabelSet.read(audioset_labels_path())]
 
 

@@ -1,4 +1,4 @@
-"""EVALUATION.md: what was measured of a bundle, beside the version before it, in tables and plain words."""
+"""Write EVALUATION.md: the measurements of a bundle and of the version before it, in tables and text."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.evaluation.agreement import Agreement
-from training.evaluation.evaluate import BINS, HEARD, Bin, Evaluation, Sounds, names_of_classes
+from training.evaluation.evaluate import BINS, PRESENT_SCORE, Bin, Evaluation, EvaluationSet, class_names
 
 WEAK_CLASSES: Final = 20
 TOP: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
-    """A bundle's version, and what was measured of it: on validation, and on sounds shown one by one."""
+class BundleResults:
+    """A bundle's version, and its evaluation on the validation set and on sample recordings."""
 
     version: str
     validation: Evaluation
@@ -26,57 +26,67 @@ class Judged:
 
 
 Pair: TypeAlias = tuple[Evaluation, Evaluation]
-"""Of the earlier bundle, and of the one that it is about."""
+"""Evaluations of the earlier and of the current bundle."""
 
 
 def document(
-    now: Judged, earlier: Judged, validation: Sounds, samples: Sounds | None, facts: dict[str, str]
+    current: BundleResults,
+    earlier: BundleResults,
+    validation: EvaluationSet,
+    samples: EvaluationSet | None,
+    facts: dict[str, str],
 ) -> str:
-    """All of it, in Markdown.
+    """Write the report in Markdown.
 
     Parameters
     ----------
-    now, earlier
-        The bundle that it is about, and the one before.
+    current, earlier
+        Results of the bundle that the report is about, and of the version before it.
     validation, samples
-        What both were judged on.
+        The inputs that both were evaluated on.
     facts
-        What else was measured, by name.
+        Further measurements, by name.
     """
-    versions = (earlier.version, now.version)
-    pair = (earlier.validation, now.validation)
+    versions = (earlier.version, current.version)
+    pair = (earlier.validation, current.validation)
     errors = [f"{one.calibration_error:.4f}" for one in pair]
     parts = [
-        f"# What `compact` {now.version} can do",
+        f"# Evaluation of `compact` {current.version}",
         "Written by `python -m training`; do not edit.",
-        _method(validation, len(now.validation.precisions)),
-        "## Agreement",
-        _table(("with the teacher", *versions), _agreement(pair)),
-        "## By what the teacher hears first",
-        _table(("group", "sounds", *_both("top-1", versions), *_both("cosine", versions)), _groups(pair)),
-        "## What probabilities mean",
-        "Probabilities by size, and the teacher's mean score where they are given. From 0.1 on their mean "
-        f"distance is {errors[0]} for {versions[0]} and {errors[1]} for {versions[1]}.",
+        _method(validation, len(current.validation.precisions)),
+        "## Agreement with the teacher",
+        _table(("measure", *versions), _agreement(pair)),
+        "## Agreement by group of classes",
+        "Clips are grouped by the top level of AudioSet's ontology, according to the teacher's top class.",
+        _table(("group", "clips", *_both("top-1", versions), *_both("cosine", versions)), _groups(pair)),
+        "## Calibration",
+        "The table divides the model's probabilities into intervals and compares their means with the "
+        "teacher's mean scores of the same clips and classes. The expected calibration error, without the "
+        f"lowest interval, is {errors[0]} for {versions[0]} and {errors[1]} for {versions[1]}.",
         _table(("probability", *_both("mean", versions), *_both("teacher", versions)), _reliability(pair)),
-        "## What it is bad at",
-        *_weaknesses(now.validation),
+        "## Limitations",
+        *_limitations(current.validation),
     ]
-    if samples is not None and now.samples is not None and earlier.samples is not None:
-        scores = (samples.teacher, earlier.samples.scores, now.samples.scores)
-        parts += ["## Sounds of the original, one by one", *_one_by_one(samples.names, versions, scores)]
-    parts += ["## Size and speed", _table(("measured", "value"), facts.items())]
+    if samples is not None and current.samples is not None and earlier.samples is not None:
+        scores = (samples.teacher, earlier.samples.scores, current.samples.scores)
+        parts += [
+            "## Predictions for sample recordings",
+            "The tables list the five highest scores of the teacher and of both versions.",
+            *_one_by_one(samples.names, versions, scores),
+        ]
+    parts += ["## Size and speed", _table(("measurement", "value"), facts.items())]
     return "\n\n".join(parts) + "\n"
 
 
 def metrics(evaluation: Evaluation) -> dict[str, Any]:
-    """The figures that go into the manifest."""
+    """Return the figures for the manifest."""
 
     def figures(one: Agreement) -> dict[str, float]:
-        names = {"sounds": one.sounds, "top1": one.top1, "top5_overlap": one.top5, "cosine": one.cosine}
+        names = {"sounds": one.count, "top1": one.top1, "top5_overlap": one.top5, "cosine": one.cosine}
         return {name: round(value, 3) for name, value in names.items()}
 
     return {
-        "validation": "agreement with the teacher on recordings that were not learned from",
+        "validation": "agreement with the teacher on recordings that were not used for training",
         "all": figures(evaluation.everything),
         "without_speech_music_silence": figures(evaluation.uncommon),
         "mean_average_precision": round(evaluation.mean_precision, 3),
@@ -84,41 +94,41 @@ def metrics(evaluation: Evaluation) -> dict[str, Any]:
     }
 
 
-def _method(validation: Sounds, classes: int) -> str:
+def _method(validation: EvaluationSet, classes: int) -> str:
     uncommon = int(validation.uncommon.sum())
     return f"""\
-Without labels by people all that can be measured is how far it agrees with its teacher, YAMNet. The sounds
-are {len(validation.names)} clips of recordings that it did not learn from: one recording in twenty is kept
-apart. A sound's score by the teacher is pooled over its patches (`sum p^2 / sum p`). The earlier version was
-trained without knowing of this split, so it has learned from some of these recordings: its figures flatter
-it.
+The training data has no labels by people, so the model is evaluated by its agreement with its teacher,
+YAMNet. The validation set contains {len(validation.names)} clips of recordings that were not used for
+training: one recording in twenty is kept for it. The teacher's scores of a clip are pooled over its patches
+(`sum p^2 / sum p`). The earlier version was trained before this split existed, on some of these recordings,
+so its figures are too favourable.
 
-"Uncommon" are the {uncommon} sounds in which the teacher hears something else first than speech, music or
-silence. Average precision is over the {classes} classes that the teacher hears (score above {HEARD}) in three
-sounds or more."""
+"Uncommon" clips are the {uncommon} clips whose top class, according to the teacher, is not speech, music or
+silence. Mean average precision is over the {classes} classes that are present in at least three clips; a
+class is present if the teacher's score is above {PRESENT_SCORE}."""
 
 
 def _agreement(pair: Pair) -> list[list[str]]:
     measures: dict[str, Callable[[Evaluation], float]] = {
-        "the same class first, all sounds": lambda one: one.everything.top1,
-        "the same class first, uncommon": lambda one: one.uncommon.top1,
-        "of the teacher's five, all sounds": lambda one: one.everything.top5,
-        "of the teacher's five, uncommon": lambda one: one.uncommon.top5,
-        "cosine of all scores, all sounds": lambda one: one.everything.cosine,
-        "cosine of all scores, uncommon": lambda one: one.uncommon.cosine,
+        "same top class, all clips": lambda one: one.everything.top1,
+        "same top class, uncommon clips": lambda one: one.uncommon.top1,
+        "overlap of the top five classes, all clips": lambda one: one.everything.top5,
+        "overlap of the top five classes, uncommon clips": lambda one: one.uncommon.top5,
+        "cosine similarity of all scores, all clips": lambda one: one.everything.cosine,
+        "cosine similarity of all scores, uncommon clips": lambda one: one.uncommon.cosine,
         "mean average precision, all classes": lambda one: one.mean_precision,
-        "mean average precision, without speech, music, silence": lambda one: one.uncommon_precision,
+        "mean average precision, without speech, music and silence": lambda one: one.uncommon_precision,
     }
     return [[name, *(f"{measure(one):.3f}" for one in pair)] for name, measure in measures.items()]
 
 
 def _groups(pair: Pair) -> list[list[str]]:
-    earlier, now = pair
+    earlier, current = pair
     rows = []
-    for name, one in now.groups.items():
+    for name, one in current.groups.items():
         before = earlier.groups[name]
         figures = (before.top1, one.top1, before.cosine, one.cosine)
-        rows.append([name, str(one.sounds), *(f"{figure:.3f}" for figure in figures)])
+        rows.append([name, str(one.count), *(f"{figure:.3f}" for figure in figures)])
     return rows
 
 
@@ -131,18 +141,21 @@ def _reliability(pair: Pair) -> list[list[str]]:
     return rows
 
 
-def _weaknesses(now: Evaluation) -> list[str]:
-    weakest = sorted(now.precisions, key=lambda name: now.precisions[name])[:WEAK_CLASSES]
-    first, second, *_ = sorted(now.groups, key=lambda name: now.groups[name].top1)
-    rows = [[name, f"{now.precisions[name]:.2f}", str(now.heard[name])] for name in weakest]
+def _limitations(evaluation: Evaluation) -> list[str]:
+    precisions, counts, groups = evaluation.precisions, evaluation.input_counts, evaluation.groups
+    weakest = sorted(precisions, key=lambda name: precisions[name])[:WEAK_CLASSES]
+    first, second, *_ = sorted(groups, key=lambda name: groups[name].top1)
     return [
-        f"It names the teacher's first class least often where that is of {first} or {second}. The classes "
-        "that it finds worst:",
-        _table(("class", "average precision", "sounds"), rows),
-        "Six classes are never answered, because the teacher does not know them: male and female speech and "
-        "singing, battle cries and funny music (speech and singing as such are). What is rare in the sounds "
-        "that it learned from it knows from few examples, or from synthesis alone. It is small: where the "
-        "published model can be had, that is better.",
+        f"Agreement on the top class is lowest for {first} and {second}. The classes with the lowest average "
+        "precision are:",
+        _table(
+            ("class", "average precision", "clips"),
+            [[name, f"{precisions[name]:.2f}", str(counts[name])] for name in weakest],
+        ),
+        "Six classes are never predicted, because the teacher does not know them: male and female speech, "
+        "male and female singing, battle cries and funny music. Speech and singing in general are predicted. "
+        "The model learned rare classes from few examples, or only from synthetic clips. It is small: the "
+        "published model is more accurate and preferable where it is available.",
     ]
 
 
@@ -152,12 +165,12 @@ def _one_by_one(
     parts = []
     for index, name in enumerate(names):
         columns = [_best(values[index]) for values in scores]
-        parts += [f"**{name}**", _table(("the teacher", *versions), zip(*columns, strict=True))]
+        parts += [f"**{name}**", _table(("teacher", *versions), zip(*columns, strict=True))]
     return parts
 
 
 def _best(scores: NDArray[np.float32]) -> list[str]:
-    names = names_of_classes()
+    names = class_names()
     return [f"{names[index]} {scores[index]:.2f}" for index in np.argsort(-scores)[:TOP]]
 
 

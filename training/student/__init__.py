@@ -1,1 +1,1 @@
-"""The student network: training, quantisation, export and the attention head."""
+"""The student: training of the embedding network and the head, quantisation, export and the bundle."""

@@ -1,4 +1,4 @@
-"""The parts of a trained model -> a bundle that says what it was made of."""
+"""Assemble a bundle from the parts of a trained model, with its provenance."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from training.teacher import yamnet as teacher
 NAME: Final = "compact"
 LICENCE: Final = "Apache-2.0; labels CC BY-SA 4.0"
 DESCRIPTION: Final = (
-    "A small model of our own: YAMNet in 8 bits with an attention head, made by training/ of its repository. "
-    f"{len(teacher.UNKNOWN_CLASSES)} classes that its teacher does not know are never answered: "
-    f"{'; '.join(teacher.UNKNOWN_CLASSES)}. The published model is better where it can be had."
+    "A small model: YAMNet in 8 bits with an attention head, trained by training/ in its repository. "
+    f"{len(teacher.UNKNOWN_CLASSES)} classes are never predicted, because the teacher does not know them: "
+    f"{'; '.join(teacher.UNKNOWN_CLASSES)}. The published model is more accurate where it is available."
 )
 
 
@@ -40,16 +40,22 @@ def write(
     version: str,
     metrics: Mapping[str, Any],
 ) -> Bundle:
-    """Write the bundle of what is in the work directory.
+    """Write the bundle of the model in the work directory.
 
     Parameters
     ----------
     out_dir
-        Must not exist.
+        Folder of the bundle, which must not exist.
+    work
+        Work directory with the exported network, the PCA and the head.
     clips
-        The pool's: each of their sources is named with its licences.
+        The clips of the pool, whose sources and licences are listed as provenance.
+    teacher_path
+        ``yamnet.tflite``.
+    version
+        Version of the bundle.
     metrics
-        What was measured.
+        Figures of the evaluation.
     """
     return write_bundle(
         out_dir,
@@ -59,21 +65,21 @@ def write(
         description=DESCRIPTION,
         licence=LICENCE,
         precision="int8",
-        provenance=(_teacher(teacher_path), *_sounds(clips)),
+        provenance=(_teacher(teacher_path), *_audio(clips)),
         metrics=dict(metrics),
     )
 
 
 def _teacher(path: Path) -> Source:
     return Source(
-        name="YAMNet, whose weights these were before rounding, and on whose scores it was trained",
+        name="YAMNet, whose weights the model was initialised with and on whose scores it was trained",
         origin=teacher.ORIGIN,
         sha512=hash_file(path, "sha512"),
         verified=True,
     )
 
 
-def _sounds(clips: Sequence[Clip]) -> list[Source]:
+def _audio(clips: Sequence[Clip]) -> list[Source]:
     seconds: dict[str, float] = defaultdict(float)
     licences: dict[str, set[str]] = defaultdict(set)
     for clip in clips:
@@ -81,7 +87,7 @@ def _sounds(clips: Sequence[Clip]) -> list[Source]:
         licences[clip.source].add(clip.licence)
     return [
         Source(
-            name=f"sounds of {source}, which are not included",
+            name=f"audio from {source}, not included in the bundle",
             origin=f"{seconds[source] / 60:.1f} minutes; {', '.join(sorted(licences[source]))}",
         )
         for source in sorted(seconds)

@@ -1,4 +1,4 @@
-"""What the head is trained on: the exported network's embeddings of all patches, as 8-bit codes."""
+"""Embed all patches with the exported network, and fit the PCA that converts embeddings to 8-bit codes."""
 
 from __future__ import annotations
 
@@ -19,19 +19,23 @@ from training.teacher.shards import ShardReader
 
 BATCH_PATCHES: Final = 64
 CODE_ZERO: Final = 128  # codes are dequantised as (code - 128) / 128
-SMALLEST_VARIANCE: Final = 1e-4  # of a principal direction, so that noise is not blown up
-DEVIATION: Final = 0.5  # of a coded direction: codes end at +-2, and what is rare is far out
+SMALLEST_VARIANCE: Final = 1e-4  # lower bound for a principal direction, to avoid amplifying noise
+DEVIATION: Final = 0.5  # of a coded direction; codes end at +-2, which leaves room for rare large values
 
 
 def embed_shard(model: Path, shard: ShardReader, cache: Path, progress: Progress) -> NDArray[np.float32]:
-    """Embed all patches of a shard, ``(n, 128)`` float32; those embedded before by this model are kept.
+    """Embed all patches of a shard, ``(n, 128)`` float32, reusing embeddings that this model computed before.
 
     Parameters
     ----------
     model
         ``embedding.tflite``.
+    shard
+        The patches to embed.
     cache
-        A file without a suffix; the model's hash is put behind its name.
+        Path of the cache file without a suffix; the model's hash is appended to its name.
+    progress
+        Called after each batch.
     """
     path = cache.with_name(f"{cache.name}-{hash_file(model, 'sha256')[:8]}.npy")
     known = np.load(path) if path.exists() else np.empty((0, EMBEDDING_SIZE), np.float32)
@@ -53,9 +57,9 @@ def embed_shard(model: Path, shard: ShardReader, cache: Path, progress: Progress
 
 
 def fit_pca(embeddings: NDArray[np.float32]) -> Postprocessor:
-    """Principal directions of ``(n, 128)`` embeddings, all scaled to the same deviation.
+    """Fit the principal directions of ``(n, 128)`` embeddings, all scaled to the same deviation.
 
-    So the clip at +-2 and the 8 bits behind it fit all of them equally, as in VGGish's own PCA.
+    Clipping at +-2 and quantising to 8 bits then suit all directions equally, as in VGGish's PCA.
     """
     means = embeddings.mean(axis=0, dtype=np.float64)
     variances, directions = np.linalg.eigh(np.cov(embeddings.T.astype(np.float64)))
@@ -65,10 +69,10 @@ def fit_pca(embeddings: NDArray[np.float32]) -> Postprocessor:
     return Postprocessor(eigenvectors.astype(np.float32), means.astype(np.float32))
 
 
-def of_codes(classes: Dense, postprocessor: Postprocessor) -> Dense:
-    """A layer that takes embeddings as one that takes their dequantised codes, of which it can tell the same.
+def layer_for_codes(classes: Dense, postprocessor: Postprocessor) -> Dense:
+    """Convert a layer that takes embeddings into an equivalent layer that takes their dequantised codes.
 
-    A code stands for the middle of what is truncated to it: ``c -> (c + 1/2) * 4 / 255 - 2``.
+    A code represents the middle of the interval that is truncated to it, ``(code + 1/2) * 4 / 255 - 2``.
     """
     step = (QUANTIZE_MAX - QUANTIZE_MIN) / 255
     back = np.linalg.inv(postprocessor.eigenvectors.astype(np.float64)).T @ classes.kernel

@@ -1,7 +1,7 @@
-"""The student as ``embedding.tflite``: built in TensorFlow, checked against PyTorch.
+"""Export the student as ``embedding.tflite``: rebuild it in TensorFlow, and check the result against PyTorch.
 
-Its convolutions are computed in 8 bits.  What comes before and behind them, logarithm and bottleneck, stays
-in float32: it takes no time.
+The convolutions are computed in 8 bits. The logarithm before them and the bottleneck after them stay in
+float32, because they take hardly any time.
 """
 
 from __future__ import annotations
@@ -21,27 +21,27 @@ from training.student.rounding import Rounding
 from training.teacher.yamnet import TEACHER_LOG_OFFSET
 
 CHECK_PATCHES: Final = 16
-# Of how far embeddings lie apart.  LiteRT rounds sums where PyTorch rounds floats: what lies between two
-# steps may come down on the other side, and so may what is made of it.
+# Relative to the spread of the embeddings. LiteRT rounds integer sums and PyTorch rounds floats, so values
+# between two steps may be rounded differently, and the differences propagate.
 TOLERANCE: Final = 0.5
 
 
 class ExportError(Exception):
-    """The exported network does not compute what was trained."""
+    """The exported network does not compute the same embeddings as the trained one."""
 
 
 def export_embedding(student: Student) -> bytes:
-    """Export to LiteRT, ``patches`` ``(n, 96, 64)`` -> ``embedding`` ``(n, 128)``, with ``n`` free.
+    """Export to LiteRT, from ``patches`` ``(n, 96, 64)`` to ``embedding`` ``(n, 128)``, with variable ``n``.
 
     Parameters
     ----------
     student
-        As it is used, rounding; see `train_embedding.load_student`.
+        A student that rounds; see `train_embedding.load_student`.
 
     Raises
     ------
     ExportError
-        If it does not compute what PyTorch does.
+        If the exported network does not compute the same embeddings as PyTorch.
     """
     patches = _check_patches()
     with torch.inference_mode():
@@ -95,7 +95,7 @@ def _convert(student: Student) -> bytes:
 
 
 def _check_patches() -> NDArray[np.float32]:
-    """Patches that differ as sounds do, in loudness, over time and over bands, from silence to full scale."""
+    """Make patches that vary in loudness, over time and over bands, from silence to full scale."""
     rng = np.random.default_rng(0)
     level = rng.uniform(np.log(LOG_OFFSET), 4.0, (CHECK_PATCHES, 1, 1))
     frames = rng.normal(0, 2, (CHECK_PATCHES, PATCH_FRAMES, 1))
@@ -108,11 +108,11 @@ def _check(model: bytes, patches: NDArray[np.float32], expected: NDArray[np.floa
         path = Path(folder, "embedding.tflite")
         path.write_bytes(model)
         embedder = Embedder(path, threads=1)
-        # Two lengths: the batch must be free.
+        # Two batch sizes, because the batch size must be variable.
         actual = np.concatenate([embedder.embed(patches[:1]), embedder.embed(patches[1:])])
     spread = float(np.linalg.norm(expected - expected.mean(axis=0)))
     error = float(np.linalg.norm(actual - expected)) / max(spread, 1e-9)
     if not error <= TOLERANCE:
         raise ExportError(
-            f"the export is off by {error:.2e} of the embeddings' spread, above {TOLERANCE:.0e}"
+            f"the export must match PyTorch to within {TOLERANCE} of the embeddings' spread, got {error:.2e}"
         )

@@ -1,4 +1,4 @@
-"""The multi-level attention head (Yu et al., arXiv:1803.02353) while it learns, and for the product."""
+"""The multi-level attention head (Yu et al., arXiv:1803.02353) for training, convertible for inference."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ from training.teacher.yamnet import known_classes
 
 HIDDEN: Final = 384
 HIDDEN_LAYERS: Final = 3
-LEVEL_BLOCKS: Final = (1, 2)  # the hidden layers that levels look at
+LEVEL_BLOCKS: Final = (1, 2)  # indices of the hidden layers that the levels read
 DROPOUT: Final = 0.1
 
-# A level says of a patch how likely a class is on a scale of its own: 0 to 1 for logits of -5.5 to 3.5.  The
-# last layer begins with the mean of both levels on this scale; so what attention averages are logits.
+# A level's score of a patch, 0 to 1, initially represents a logit of -5.5 to 3.5, and the last layer maps the
+# mean of both levels back to logits. The attention therefore averages logits.
 SPAN: Final = 9.0
 LOWEST: Final = -5.5
-# The logits of levels for that, as a line through those of p = 0.1, 0.5 and 0.9.
+# The levels' own logits for these scores, as a line fitted at p = 0.1, 0.5 and 0.9.
 LEVEL_SLOPE: Final = 0.53
 LEVEL_OFFSET: Final = 0.5
 RARE_BIAS: Final = -6.0
-# What the teacher does not know, the head does not answer: a probability of 6e-6.
+# Classes that the teacher does not know have a probability of 6e-6, so they are never predicted.
 UNKNOWN_BIAS: Final = -12.0
 
 
 class Head(nn.Module):
-    """``(n, patches, 128)`` dequantised codes -> what is heard.
+    """The head, from dequantised codes ``(n, patches, 128)`` to logits ``(n, 527)``.
 
-    It begins with what the student says of each patch, not with random weights: hidden layers hand on what
-    they are given, as ``relu(x)`` and ``relu(-x)``, both levels' scores are the student's classes, and so is
-    what is paid attention to.  So it needs no BatchNorm, and no labels of patches.
+    Initially the head computes the student's scores of each patch: the hidden layers pass on their input as
+    ``relu(x)`` and ``relu(-x)``, and both levels' scores and attention are the student's classes. Because it
+    does not begin with random weights, it needs neither batch normalisation nor labels of patches.
 
     Parameters
     ----------
     classes
-        The student's last layer, for dequantised codes: ``(128, 521)``; see `codes.of_codes`.
+        The student's last layer for dequantised codes, ``(128, 521)``; see `codes.layer_for_codes`.
     """
 
     def __init__(self, classes: Dense) -> None:
@@ -53,7 +53,7 @@ class Head(nn.Module):
         with torch.no_grad():
             given = torch.eye(EMBEDDING_SIZE)
             for layer in self.hidden:
-                _begin(layer, torch.cat([given, -given]))
+                _initialise(layer, torch.cat([given, -given]))
                 given = torch.cat([torch.eye(EMBEDDING_SIZE), -torch.eye(EMBEDDING_SIZE)], 1)
             kernel = torch.zeros(CLASSES, EMBEDDING_SIZE)
             bias = torch.full((CLASSES,), RARE_BIAS)
@@ -61,9 +61,9 @@ class Head(nn.Module):
                 torch.tensor(array) for array in (classes.kernel.T, classes.bias)
             )
             for attention, scores in zip(self.attention, self.scores, strict=True):
-                _begin(attention, kernel @ given)
+                _initialise(attention, kernel @ given)
                 attention.bias.copy_(bias)
-                _begin(scores, LEVEL_SLOPE * kernel @ given)
+                _initialise(scores, LEVEL_SLOPE * kernel @ given)
                 scores.bias.copy_(LEVEL_SLOPE * bias + LEVEL_OFFSET)
             self.output.weight.copy_(
                 torch.eye(CLASSES).repeat(1, len(LEVEL_BLOCKS)) * SPAN / len(LEVEL_BLOCKS)
@@ -71,21 +71,21 @@ class Head(nn.Module):
             self.output.bias.fill_(LOWEST)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Logits of sounds, ``(n, 527)``."""
+        """Compute logits, ``(n, 527)``."""
         activations = []
         for layer in self.hidden:
             x = functional.dropout(torch.relu(layer(x)), DROPOUT, self.training)
             activations.append(x)
-        opinions = []
+        levels = []
         for block, scores, attention in zip(LEVEL_BLOCKS, self.scores, self.attention, strict=True):
             weights = torch.softmax(attention(activations[block]), -1)
             weights = weights.clamp(ATTENTION_EPSILON, 1 - ATTENTION_EPSILON)
             weights = weights / weights.sum(1, keepdim=True)
-            opinions.append((torch.sigmoid(scores(activations[block])) * weights).sum(1))
-        return self.output(torch.cat(opinions, 1))
+            levels.append((torch.sigmoid(scores(activations[block])) * weights).sum(1))
+        return self.output(torch.cat(levels, 1))
 
-    def for_product(self) -> AttentionHead:
-        """As the product computes it; classes that the teacher does not know are never answered."""
+    def for_inference(self) -> AttentionHead:
+        """Convert the head for inference; it never predicts classes that the teacher does not know."""
         levels = []
         for block, scores, attention in zip(LEVEL_BLOCKS, self.scores, self.attention, strict=True):
             both = dense(scores), dense(attention)
@@ -98,8 +98,8 @@ class Head(nn.Module):
         return AttentionHead(tuple(map(dense, self.hidden)), tuple(levels), output)
 
 
-def _begin(layer: nn.Linear, weight: torch.Tensor) -> None:
-    """Let a layer's first weights be those, and none be behind its first outputs but they."""
+def _initialise(layer: nn.Linear, weight: torch.Tensor) -> None:
+    """Set the first outputs of a layer to ``weight``, with zeros for further inputs and for their biases."""
     outputs, inputs = weight.shape
     layer.weight[:outputs] = 0
     layer.weight[:outputs, :inputs] = weight
@@ -107,21 +107,21 @@ def _begin(layer: nn.Linear, weight: torch.Tensor) -> None:
 
 
 def dense(layer: nn.Linear) -> Dense:
-    """A layer as the product has it."""
+    """Convert a layer for inference."""
     kernel, bias = (array.detach().numpy().copy() for array in (layer.weight.T, layer.bias))
     return Dense(np.ascontiguousarray(kernel), bias)
 
 
-def loss(logits: torch.Tensor, sounds: torch.Tensor) -> torch.Tensor:
-    """Cross-entropy to the teacher, summed over the classes that it knows.
+def loss(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Compute the mean cross-entropy to the teacher, summed over the classes that it knows.
 
     Parameters
     ----------
     logits
-        ``(n, 527)``.
-    sounds
-        ``(n, 521)`` pooled probabilities of the teacher.
+        ``(n, 527)``, the head's logits.
+    targets
+        ``(n, 521)``, the teacher's pooled probabilities.
     """
     known = torch.from_numpy(known_classes())
-    each = functional.binary_cross_entropy_with_logits(logits[:, known], sounds, reduction="sum")
-    return each / len(sounds)
+    total = functional.binary_cross_entropy_with_logits(logits[:, known], targets, reduction="sum")
+    return total / len(targets)

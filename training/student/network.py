@@ -1,7 +1,7 @@
-"""The network that learns: its teacher's layers, a MobileNet (Howard et al., arXiv:1704.04861), in 8 bits.
+"""The student network: the teacher's layers, a MobileNet (Howard et al., arXiv:1704.04861), in 8 bits.
 
-They take a third of the time that they take in float32.  Behind them comes the bottleneck of 128 numbers that
-the attention head hears.
+In 8 bits the layers take a third of their time in float32. They are followed by the bottleneck of 128 numbers
+that the attention head reads.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from audio_classifier.constants import EMBEDDING_SIZE, LOG_OFFSET
 from training.student.rounding import Rounding, round_kernel
 from training.teacher.yamnet import HINT_SIZE, TEACHER_CLASSES, TEACHER_LOG_OFFSET, Layer
 
-STRIDES: Final = (2, 1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1)  # of YAMNet's layers, the first of them the stem
+STRIDES: Final = (2, 1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1)  # of YAMNet's stem and blocks
 
-RARE_BIAS: Final = -7.0  # most classes are silent most of the time
-LOGIT_FLOOR: Final = -9.0  # below, differences between logits mean nothing
+RARE_BIAS: Final = -7.0  # most classes are absent from most patches
+LOGIT_FLOOR: Final = -9.0  # differences between lower logits are ignored
 LOGIT_LOSS: Final = 0.05
 BOTTLENECK_HINT_LOSS: Final = 2.0
 POOLED_HINT_LOSS: Final = 4.0
@@ -29,29 +29,29 @@ HINT_RANGE: Final = 5.0
 
 
 class Convolution(nn.Conv2d):
-    """With a ReLU behind it, and padding as TensorFlow's "SAME"; in 8 bits once its limit is known."""
+    """Convolution with a ReLU and TensorFlow's "SAME" padding, in 8 bits once its rounding is on."""
 
     def __init__(self, inputs: int, outputs: int, size: int, stride: int = 1, groups: int = 1) -> None:
         super().__init__(inputs, outputs, size, stride, padding=stride if size > 1 else 0, groups=groups)
         self.rounding = Rounding()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """``(n, inputs, height, width)`` -> ``(n, outputs, height / stride, width / stride)``."""
+        """Map ``(n, inputs, height, width)`` to ``(n, outputs, height / stride, width / stride)``."""
         kernel = round_kernel(self.weight) if self.rounding.is_on else self.weight
         y = self._conv_forward(x, kernel, self.bias)
-        # With a stride of 2 "SAME" pads behind only: there is an output less in front.
+        # With a stride of 2, "SAME" pads at the end only, so the first output is dropped.
         return self.rounding(torch.relu(y if self.stride[0] == 1 else y[:, :, 1:, 1:]))
 
 
 def block(inputs: int, outputs: int, stride: int) -> nn.Sequential:
-    """Depthwise 3 x 3, then pointwise."""
+    """Create a depthwise 3 x 3 convolution followed by a pointwise one."""
     return nn.Sequential(
         Convolution(inputs, inputs, 3, stride, groups=inputs), Convolution(inputs, outputs, 1)
     )
 
 
 class Trunk(nn.Module):
-    """The convolutions: log-mels -> maps of channels."""
+    """The convolutions, from log-mels to maps of channels."""
 
     def __init__(self, channels: Sequence[int]) -> None:
         super().__init__()
@@ -63,8 +63,8 @@ class Trunk(nn.Module):
         self.to(memory_format=torch.channels_last)
 
     @classmethod
-    def of_teacher(cls, layers: Sequence[Layer]) -> Self:
-        """The teacher's own; see `teacher.read_layers`."""
+    def from_teacher(cls, layers: Sequence[Layer]) -> Self:
+        """Create a trunk with the teacher's weights; see `yamnet.read_layers`."""
         trunk = cls([len(layer.bias) for layer in (layers[0], *layers[2:-1:2])])
         with torch.no_grad():
             for convolution, layer in zip(trunk.layers, layers[:-1], strict=True):
@@ -79,17 +79,17 @@ class Trunk(nn.Module):
         return [self.stem, *(layer for pair in self.blocks for layer in pair)]
 
     def forward(self, log_mels: torch.Tensor) -> torch.Tensor:
-        """``(n, 96, 64)`` log-mels, with the teacher's offset, -> ``(n, channels, 3, 2)``."""
+        """Map ``(n, 96, 64)`` log-mels with the teacher's log offset to ``(n, channels, 3, 2)``."""
         x = log_mels.unsqueeze(1).contiguous(memory_format=torch.channels_last)
         return self.blocks(self.stem(self.rounding(x)))
 
-    def hold(self, blocks: int) -> None:
-        """Learn no more in the stem and the first blocks."""
+    def freeze(self, blocks: int) -> None:
+        """Stop the training of the stem and the first ``blocks`` blocks."""
         for module in (self.stem, *self.blocks[:blocks]):
             module.requires_grad_(False)
 
     def begin_rounding(self, log_mels: torch.Tensor) -> None:
-        """Compute in 8 bits from now on, with limits found from ``(n, 96, 64)`` log-mels."""
+        """Turn on rounding, with limits found from ``(n, 96, 64)`` log-mels with the teacher's offset."""
         x = log_mels.unsqueeze(1).contiguous(memory_format=torch.channels_last)
         with torch.no_grad():
             self.rounding.find_limit(x)
@@ -99,7 +99,7 @@ class Trunk(nn.Module):
 
 
 class Outputs(NamedTuple):
-    """What the teacher judges: logits ``(n, 521)`` and, twice, a guess at its embedding ``(n, 1024)``."""
+    """Logits ``(n, 521)``, and two predictions of the teacher's pooled embedding ``(n, 1024)``."""
 
     logits: torch.Tensor
     hint_from_bottleneck: torch.Tensor
@@ -107,7 +107,7 @@ class Outputs(NamedTuple):
 
 
 class Student(nn.Module):
-    """``(n, 96, 64)`` log-mels -> ``(n, 128)`` embeddings, and what only training needs behind them."""
+    """The student, from ``(n, 96, 64)`` log-mels to ``(n, 128)`` embeddings, with extra training layers."""
 
     def __init__(self, trunk: Trunk) -> None:
         super().__init__()
@@ -120,24 +120,24 @@ class Student(nn.Module):
         nn.init.constant_(self.classes.bias, RARE_BIAS)
 
     def inherited_and_new(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
-        """The parameters that were the teacher's, and those behind them."""
+        """Return the parameters that were the teacher's, and those of the new layers."""
         inherited = [*self.trunk.parameters()]
         return inherited, [*self.parameters()][len(inherited) :]
 
     def pool(self, log_mels: torch.Tensor) -> torch.Tensor:
-        """``(n, 96, 64)`` log-mels, with our offset, -> the last layer's channels, averaged."""
+        """Average the last layer's channels for ``(n, 96, 64)`` log-mels as computed at inference."""
         return self.trunk(with_teacher_offset(log_mels)).mean((2, 3))
 
     def embed(self, pooled: torch.Tensor) -> torch.Tensor:
-        """The bottleneck: what `pool` gives -> ``(n, 128)``, none negative."""
+        """Map the result of `pool` to the bottleneck's non-negative embeddings, ``(n, 128)``."""
         return torch.relu(self.bottleneck(pooled))
 
     def forward(self, log_mels: torch.Tensor) -> Outputs:
-        """``(n, 96, 64)`` -> all that is learned from."""
-        return self.judge(self.pool(log_mels))
+        """Compute the outputs for ``(n, 96, 64)`` log-mels as computed at inference."""
+        return self.outputs(self.pool(log_mels))
 
-    def judge(self, pooled: torch.Tensor) -> Outputs:
-        """What `pool` gives -> all that is learned from."""
+    def outputs(self, pooled: torch.Tensor) -> Outputs:
+        """Compute the outputs from the result of `pool`."""
         embedding = self.embed(pooled)
         return Outputs(
             self.classes(embedding), self.hint_from_bottleneck(embedding), self.hint_from_pooled(pooled)
@@ -145,12 +145,12 @@ class Student(nn.Module):
 
 
 def with_teacher_offset(log_mels: torch.Tensor) -> torch.Tensor:
-    """Our ``log(mel + 0.01)`` as the teacher's ``log(mel + 0.001)``; see `teacher.teacher_log_mels`."""
+    """Convert ``log(mel + 0.01)`` to the teacher's ``log(mel + 0.001)``; see `yamnet.teacher_log_mels`."""
     return torch.log((log_mels.exp() - LOG_OFFSET).clamp(min=0) + TEACHER_LOG_OFFSET)
 
 
 class HintScale(nn.Module):
-    """The teacher's pooled embedding as it is learned: its root, for it is long-tailed, standardised."""
+    """Standardise the square root of the teacher's pooled embedding, which is long-tailed."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -160,25 +160,27 @@ class HintScale(nn.Module):
         self.register_buffer("deviation", torch.ones(HINT_SIZE))
 
     def fit(self, hints: torch.Tensor) -> None:
-        """Learn mean and deviation from ``(n, 1024)`` hints."""
+        """Fit mean and deviation to ``(n, 1024)`` hints."""
         roots = hints.sqrt()
         self.mean.copy_(roots.mean(0))
         self.deviation.copy_(roots.std(0).clamp(min=0.05))
 
     def forward(self, hints: torch.Tensor) -> torch.Tensor:
-        """``(n, 1024)`` -> the same, each about within -5 to 5."""
+        """Scale ``(n, 1024)`` hints to values between -5 and 5."""
         return ((hints.sqrt() - self.mean) / self.deviation).clamp(-HINT_RANGE, HINT_RANGE)
 
 
 def loss(outputs: Outputs, logits: torch.Tensor, hints: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """How far the student is from its teacher, and the part of it that is on the scores (a divergence).
+    """Compute the loss and, as a part of it, the divergence of the scores from the teacher's.
 
     Parameters
     ----------
+    outputs
+        The student's outputs.
     logits
-        The teacher's, ``(n, 521)``.
+        The teacher's logits, ``(n, 521)``.
     hints
-        Its embedding as `HintScale` gives it, ``(n, 1024)``.
+        The teacher's embeddings, scaled by `HintScale`, ``(n, 1024)``.
     """
     divergence, weighted = score_loss(outputs.logits, logits)
     hint = BOTTLENECK_HINT_LOSS * _hint_loss(outputs.hint_from_bottleneck, hints)
@@ -187,7 +189,7 @@ def loss(outputs: Outputs, logits: torch.Tensor, hints: torch.Tensor) -> tuple[t
 
 
 def score_loss(student: torch.Tensor, teacher: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Divergence of the scores, summed over classes; and squared error of logits where it matters."""
+    """Compute the divergence of the scores, summed over classes, and the weighted squared error of logits."""
     target = torch.sigmoid(teacher)
     entropy = functional.binary_cross_entropy_with_logits(teacher.clamp(-16, 16), target, reduction="sum")
     cross = functional.binary_cross_entropy_with_logits(student, target, reduction="sum")
@@ -198,6 +200,6 @@ def score_loss(student: torch.Tensor, teacher: torch.Tensor) -> tuple[torch.Tens
     return (cross - entropy) / len(student), weighted / len(student)
 
 
-def _hint_loss(guess: torch.Tensor, hint: torch.Tensor) -> torch.Tensor:
-    angle = 1 - functional.cosine_similarity(guess, hint, dim=1).mean()
-    return functional.mse_loss(guess, hint) + angle
+def _hint_loss(predicted: torch.Tensor, hint: torch.Tensor) -> torch.Tensor:
+    cosine_distance = 1 - functional.cosine_similarity(predicted, hint, dim=1).mean()
+    return functional.mse_loss(predicted, hint) + cosine_distance

@@ -1,7 +1,7 @@
-"""Numbers of 8 bits, as LiteRT computes with them, within PyTorch: what is trained is what will be used.
+"""Simulate LiteRT's 8-bit arithmetic in PyTorch, so that training accounts for the rounding.
 
-After Jacob et al., "Quantization and training of neural networks for efficient integer-arithmetic-only
-inference" (arXiv:1712.05877).  The gradient passes wherever a value is within its limits.
+The method follows Jacob et al., "Quantization and training of neural networks for efficient
+integer-arithmetic-only inference" (arXiv:1712.05877). Gradients pass for all values within the limits.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ from torch import nn
 
 LEVELS: Final = 255
 WEIGHT_LEVELS: Final = 127  # on either side of zero
-# The share of a map's values below its limit: a few large ones would make the steps coarse for all others.
+# The share of a map's values below its limit. Outliers are clipped, because they would make the steps coarse
+# for all other values.
 WITHIN: Final = 0.9995
-SEEN_VALUES: Final = 2_000_000  # by which a limit is found
+SAMPLED_VALUES: Final = 2_000_000  # maximum number of values from which a limit is found
 
 
 class Rounding(nn.Module):
-    """Rounds maps to 256 levels from ``lower`` to a limit; passes them on as they are until that is found."""
+    """Round maps to 256 levels from ``lower`` to a limit; leave them unchanged until the limit is found."""
 
     def __init__(self, lower: float = 0.0) -> None:
         super().__init__()
@@ -29,18 +30,18 @@ class Rounding(nn.Module):
 
     @property
     def is_on(self) -> bool:
-        """Whether it rounds."""
+        """Whether maps are rounded."""
         return bool(self.limit > self.lower)
 
     def find_limit(self, maps: torch.Tensor) -> None:
-        """Round from now on, up to what hardly any value of some maps exceeds."""
+        """Turn on rounding, with the quantile `WITHIN` of ``maps`` as the limit."""
         values = maps.flatten()
-        values = values[:: max(1, len(values) // SEEN_VALUES)]
-        place = max(1, round(WITHIN * len(values)))
-        self.limit.copy_(values.kthvalue(place).values.clamp(min=self.lower + 1e-3))
+        values = values[:: max(1, len(values) // SAMPLED_VALUES)]
+        rank = max(1, round(WITHIN * len(values)))
+        self.limit.copy_(values.kthvalue(rank).values.clamp(min=self.lower + 1e-3))
 
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
-        """Of any shape; the same shape."""
+        """Round maps of any shape."""
         if not self.is_on:
             return maps
         step = float(self.limit - self.lower) / LEVELS
@@ -49,7 +50,7 @@ class Rounding(nn.Module):
 
 
 def round_kernel(kernel: torch.Tensor) -> torch.Tensor:
-    """Round ``(outputs, ...)`` to 255 levels, symmetric about zero, with a step for each output."""
+    """Round a kernel ``(outputs, ...)`` to 255 levels, symmetric about zero, with one step per output."""
     with torch.no_grad():
         steps = (kernel.flatten(1).abs().amax(1) / WEIGHT_LEVELS).clamp(min=1e-12)
         zeros = torch.zeros(len(kernel), dtype=torch.int32)

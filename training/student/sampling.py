@@ -1,4 +1,4 @@
-"""Batches of patches from shards that grow while they are read."""
+"""Draw batches of patches from shards that grow during training."""
 
 from __future__ import annotations
 
@@ -25,44 +25,44 @@ class Patches(NamedTuple):
 
 
 def read(shard: ShardReader, rows: NDArray[np.intp]) -> Patches:
-    """Rows of one shard."""
+    """Read rows of a shard."""
     columns = (shard.mel[rows], shard.logits[rows], shard.hint[rows])
     return Patches(*(column.astype(np.float32) for column in columns))
 
 
 class Sampler:
-    """Draws training patches from all shards in a folder, balanced by class.
+    """Draw training patches from all shards in a folder, balanced by class.
 
     Parameters
     ----------
     folder
-        Holds the shards, one folder each; new ones are found by `refresh`.
+        Contains the shards, one folder each; `refresh` finds new ones.
     clips
-        The pool's, whose splits say what may be learned from.
+        The clips of the pool, whose splits determine the training patches.
     natural
-        The shard by which class frequencies are known.
+        The shard from which class frequencies are computed.
     """
 
     def __init__(self, folder: Path, clips: list[Clip], natural: ShardReader) -> None:
         self._folder = folder
-        self._learned_from = splits(clips) == TRAINING
+        self._is_training = splits(clips) == TRAINING
         self._frequencies = class_frequencies(natural.logits[: natural.count])
         self._shards: dict[str, ShardReader] = {}
         self._rarity: dict[str, NDArray[np.float32]] = {}
         self.refresh()
 
     def refresh(self) -> int:
-        """See what was added to the shards; how many patches there are now to learn from."""
+        """Make newly labelled patches available; return the number of training patches."""
         rows, weights = [], []
-        for number, place in enumerate(sorted(self._folder.iterdir())):
-            shard = self._shards.setdefault(place.name, ShardReader(place))
-            known = self._rarity.get(place.name, np.empty(0, np.float32))
+        for number, path in enumerate(sorted(self._folder.iterdir())):
+            shard = self._shards.setdefault(path.name, ShardReader(path))
+            known = self._rarity.get(path.name, np.empty(0, np.float32))
             count = shard.refresh()
             new = rarity(shard.logits[len(known) : count], self._frequencies)
-            self._rarity[place.name] = np.concatenate([known, new])
-            usable = np.flatnonzero(self._learned_from[shard.clip[:count]])
+            self._rarity[path.name] = np.concatenate([known, new])
+            usable = np.flatnonzero(self._is_training[shard.clip[:count]])
             rows.append(np.column_stack([np.full(len(usable), number), usable]))
-            weights.append(self._rarity[place.name][usable])
+            weights.append(self._rarity[path.name][usable])
         self._rows = np.concatenate(rows)
         by_class = shares(np.concatenate(weights))
         self._draw = Draw(CLASS_SHARE * by_class + (1 - CLASS_SHARE) / max(1, len(by_class)))

@@ -1,4 +1,4 @@
-"""What both trainings have in common: the learning rate over time, and the running mean of the weights."""
+"""Learning-rate schedule and running mean of weights, for the embedding network and the head."""
 
 from __future__ import annotations
 
@@ -8,30 +8,30 @@ import torch
 from torch import nn
 
 WARM_UP_STEPS: Final = 200
-WARM_UP_SHARE: Final = 0.05  # of the time, where that is shorter
-SMALLEST_RATE: Final = 0.01
+WARM_UP_SHARE: Final = 0.05  # of the training time, if that is shorter
+SMALLEST_FACTOR: Final = 0.01
 
 
-def rate(share: float, step: int, decay_share: float) -> float:
-    """The learning rate, as a share of the full one: it rises for a moment, stays, and falls at the end.
+def learning_rate_factor(share: float, step: int, decay_share: float) -> float:
+    """Return the factor of the full learning rate: a warm-up, a constant part and a linear decay.
 
     Parameters
     ----------
     share
-        How much of the time is over, 0 to 1.
+        Share of the training time that has passed, 0 to 1.
     step
-        How many steps were made.
+        Number of steps so far.
     decay_share
-        How much of the time it falls.
+        Share of the training time over which the rate decays.
     """
-    warm = min(1.0, max((step + 1) / WARM_UP_STEPS, share / WARM_UP_SHARE))
-    return warm * max(SMALLEST_RATE, min(1.0, (1 - share) / decay_share))
+    warm_up = min(1.0, max((step + 1) / WARM_UP_STEPS, share / WARM_UP_SHARE))
+    return warm_up * max(SMALLEST_FACTOR, min(1.0, (1 - share) / decay_share))
 
 
-def follow(mean: nn.Module, module: nn.Module, step: int, horizon_steps: int) -> None:
-    """Move a running mean of weights, and of limits of rounding, towards the weights.
+def update_mean(mean: nn.Module, module: nn.Module, step: int, horizon_steps: int) -> None:
+    """Update a running mean of weights and rounding limits.
 
-    It looks back over the last tenth of all steps, and over ``horizon_steps`` at most.
+    The mean covers about the last tenth of all steps, and at most ``horizon_steps``.
     """
     share = 1 / min(horizon_steps, 1 + step / 10)
     with torch.no_grad():

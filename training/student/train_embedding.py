@@ -1,9 +1,10 @@
-"""The student's training, for as many minutes as it is given, from shards that grow meanwhile.
+"""Train the embedding network for a given time, on shards that grow during training.
 
-It begins with its teacher's layers, rounded to 8 bits, and learns to make good what that lost; what is behind
-them has learned from the teacher's own embeddings before.  It may be stopped at any time, and goes on from
-its last checkpoint.  AdamW; the learning rate rises for a moment, stays, and falls over the last 40 % of the
-time; the first layers learn for a quarter of it; what is kept is a running mean of the weights.
+The student begins with the teacher's layers in 8 bits and learns to compensate for the rounding. Before that,
+the new layers after them are trained on the teacher's embeddings. Training can be interrupted at any time and
+continues from the last checkpoint. The optimiser is AdamW; the learning rate warms up, stays constant and
+decays over the last 40 % of the time. The first layers are frozen after a quarter of the time. The result is
+a running mean of the weights.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ from training.student.network import (
     with_teacher_offset,
 )
 from training.student.sampling import Patches, Sampler, read
-from training.student.schedule import follow, rate
+from training.student.schedule import learning_rate_factor, update_mean
 from training.teacher.label import CLIPS, NATURAL, SHARDS
 from training.teacher.shards import ShardReader
 from training.teacher.yamnet import Layer, read_layers, teacher_classes
@@ -46,31 +47,31 @@ _log = logging.getLogger(__name__)
 
 CHECKPOINT: Final = "embedding.pt"
 
-LEARNING_RATE: Final = 2e-5  # of what was the teacher's; more would undo it
-NEW_LEARNING_RATE: Final = 2e-4  # of what is behind it
+LEARNING_RATE: Final = 2e-5  # of the teacher's layers; a higher rate would destroy their weights
+NEW_LEARNING_RATE: Final = 2e-4  # of the new layers
 WEIGHT_DECAY: Final = 1e-2
 BATCH_PATCHES: Final = 64
 DECAY_SHARE: Final = 0.4
 MEAN_HORIZON_STEPS: Final = 1000
-# The first layers, which are as good as the teacher's soon, cost two thirds of a step.
+# The first blocks take two thirds of a step, and soon match the teacher's, so they are frozen early.
 EARLY_BLOCKS: Final = 5
-EARLY_SHARE: Final = 0.25  # of the time, in which they learn, too
+EARLY_SHARE: Final = 0.25  # of the time until they are frozen
 GRADIENT_NORM: Final = 5.0
 
-# What is behind the layers learns before, for as much longer, from embeddings alone.
+# Before the training, the new layers are trained on the teacher's embeddings for this share of its time.
 HINT_SHARE: Final = 0.1
 HINT_PATCHES: Final = 20_000
 HINT_BATCH_PATCHES: Final = 256
 HINT_LEARNING_RATE: Final = 2e-3
-RANGE_PATCHES: Final = 1000  # by which ranges and limits are found
+RANGE_PATCHES: Final = 1000  # number of patches from which ranges and limits are found
 VALIDATION_PATCHES: Final = 2000
-LOOK_S: Final = 120.0  # between two looks at what was labelled meanwhile
+REFRESH_S: Final = 120.0  # between two searches for newly labelled patches
 CHECKPOINT_S: Final = 300.0
 
 
 @dataclass
 class State:
-    """All that training has come to; a checkpoint holds it."""
+    """State of the training, as stored in a checkpoint."""
 
     student: Student
     mean: Student
@@ -81,7 +82,7 @@ class State:
 
     @classmethod
     def new(cls, trunk: Trunk, seed: int) -> State:
-        """A student that has learned nothing yet but what its trunk knows."""
+        """Create the state of an untrained student with a given trunk."""
         torch.manual_seed(seed)
         student = Student(trunk)
         inherited, new = student.inherited_and_new()
@@ -97,7 +98,7 @@ class State:
         return cls(student, copy.deepcopy(student).eval(), optimizer, HintScale())
 
     def save(self, path: Path) -> None:
-        """Write a checkpoint, whole or not at all."""
+        """Write a checkpoint atomically."""
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(".partial")
         content = {name: getattr(self, name).state_dict() for name in _PARTS}
@@ -120,7 +121,7 @@ _PARTS: Final = ("student", "mean", "optimizer", "hint_scale")
 
 
 def load_student(path: Path) -> Student:
-    """The student of a checkpoint, as it is used: its mean weights, not learning any more."""
+    """Load the student of a checkpoint for inference, with its mean weights."""
     return State.load(path).mean
 
 
@@ -132,22 +133,26 @@ def train(
     minutes: float,
     seed: int = 0,
 ) -> Comparison:
-    """Train for ``minutes`` in all, those before the last checkpoint included.
+    """Train for ``minutes`` in total, including the time before the last checkpoint.
 
     Parameters
     ----------
     work
-        The work directory: labelled shards in it, and the checkpoint.
+        Work directory with the labelled shards and the checkpoint.
     clips
-        The pool's.
+        The clips of the pool.
     layers
-        The teacher's, with which a new student begins.
+        The teacher's layers, with which a new student begins.
+    minutes
+        Total training time.
+    seed
+        Seed of a new student and of the batches.
 
     Returns
     -------
-    How the student's mean weights agree with the teacher on validation's patches.
+    Agreement of the student's mean weights with the teacher on the validation patches.
     """
-    # One CPU is for the process that labels.
+    # One CPU is left to the labelling process.
     torch.set_num_threads(max(1, available_cpus() - 1))
     checkpoint = work / CHECKPOINT
     natural = ShardReader(work / SHARDS / NATURAL)
@@ -156,7 +161,7 @@ def train(
     if checkpoint.exists():
         state = State.load(checkpoint)
     else:
-        state = begin(
+        state = initialise(
             layers,
             sampler.batch(np.random.default_rng(seed), HINT_PATCHES),
             HINT_SHARE * 60 * minutes,
@@ -165,21 +170,21 @@ def train(
     rng = np.random.default_rng((seed, state.step))
     clock = _Clock(state.elapsed_s)
     divergence = torch.tensor(0.0)
-    # The next batch is read while this one is learned from, by one thread: a sampler cannot serve two.
+    # A single thread reads the next batch during each step, because the sampler is not thread-safe.
     with ThreadPoolExecutor(1) as reader:
         batch = reader.submit(sampler.batch, rng, BATCH_PATCHES)
         while (share := clock.now_s() / (60 * minutes)) < 1:
             for group in state.optimizer.param_groups:
-                group["lr"] = group["full_rate"] * rate(share, state.step, DECAY_SHARE)
+                group["lr"] = group["full_rate"] * learning_rate_factor(share, state.step, DECAY_SHARE)
             if share > EARLY_SHARE:
-                state.student.trunk.hold(EARLY_BLOCKS)
+                state.student.trunk.freeze(EARLY_BLOCKS)
             patches, batch = batch.result(), reader.submit(sampler.batch, rng, BATCH_PATCHES)
-            divergence = divergence.lerp(learn(state, patches), max(0.02, 1 / state.step))
-            if clock.is_due("look", LOOK_S):
+            divergence = divergence.lerp(train_step(state, patches), max(0.02, 1 / state.step))
+            if clock.is_due("refresh", REFRESH_S):
                 labelled = reader.submit(sampler.refresh).result()
                 speed = BATCH_PATCHES * state.step / clock.now_s()
                 _log.info(
-                    "%.1f of %.0f min, %d samples of %d patches, %.0f a second, divergence %.3f",
+                    "%.1f of %.0f min, %d samples of %d patches, %.0f per second, divergence %.3f",
                     clock.now_s() / 60, minutes, BATCH_PATCHES * state.step, labelled, speed, divergence,
                 )  # fmt: skip
             if clock.is_due("checkpoint", CHECKPOINT_S):
@@ -191,14 +196,15 @@ def train(
     return validate(state.mean, validation)
 
 
-def begin(layers: Sequence[Layer], patches: Patches, seconds: float, seed: int) -> State:
-    """What is to be trained: the teacher's layers in 8 bits, and what is behind them.
+def initialise(layers: Sequence[Layer], patches: Patches, seconds: float, seed: int) -> State:
+    """Create a student from the teacher's layers in 8 bits, and train the new layers after them.
 
-    That learns for some seconds before, from the teacher's own embeddings, which the layers will nearly give.
+    The new layers are trained for ``seconds`` on the teacher's embeddings, which the 8-bit layers will
+    approximate.
     """
-    state = State.new(Trunk.of_teacher(layers), seed)
+    state = State.new(Trunk.from_teacher(layers), seed)
     state.hint_scale.fit(torch.from_numpy(patches.hint))
-    _learn_behind(state, patches, seconds)
+    _train_new_layers(state, patches, seconds)
     log_mels = with_teacher_offset(torch.from_numpy(patches.mel[:RANGE_PATCHES]))
     equalize(state.student, log_mels)
     state.student.trunk.begin_rounding(log_mels)
@@ -206,24 +212,25 @@ def begin(layers: Sequence[Layer], patches: Patches, seconds: float, seed: int) 
     return state
 
 
-def _learn_behind(state: State, patches: Patches, seconds: float) -> None:
+def _train_new_layers(state: State, patches: Patches, seconds: float) -> None:
     hints, logits = torch.from_numpy(patches.hint), torch.from_numpy(patches.logits)
     scaled = state.hint_scale(hints)
-    _, behind = state.student.inherited_and_new()
-    optimizer = torch.optim.AdamW(behind, weight_decay=WEIGHT_DECAY)
+    _, new = state.student.inherited_and_new()
+    optimizer = torch.optim.AdamW(new, weight_decay=WEIGHT_DECAY)
     clock, step = _Clock(0.0), 0
     while (share := clock.now_s() / seconds) < 1:
-        optimizer.param_groups[0]["lr"] = HINT_LEARNING_RATE * rate(share, step, decay_share=1.0)
+        factor = learning_rate_factor(share, step, decay_share=1.0)
+        optimizer.param_groups[0]["lr"] = HINT_LEARNING_RATE * factor
         rows = torch.randint(len(hints), (HINT_BATCH_PATCHES,))
-        total, _ = loss(state.student.judge(hints[rows]), logits[rows], scaled[rows])
+        total, _ = loss(state.student.outputs(hints[rows]), logits[rows], scaled[rows])
         optimizer.zero_grad()
         total.backward()
         optimizer.step()
         step += 1
 
 
-def learn(state: State, batch: Patches) -> torch.Tensor:
-    """One step; the divergence of the scores before it."""
+def train_step(state: State, batch: Patches) -> torch.Tensor:
+    """Take one optimiser step; return the divergence of the scores before it."""
     state.student.train()
     mel, logits, hint = map(torch.from_numpy, batch)
     total, divergence = loss(state.student(mel), logits, state.hint_scale(hint))
@@ -232,19 +239,19 @@ def learn(state: State, batch: Patches) -> torch.Tensor:
     nn.utils.clip_grad_norm_(state.student.parameters(), GRADIENT_NORM)
     state.optimizer.step()
     state.step += 1
-    follow(state.mean, state.student, state.step, MEAN_HORIZON_STEPS)
+    update_mean(state.mean, state.student, state.step, MEAN_HORIZON_STEPS)
     return divergence.detach()
 
 
 def validation_patches(natural: ShardReader, clips: list[Clip]) -> Patches:
-    """Patches of validation's recordings, evenly from all of them."""
+    """Read validation patches, spaced evenly over all validation recordings."""
     rows = np.flatnonzero(splits(clips)[natural.clip[: natural.count]] == VALIDATION)
     chosen = np.linspace(0, len(rows) - 1, min(len(rows), VALIDATION_PATCHES)).astype(int)
     return read(natural, rows[chosen])
 
 
 def validate(student: Student, patches: Patches) -> Comparison:
-    """How a student agrees with its teacher."""
+    """Measure a student's agreement with the teacher."""
     with torch.inference_mode():
         parts = torch.from_numpy(patches.mel).split(BATCH_PATCHES)
         logits = torch.cat([student(part).logits for part in parts]).numpy()
@@ -252,7 +259,7 @@ def validate(student: Student, patches: Patches) -> Comparison:
 
 
 class _Clock:
-    """Seconds that were trained, those of earlier runs included, and what is due at which of them."""
+    """Training time in seconds, including earlier runs, and the schedule of periodic actions."""
 
     def __init__(self, elapsed_s: float) -> None:
         self._zero_s = time.monotonic() - elapsed_s
@@ -262,21 +269,21 @@ class _Clock:
     def now_s(self) -> float:
         return time.monotonic() - self._zero_s
 
-    def is_due(self, what: str, every_s: float) -> bool:
-        due = self.now_s() - self._last_s.get(what, self._began_s) >= every_s
+    def is_due(self, action: str, every_s: float) -> bool:
+        due = self.now_s() - self._last_s.get(action, self._began_s) >= every_s
         if due:
-            self._last_s[what] = self.now_s()
+            self._last_s[action] = self.now_s()
         return due
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Train the embedding network; goes on where it was left."""
+    """Train the embedding network, or continue an interrupted training."""
     parser = argparse.ArgumentParser(
         prog="python -m training.student.train_embedding", description=main.__doc__
     )
-    parser.add_argument("--work", type=Path, required=True, help="the work directory, with labelled shards")
-    parser.add_argument("--teacher", type=Path, required=True, help="yamnet.tflite")
-    parser.add_argument("--minutes", type=float, required=True, help="of training in all")
+    parser.add_argument("--work", type=Path, required=True, help="work directory with the labelled shards")
+    parser.add_argument("--teacher", type=Path, required=True, help="path of yamnet.tflite")
+    parser.add_argument("--minutes", type=float, required=True, help="total minutes of training")
     options = parser.parse_args(arguments)
     show_log()
     clips, layers = ClipPool.open(options.work / CLIPS).clips, read_layers(options.teacher)

@@ -1,4 +1,4 @@
-"""PCA, codes, attention head and its calibration, from an exported embedding network and labelled shards."""
+"""Fit the PCA, train the attention head and calibrate it, for an exported embedding network."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from training.data.splits import CALIBRATION, TRAINING, VALIDATION, splits
 from training.evaluation.agreement import Comparison, compare
 from training.logs import log_progress, show_log
 from training.student.calibrate import calibrated, fit
-from training.student.codes import embed_shard, fit_pca, of_codes
+from training.student.codes import embed_shard, fit_pca, layer_for_codes
 from training.student.head import Head, dense, loss
-from training.student.schedule import follow, rate
+from training.student.schedule import learning_rate_factor, update_mean
 from training.student.train_embedding import load_student
 from training.teacher.label import CLIPS, MIXED, NATURAL, SHARDS
 from training.teacher.segments import Segments, SegmentSampler, find_segments, pooled, rows_of, teacher_scores
@@ -40,18 +40,18 @@ EMBEDDINGS: Final = "embeddings"
 
 LEARNING_RATE: Final = 5e-4
 WEIGHT_DECAY: Final = 1e-4
-BATCH_SOUNDS: Final = 64
+BATCH_SIZE: Final = 64
 DECAY_SHARE: Final = 0.5
 MEAN_HORIZON_STEPS: Final = 200
-LOOK_STEPS: Final = 500
+LOG_STEPS: Final = 500
 
-CLASS_SHARE: Final = 0.6  # of the draws, by class; the others evenly
-RECORDED_FACTOR: Final = 2.0
+CLASS_SHARE: Final = 0.6  # of the draws are by class, the others uniform
+RECORDED_FACTOR: Final = 2.0  # recordings are drawn more often than synthetic clips
 
 
 @dataclass(frozen=True, slots=True)
-class Material:
-    """Everything the head learns from, of all shards, one behind the other.
+class TrainingData:
+    """Embeddings and labels of all shards, concatenated.
 
     Attributes
     ----------
@@ -60,11 +60,11 @@ class Material:
     scores
         ``(rows, 521)`` float16, the teacher's.
     segments
-        What is one sound.
+        The rows of each clip or mixture.
     split
-        Of each segment.
+        Split of each segment.
     weights
-        How often to learn from each segment.
+        Sampling weight of each segment.
     """
 
     embeddings: NDArray[np.float32]
@@ -74,8 +74,8 @@ class Material:
     weights: NDArray[np.float64]
 
 
-def gather(work: Path, clips: list[Clip], model: Path) -> Material:
-    """Embed the natural shard and those of mixtures."""
+def gather(work: Path, clips: list[Clip], model: Path) -> TrainingData:
+    """Embed the natural shard and the shards of mixtures."""
     clip_splits, recorded = splits(clips), np.array([not clip.is_synthetic for clip in clips])
     folders = [work / SHARDS / NATURAL, *sorted((work / SHARDS).glob(f"{MIXED}-*"))]
     shards = [ShardReader(folder) for folder in folders]
@@ -95,7 +95,7 @@ def gather(work: Path, clips: list[Clip], model: Path) -> Material:
         before += shard.count
     owner = np.concatenate(clip)
     by_class = shares(np.concatenate(rare)) * np.where(recorded[owner], RECORDED_FACTOR, 1.0)
-    return Material(
+    return TrainingData(
         np.concatenate([embeddings for embeddings, _ in columns]),
         np.concatenate([scores for _, scores in columns]),
         Segments(*map(np.concatenate, zip(*segments, strict=True))),
@@ -107,46 +107,55 @@ def gather(work: Path, clips: list[Clip], model: Path) -> Material:
 def train(
     work: Path, clips: list[Clip], model: Path, classes: Dense, *, minutes: float, seed: int = 0
 ) -> tuple[Postprocessor, AttentionHead, Comparison]:
-    """Fit the PCA, train the head, calibrate it.
+    """Fit the PCA, and train and calibrate the head.
 
     Parameters
     ----------
+    work
+        Work directory with the labelled shards.
+    clips
+        The clips of the pool.
     model
         ``embedding.tflite``.
     classes
         The student's last layer, ``(128, 521)``, with which the head begins.
+    minutes
+        Training time of the head.
+    seed
+        Seed of the batches and of dropout.
 
     Returns
     -------
-    The PCA, the head, and how both agree with the teacher on validation's sounds.
+    The PCA, the head, and their agreement with the teacher on the validation segments.
     """
     torch.set_num_threads(available_cpus())
     torch.manual_seed(seed)
-    material = gather(work, clips, model)
-    learned = material.segments.select(material.split == TRAINING)
-    postprocessor = fit_pca(material.embeddings[_all_rows(learned)])
-    codes = postprocessor.quantize(material.embeddings)
-    sampler = SegmentSampler(learned, material.weights[material.split == TRAINING])
-    head = _learn(
-        Head(of_codes(classes, postprocessor)), sampler, codes, material.scores, minutes, seed
-    ).for_product()
+    data = gather(work, clips, model)
+    segments = data.segments.select(data.split == TRAINING)
+    postprocessor = fit_pca(data.embeddings[_all_rows(segments)])
+    codes = postprocessor.quantize(data.embeddings)
+    sampler = SegmentSampler(segments, data.weights[data.split == TRAINING])
+    head = _train_head(
+        Head(layer_for_codes(classes, postprocessor)), sampler, codes, data.scores, minutes, seed
+    ).for_inference()
     known = known_classes()
 
-    sounds = _whole(material, CALIBRATION)
-    if len(sounds):
-        logits = _logits(head, codes[sounds])[:, known]
-        scale, offsets = fit(logits, pooled(material.scores[sounds].astype(np.float32)))
+    rows = _rows_of_split(data, CALIBRATION)
+    if len(rows):
+        logits = _logits(head, codes[rows])[:, known]
+        scale, offsets = fit(logits, pooled(data.scores[rows].astype(np.float32)))
         _log.info(
-            "calibrated on %d sounds: scale %.3f, offsets to %.2f", len(sounds), scale, np.abs(offsets).max()
-        )
+            "calibrated on %d segments: scale %.3f, largest offset %.2f",
+            len(rows), scale, np.abs(offsets).max(),
+        )  # fmt: skip
         head = calibrated(head, scale, offsets, known)
-    sounds = _whole(material, VALIDATION)
-    scores = head(dequantize(codes[sounds]))[:, known]
-    targets = pooled(material.scores[sounds].astype(np.float32))
+    rows = _rows_of_split(data, VALIDATION)
+    scores = head(dequantize(codes[rows]))[:, known]
+    targets = pooled(data.scores[rows].astype(np.float32))
     return postprocessor, head, compare(scores, targets, teacher_classes())
 
 
-def _learn(
+def _train_head(
     head: Head,
     sampler: SegmentSampler,
     codes: NDArray[np.uint8],
@@ -160,28 +169,29 @@ def _learn(
     began_s, step = time.monotonic(), 0
     while (share := (time.monotonic() - began_s) / (60 * minutes)) < 1:
         for group in optimizer.param_groups:
-            group["lr"] = LEARNING_RATE * rate(share, step, DECAY_SHARE)
-        rows = sampler.batch(rng, BATCH_SOUNDS)
-        wrong = loss(
+            group["lr"] = LEARNING_RATE * learning_rate_factor(share, step, DECAY_SHARE)
+        rows = sampler.batch(rng, BATCH_SIZE)
+        batch_loss = loss(
             head(torch.from_numpy(dequantize(codes[rows]))),
             torch.from_numpy(pooled(scores[rows].astype(np.float32))),
         )
         optimizer.zero_grad()
-        wrong.backward()
+        batch_loss.backward()
         optimizer.step()
         step += 1
-        follow(mean, head, step, MEAN_HORIZON_STEPS)
-        if step % LOOK_STEPS == 0:
+        update_mean(mean, head, step, MEAN_HORIZON_STEPS)
+        if step % LOG_STEPS == 0:
             _log.info(
-                "head: %.1f of %.1f min, %d steps, loss %.3f", share * minutes, minutes, step, wrong.detach()
-            )
+                "head: %.1f of %.1f min, %d steps, loss %.3f",
+                share * minutes, minutes, step, batch_loss.detach(),
+            )  # fmt: skip
     return mean
 
 
-def _whole(material: Material, split: int) -> NDArray[np.intp]:
-    """The sounds of a split as the product hears them: ``(n, 10)`` rows."""
-    chosen = np.flatnonzero(material.split == split)
-    return rows_of(material.segments, chosen)
+def _rows_of_split(data: TrainingData, split: int) -> NDArray[np.intp]:
+    """Return the first ten rows of each segment of a split, ``(n, 10)``, as at inference."""
+    chosen = np.flatnonzero(data.split == split)
+    return rows_of(data.segments, chosen)
 
 
 def _all_rows(segments: Segments) -> NDArray[np.intp]:
@@ -196,7 +206,7 @@ def _logits(head: AttentionHead, codes: NDArray[np.uint8]) -> NDArray[np.float32
 
 
 def save(work: Path, postprocessor: Postprocessor, head: AttentionHead) -> None:
-    """Write both as a bundle holds them, the head's kernels and biases as float16."""
+    """Write the PCA and the head in the bundle's format, with the head's weights as float16."""
     arrays = {name: _half(array) for name, array in head.arrays().items()}
     for name, content in ((POSTPROCESS, postprocessor.arrays()), (HEAD, arrays)):
         partial = work / f"{name}.partial"
@@ -210,12 +220,14 @@ def _half(array: NDArray[np.generic]) -> NDArray[np.generic]:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Train PCA and head for an exported embedding network."""
+    """Fit the PCA and train the head for an exported embedding network."""
     parser = argparse.ArgumentParser(prog="python -m training.student.train_head", description=main.__doc__)
-    parser.add_argument("--work", type=Path, required=True, help="the work directory, with labelled shards")
-    parser.add_argument("--model", type=Path, required=True, help="embedding.tflite")
-    parser.add_argument("--checkpoint", type=Path, required=True, help="that it was exported from")
-    parser.add_argument("--minutes", type=float, required=True)
+    parser.add_argument("--work", type=Path, required=True, help="work directory with the labelled shards")
+    parser.add_argument("--model", type=Path, required=True, help="path of embedding.tflite")
+    parser.add_argument(
+        "--checkpoint", type=Path, required=True, help="checkpoint that the model was exported from"
+    )
+    parser.add_argument("--minutes", type=float, required=True, help="minutes of training")
     options = parser.parse_args(arguments)
     show_log()
     clips = ClipPool.open(options.work / CLIPS).clips

@@ -1,1 +1,1 @@
-"""Sounds that are computed: by physics, by sampled instruments, by a speech synthesiser."""
+"""Synthesis of clips: by physical models, with sampled instruments, and with a speech synthesiser."""

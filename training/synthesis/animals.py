@@ -1,4 +1,4 @@
-"""Animals: throats are pulses through resonances, birds and insects whistle and rasp."""
+"""Animals: voices as pulses through resonances, whistles of birds, and rasping insects."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from training.synthesis.registry import recipe
 
 @recipe(80)
 def birds(rng: Generator, samples: int) -> Signal:
-    """Some birds, each with its own phrase of short whistles that sweep and trill: nearly pure tones."""
+    """Birds, each with its own phrase of short whistles, nearly pure tones that sweep and trill."""
     signal = np.zeros(samples)
     for _ in range(rng.integers(1, 5)):
         pitch_hz, sweep_hz, trill_hz = rng.uniform(1800, 6200), rng.uniform(-1500, 1500), rng.uniform(0, 60)
@@ -62,7 +62,7 @@ def doves(rng: Generator, samples: int) -> Signal:
 
 @recipe(40)
 def crickets(rng: Generator, samples: int) -> Signal:
-    """Crickets and cicadas: a high tone in pulses, as the teeth of a wing pass, in bursts."""
+    """Crickets and cicadas: bursts of a high tone, pulsed as the teeth of a wing pass."""
     time_s = times(samples)
     signal = coloured(rng, samples, 1) * rng.uniform(0, 0.3)
     for _ in range(rng.integers(1, 5)):
@@ -74,7 +74,7 @@ def crickets(rng: Generator, samples: int) -> Signal:
 
 @recipe(25)
 def buzz(rng: Generator, samples: int) -> Signal:
-    """Flies, bees and mosquitos: many harmonics of the wings' beat, which wavers as they pass."""
+    """Flies, bees and mosquitos: many harmonics of a wing beat that wavers as they pass."""
     beat_hz = log_uniform(rng, 100, 650) * (1 + 0.15 * (slowly(rng, samples, 2) - 0.5))
     wings = harmonics(rng, beat_hz, falling(12, rng.uniform(0.4, 1.4)), samples)
     return wings * np.square(slowly(rng, samples, rng.uniform(0.5, 2))) + coloured(rng, samples, 1) * 0.02
@@ -98,7 +98,7 @@ def frogs(rng: Generator, samples: int) -> Signal:
 
 @recipe(60)
 def dog(rng: Generator, samples: int) -> Signal:
-    """Barks: a rough voice that rises and falls at once, with breath; small dogs are higher and shorter."""
+    """Barks: a rough voice with breath that rises and falls quickly, higher and shorter for small dogs."""
     pitch_hz, length_s, breath = log_uniform(rng, 180, 900), rng.uniform(0.08, 0.3), rng.uniform(0.2, 1.2)
     formants = [(rng.uniform(500, 1100), 1), (rng.uniform(1200, 2200), 0.8), (rng.uniform(2500, 4000), 0.4)]
     signal = coloured(rng, samples, 1) * rng.uniform(0, 0.1)
@@ -115,7 +115,7 @@ def dog(rng: Generator, samples: int) -> Signal:
 
 @recipe(20)
 def howl(rng: Generator, samples: int) -> Signal:
-    """Wolves and dogs that howl: a voice that rises, stays and falls, over seconds."""
+    """Howling wolves and dogs: a voice that rises, stays and falls over seconds."""
     signal = np.zeros(samples)
     for at_s in onsets(rng, samples, lambda: rng.uniform(1, 3), 1):
         length = samples_of(rng.uniform(1.2, 3.5))
@@ -126,7 +126,7 @@ def howl(rng: Generator, samples: int) -> Signal:
 
 @recipe(45)
 def cat(rng: Generator, samples: int) -> Signal:
-    """Meows: a nasal voice, its pitch an arc; or purring: pulses 25 times a second, breathing in and out."""
+    """Meows, a nasal voice with an arc of pitch; or purring, 25 pulses per second with the breath."""
     if rng.random() < 0.35:
         pulses = voiced(
             rng, np.full(samples, rng.uniform(20, 32)), [(rng.uniform(120, 300), 1), (900, 0.3)], 0.2
@@ -145,7 +145,7 @@ def cat(rng: Generator, samples: int) -> Signal:
 
 @recipe(60)
 def cattle(rng: Generator, samples: int) -> Signal:
-    """Cows, sheep, goats and pigs: long calls; sheep and goats tremble, pigs grunt with noise."""
+    """Cows, sheep, goats and pigs: long calls, trembling for sheep and goats, noisy grunts for pigs."""
     low_hz, high_hz, tremble, breath, longest_s, tract = (
         (80, 190, 0.03, 0.1, 2.2, 0.8),
         (190, 420, 0.5, 0.2, 1.2, 1.1),
@@ -170,7 +170,7 @@ def cattle(rng: Generator, samples: int) -> Signal:
 
 @recipe(40)
 def poultry(rng: Generator, samples: int) -> Signal:
-    """Hens cluck, ducks quack, crows caw: short rasping calls in groups; now and then one is drawn out."""
+    """Hens, ducks and crows: short rasping calls in groups, some of them drawn out."""
     pitch_hz, rasp, length_s = log_uniform(rng, 180, 700), rng.uniform(0.05, 0.5), rng.uniform(0.06, 0.35)
     formants = [(rng.uniform(900, 1500), 1), (rng.uniform(1800, 2800), 0.9), (rng.uniform(3200, 4500), 0.4)]
     signal = coloured(rng, samples, 1) * rng.uniform(0, 0.1)
@@ -183,7 +183,7 @@ def poultry(rng: Generator, samples: int) -> Signal:
 
 @recipe(25)
 def hooves(rng: Generator, samples: int) -> Signal:
-    """A horse's gait: four beats, evenly (walk), two (trot) or three and a pause (gallop)."""
+    """A horse's gait: four even beats (walk), two (trot), or three and a pause (gallop)."""
     pattern = np.array(((0, 0.25, 0.5, 0.75), (0, 0.5), (0, 0.22, 0.44))[rng.integers(3)])
     period_s, low_hz, hard = rng.uniform(0.45, 1.1), rng.uniform(250, 700), rng.uniform(0, 1)
     signal = coloured(rng, samples, 1.2) * rng.uniform(0, 0.05)

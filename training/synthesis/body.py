@@ -43,7 +43,7 @@ def coughing(rng: Generator, samples: int) -> Signal:
 
 @recipe(60)
 def snoring(rng: Generator, samples: int) -> Signal:
-    """Breathing in, the soft palate flaps 25 to 110 times a second; breathing out, air hisses."""
+    """Snoring: 25 to 110 flaps of the soft palate per second while inhaling, a hiss while exhaling."""
     period_s = rng.uniform(2, 4.5)
     signal = white(rng, samples) * log_uniform(rng, 1e-4, 1e-2)
     for at_s in onsets(rng, samples, lambda: period_s * rng.uniform(0.9, 1.1), 0.5):
@@ -61,7 +61,7 @@ def snoring(rng: Generator, samples: int) -> Signal:
 
 @recipe(25)
 def breathing(rng: Generator, samples: int) -> Signal:
-    """In and out: noise of the nose and throat, the two directions of different colour."""
+    """Breath: noise of the nose and throat, with different colours for inhaling and exhaling."""
     half_s = rng.uniform(0.35, 1.6)
     colours = [(log_uniform(rng, 200, 1200), log_uniform(rng, 1500, 6000)) for _ in range(2)]
     signal = white(rng, samples) * log_uniform(rng, 1e-3, 3e-2)
@@ -78,7 +78,7 @@ def breathing(rng: Generator, samples: int) -> Signal:
 
 @recipe(40)
 def footsteps(rng: Generator, samples: int) -> Signal:
-    """Heel, then sole: short thuds, or the crunch of gravel, at a walking or running pace."""
+    """Footsteps, each heel and sole: short thuds or crunching gravel, at a walking or running pace."""
     period_s, low_hz, high_hz = rng.uniform(0.28, 0.8), rng.uniform(60, 200), log_uniform(rng, 400, 5000)
     grains = 0.1 if rng.random() < 0.4 else 1.0
     signal = np.zeros(samples)
@@ -92,7 +92,7 @@ def footsteps(rng: Generator, samples: int) -> Signal:
 
 @recipe(20)
 def whistling(rng: Generator, samples: int) -> Signal:
-    """A tune whistled: a pure tone with some breath, gliding between notes."""
+    """A whistled tune: a pure tone with some breath that glides between notes."""
     beat_s = rng.uniform(0.15, 0.5)
     knots = rng.choice(2.0 ** (np.array([0, 2, 4, 5, 7, 9, 11, 12]) / 12), int(samples / 16_000 / beat_s) + 2)
     steps = np.repeat(knots, samples_of(beat_s))[:samples]

@@ -1,4 +1,4 @@
-"""What recipes of sounds are made of.  A signal is ``(samples,)`` float64 at 16 kHz; its level is free."""
+"""Building blocks of recipes. A signal is ``(samples,)`` float64 at 16 kHz, at any level."""
 
 from __future__ import annotations
 
@@ -13,49 +13,49 @@ from audio_classifier.constants import SAMPLE_RATE_HZ
 
 Signal = NDArray[Any]
 
-# Nothing is to sound above it: as far as the log-mels hear, and safely below half of the rate.
+# Highest synthesised frequency: above the range of the log-mels, and safely below half the sample rate.
 TOP_HZ: Final = 7800.0
 
 
 def samples_of(duration_s: float) -> int:
-    """How many samples a duration has, at least one."""
+    """Return the number of samples of a duration, at least one."""
     return max(1, int(duration_s * SAMPLE_RATE_HZ))
 
 
 def times(samples: int) -> Signal:
-    """The time of each sample in seconds."""
+    """Return the time of each sample in seconds."""
     return np.arange(samples) / SAMPLE_RATE_HZ
 
 
 def log_uniform(rng: Generator, low: float, high: float) -> float:
-    """A random number, all its magnitudes equally likely."""
+    """Draw a number whose logarithm is uniformly distributed."""
     return float(np.exp(rng.uniform(np.log(low), np.log(high))))
 
 
 def unit(signal: Signal) -> Signal:
-    """A signal at an RMS of one."""
+    """Scale a signal to an RMS of one."""
     return np.asarray(signal / (np.sqrt(np.mean(np.square(signal))) + 1e-9))
 
 
 def total(parts: Iterable[Signal]) -> Signal:
-    """Signals of one length added up."""
+    """Add signals of equal length."""
     return np.asarray(np.sum(list(parts), axis=0))
 
 
 def white(rng: Generator, samples: int) -> Signal:
-    """White noise at an RMS of one."""
+    """Make white noise with an RMS of one."""
     return rng.standard_normal(samples)
 
 
 def coloured(rng: Generator, samples: int, slope: float) -> Signal:
-    """Noise at an RMS of one whose power falls by f^slope: 0 is white, 1 pink, 2 brown."""
+    """Make noise with an RMS of one whose power falls by f^slope: 0 is white, 1 pink, 2 brown."""
     spectrum = np.fft.rfft(white(rng, samples))
     spectrum /= np.arange(1, len(spectrum) + 1) ** (slope / 2)
     return unit(np.fft.irfft(spectrum, samples))
 
 
 def band(signal: Signal, low_hz: float, high_hz: float, order: int = 2) -> Signal:
-    """A signal between two frequencies, by the magnitudes of Butterworth's filters; nothing rings ahead."""
+    """Filter a signal to a frequency band, with the magnitudes of Butterworth filters and no wrap-around."""
     size = 1 << (2 * len(signal) - 1).bit_length()
     frequencies = np.fft.rfftfreq(size, 1 / SAMPLE_RATE_HZ)
     high_passed = 1 + (max(low_hz, 1.0) / np.maximum(frequencies, 1e-3)) ** (2 * order)
@@ -64,41 +64,41 @@ def band(signal: Signal, low_hz: float, high_hz: float, order: int = 2) -> Signa
 
 
 def noise_band(rng: Generator, samples: int, low_hz: float, high_hz: float, order: int = 1) -> Signal:
-    """Noise between two frequencies, at an RMS of one."""
+    """Make noise in a frequency band, with an RMS of one."""
     return unit(band(white(rng, samples), low_hz, high_hz, order))
 
 
 def slowly(rng: Generator, samples: int, changes_hz: float) -> Signal:
-    """A random curve between 0 and 1 that changes so many times a second."""
+    """Make a random curve between 0 and 1 that changes ``changes_hz`` times per second."""
     knots = rng.random(int(samples / SAMPLE_RATE_HZ * changes_hz) + 3)
     return np.interp(times(samples) * changes_hz, np.arange(len(knots)), knots)
 
 
 def decay(samples: int, rate_hz: float) -> Signal:
-    """An exponential decay: by e in 1 / rate seconds."""
+    """Make an exponential decay by a factor of e in ``1 / rate_hz`` seconds."""
     return np.exp(-rate_hz * times(samples))
 
 
 def arc(samples: int, power: float = 1.0) -> Signal:
-    """Half a period of a sine, to a power: a rise and a fall."""
+    """Make a rise and a fall: half a period of a sine, raised to a power."""
     return np.sin(np.pi * (np.arange(samples) + 0.5) / samples) ** power
 
 
 def edges(samples: int, fade_s: float = 0.02) -> Signal:
-    """One, but for a linear rise at the beginning and a fall at the end."""
+    """Make an envelope of one with a linear fade at both ends."""
     index = np.arange(samples)
     return np.minimum(1, np.minimum(index, index[::-1]) / (fade_s * SAMPLE_RATE_HZ))
 
 
 def phase(frequency_hz: Signal | float, samples: int) -> Signal:
-    """How many periods have passed at each sample, of a frequency that may change."""
+    """Count the periods that have passed at each sample, for a constant or changing frequency."""
     return np.cumsum(np.broadcast_to(frequency_hz, samples)) / SAMPLE_RATE_HZ
 
 
 def harmonics(
     rng: Generator, frequency_hz: Signal | float, amplitudes: Sequence[float] | Signal, samples: int
 ) -> Signal:
-    """A tone of so many harmonics at random phases; those beyond `TOP_HZ` are left out."""
+    """Make a tone with one harmonic per amplitude, at random phases, without those above `TOP_HZ`."""
     turns = 2 * np.pi * phase(frequency_hz, samples)
     highest_hz = float(np.max(frequency_hz))
     signal = np.zeros(samples)
@@ -109,7 +109,7 @@ def harmonics(
 
 
 def falling(count: int, power: float) -> Signal:
-    """Amplitudes of harmonics, 1 / number^power."""
+    """Return amplitudes of harmonics, ``1 / number**power``."""
     return np.arange(1.0, count + 1) ** -power
 
 
@@ -117,18 +117,20 @@ Formants = Sequence[tuple[float, float]]
 
 
 def voiced(rng: Generator, frequency_hz: Signal | float, formants: Formants, jitter: float) -> Signal:
-    """A voice, at an RMS of one: a saw-tooth (the glottis) through resonances (the vocal tract).
+    """Make a voice with an RMS of one: a saw-tooth (the glottis) through resonances (the vocal tract).
 
     Fant, *Acoustic Theory of Speech Production*, 1960.
 
     Parameters
     ----------
+    rng
+        Generator of the jitter.
     frequency_hz
-        ``(samples,)``, of the glottis.
+        ``(samples,)``, frequency of the glottis.
     formants
         Centre in Hz and gain of each resonance.
     jitter
-        How much the frequency trembles, relative.
+        Relative variation of the frequency.
     """
     frequency_hz = np.asarray(frequency_hz)
     samples = len(frequency_hz)
@@ -138,7 +140,7 @@ def voiced(rng: Generator, frequency_hz: Signal | float, formants: Formants, jit
 
 
 def resonate(signal: Signal, formants: Formants, quality: float = 6.0) -> Signal:
-    """A signal through simple resonances side by side; quality is a resonance's centre by its width."""
+    """Filter a signal with parallel resonances; quality is the centre of a resonance divided by its width."""
     size = 1 << (2 * len(signal) - 1).bit_length()
     frequencies = np.maximum(np.fft.rfftfreq(size, 1 / SAMPLE_RATE_HZ), 1e-3)
     response = total(
@@ -148,7 +150,7 @@ def resonate(signal: Signal, formants: Formants, quality: float = 6.0) -> Signal
 
 
 def place(signal: Signal, part: Signal, at_s: float, gain: float = 1.0) -> None:
-    """Add a part into a signal from a time on, as far as it fits."""
+    """Add a part to a signal from ``at_s`` on, cut off at the signal's end."""
     start = int(at_s * SAMPLE_RATE_HZ)
     stop = min(len(signal), start + len(part))
     if 0 <= start < stop:
@@ -156,7 +158,7 @@ def place(signal: Signal, part: Signal, at_s: float, gain: float = 1.0) -> None:
 
 
 def onsets(rng: Generator, samples: int, gap_s: Callable[[], float], first_s: float = 0.4) -> Iterator[float]:
-    """Times of events, from a random one below ``first_s``, with gaps as drawn, to the end."""
+    """Yield times of events to the signal's end, the first before ``first_s``, separated by ``gap_s()``."""
     at_s = rng.uniform(0, first_s)
     while at_s < samples / SAMPLE_RATE_HZ:
         yield at_s
@@ -164,7 +166,7 @@ def onsets(rng: Generator, samples: int, gap_s: Callable[[], float], first_s: fl
 
 
 def impulses(rng: Generator, samples: int, per_s: float, spread: float = 1.0) -> Signal:
-    """Single samples at random times (a Poisson process), their sizes exponential to a power."""
+    """Make impulses at random times (a Poisson process), with sizes exponentially distributed to a power."""
     count = rng.poisson(samples / SAMPLE_RATE_HZ * per_s)
     signal = np.zeros(samples)
     np.add.at(signal, rng.integers(0, samples, count), rng.exponential(1, count) ** spread)
@@ -172,7 +174,7 @@ def impulses(rng: Generator, samples: int, per_s: float, spread: float = 1.0) ->
 
 
 def reverberate(rng: Generator, signal: Signal, decay_s: float) -> Signal:
-    """A signal in a room where sound falls by 60 dB in so many seconds: itself, and noise that decays."""
+    """Add the reverberation of a room with a decay of 60 dB in ``decay_s`` seconds."""
     tail_samples = samples_of(decay_s)
     response = white(rng, tail_samples) * decay(tail_samples, np.log(1000) / decay_s)
     response *= 0.5 / np.sqrt(np.sum(response**2))
@@ -182,5 +184,5 @@ def reverberate(rng: Generator, signal: Signal, decay_s: float) -> Signal:
 
 
 def sometimes_reverberate(rng: Generator, signal: Signal, share: float, longest_s: float) -> Signal:
-    """A signal that was recorded in a room in so many cases, else as it is."""
+    """Add the reverberation of a room in a share of cases; otherwise leave the signal unchanged."""
     return reverberate(rng, signal, rng.uniform(0.1, longest_s)) if rng.random() < share else signal

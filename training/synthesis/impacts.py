@@ -1,4 +1,4 @@
-"""Short events: keys, knocks, clocks, doors, glass, shots and explosions."""
+"""Short events: keys, knocks, clocks, slams, glass, shots and explosions."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from training.synthesis.registry import recipe
 
 @recipe(60)
 def typing(rng: Generator, samples: int) -> Signal:
-    """Keys go down and come up again, two short clicks of which the second is softer, in uneven rhythm."""
+    """Typing: two short clicks per key, the second one softer, in an uneven rhythm."""
     pitch_hz, mean_gap_s = rng.uniform(1500, 4500), rng.uniform(0.08, 0.24)
     signal = white(rng, samples) * log_uniform(rng, 1e-4, 5e-3)
     for at_s in onsets(rng, samples, lambda: rng.gamma(2, mean_gap_s / 2), 0.2):
@@ -43,7 +43,7 @@ def typing(rng: Generator, samples: int) -> Signal:
 
 @recipe(35)
 def clock(rng: Generator, samples: int) -> Signal:
-    """Tick and tock: two clicks of different pitch in turn, up to five a second."""
+    """A clock: clicks of two pitches in turn, up to five per second."""
     period_s, pitches_hz = rng.choice([0.2, 0.25, 0.5, 1]), rng.uniform(1200, 4500, 2)
     signal = white(rng, samples) * log_uniform(rng, 3e-5, 1e-3)
     length = samples_of(0.06)
@@ -55,7 +55,7 @@ def clock(rng: Generator, samples: int) -> Signal:
 
 @recipe(35)
 def knocking(rng: Generator, samples: int) -> Signal:
-    """Knuckles on a door: a panel's low modes, heavily damped, in groups."""
+    """Knocks in groups: the low modes of a wooden panel, heavily damped."""
     pitch_hz = log_uniform(rng, 90, 900)
     signal = np.zeros(samples)
     length = samples_of(0.2)
@@ -71,7 +71,7 @@ def knocking(rng: Generator, samples: int) -> Signal:
 
 @recipe(30)
 def door(rng: Generator, samples: int) -> Signal:
-    """Hinges creak, sticking and slipping at a changing rate; the door slams, the latch rattles."""
+    """A creak of hinges that stick and slip at a changing rate, a slam, and the rattle of a latch."""
     signal = white(rng, samples) * 1e-3
     if rng.random() < 0.7:
         length = samples_of(rng.uniform(0.5, 2.5))
@@ -95,7 +95,7 @@ def door(rng: Generator, samples: int) -> Signal:
 
 @recipe(60)
 def guns(rng: Generator, samples: int) -> Signal:
-    """Single shots or bursts: a shock of a millisecond, a blast, and what houses and hills send back."""
+    """Single shots or bursts: a shock of a millisecond, a blast, and echoes of houses and hills."""
     automatic, step_s = rng.random() < 0.4, rng.uniform(0.06, 0.16)
     length = samples_of(rng.uniform(0.15, 1.2))
     blast = white(rng, length) * decay(length, rng.uniform(6, 30))
@@ -110,7 +110,7 @@ def guns(rng: Generator, samples: int) -> Signal:
 
 @recipe(40)
 def explosion(rng: Generator, samples: int) -> Signal:
-    """A blast that decays over seconds, its treble first, then debris."""
+    """An explosion: a blast that decays over seconds, high frequencies first, then debris."""
     signal = np.zeros(samples)
     for at_s in onsets(rng, samples, lambda: 1 + rng.exponential(2), 1):
         length = samples_of(rng.uniform(1, 4))
@@ -123,7 +123,7 @@ def explosion(rng: Generator, samples: int) -> Signal:
 
 @recipe(40)
 def fireworks(rng: Generator, samples: int) -> Signal:
-    """Rockets whistle up and burst far away, some crackling."""
+    """Fireworks: rising whistles and distant bursts, some with crackle."""
     signal = coloured(rng, samples, 1.5) * rng.uniform(0, 0.1)
     for at_s in onsets(rng, samples, lambda: rng.exponential(0.8), 1):
         if rng.random() < 0.3:
@@ -142,7 +142,7 @@ def fireworks(rng: Generator, samples: int) -> Signal:
 
 @recipe(30)
 def glass(rng: Generator, samples: int) -> Signal:
-    """A pane or a bottle breaks: a blow, then shards that ring high and short as they fall."""
+    """Breaking glass: a blow, then shards with short high tones."""
     signal = np.zeros(samples)
     for start_s in onsets(rng, samples, lambda: 1 + rng.exponential(2)):
         length = samples_of(0.15)
@@ -156,7 +156,7 @@ def glass(rng: Generator, samples: int) -> Signal:
 
 @recipe(35)
 def dishes(rng: Generator, samples: int) -> Signal:
-    """Plates, cutlery, coins, keys: small hard things that ring at several high partials and touch often."""
+    """Plates, cutlery, coins and keys: small hard objects that ring with several high partials."""
     per_s = log_uniform(rng, 1, 15)
     signal = white(rng, samples) * 1e-3
     things = [(log_uniform(rng, 900, 4500), rng.uniform(8, 60)) for _ in range(4)]
@@ -172,7 +172,7 @@ def dishes(rng: Generator, samples: int) -> Signal:
 
 @recipe(30)
 def hammering(rng: Generator, samples: int) -> Signal:
-    """Hammer, axe or ball: blows at a steady pace, on wood (dull) or metal (ringing)."""
+    """A hammer, axe or ball: blows at a steady pace, on wood (dull) or metal (ringing)."""
     period_s, pitch_hz, loss_hz = rng.uniform(0.25, 1.2), log_uniform(rng, 80, 2500), log_uniform(rng, 6, 80)
     length = samples_of(min(1, 5 / loss_hz))
     signal = coloured(rng, samples, 1) * rng.uniform(0, 0.03)
@@ -185,7 +185,7 @@ def hammering(rng: Generator, samples: int) -> Signal:
 
 @recipe(25)
 def crumpling(rng: Generator, samples: int) -> Signal:
-    """Paper, plastic bags, something chewed or crushed: bright cracks that come in bursts."""
+    """Paper and plastic bags, chewing and crushing: bursts of bright cracks."""
     pace = slowly(rng, samples, rng.uniform(1, 6)) ** 3
     cracks = impulses(rng, samples, log_uniform(rng, 50, 2000), 2) * pace
     return band(cracks, log_uniform(rng, 200, 2000), rng.uniform(3000, 7500), 1)
@@ -193,7 +193,7 @@ def crumpling(rng: Generator, samples: int) -> Signal:
 
 @recipe(25)
 def scraping(rng: Generator, samples: int) -> Signal:
-    """Sawing, filing, brushing, scratching: noise to and fro, once or more a second."""
+    """Sawing, filing, brushing and scratching: noise in two alternating directions."""
     rate_hz, colour_hz = rng.uniform(0.8, 6), log_uniform(rng, 500, 4000)
     signal = white(rng, samples) * 1e-3
     for number, at_s in enumerate(onsets(rng, samples, lambda: rng.uniform(0.45, 0.55) / rate_hz)):

@@ -1,6 +1,6 @@
-"""Music played on the sampled instruments of General MIDI's sound fonts: alone, together, and songs in MIDI.
+"""Music on the sampled instruments of General MIDI sound fonts: solos, drums, ensembles and MIDI songs.
 
-Needs ``tinysoundfont``; the sound fonts and songs are in packages of `sources.csv`.
+Requires ``tinysoundfont``; the packages of `sources.csv` contain the sound fonts and songs.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from training.synthesis.music import DRUM_CHANNEL, Note
 
 SOURCE: Final = f"{SYNTHESIS}instruments"
 
-# Played at this rate, and resampled well: the synthesiser itself would alias.
+# The synthesiser plays at this rate, and the result is resampled, because at 16 kHz it would alias.
 PLAYED_RATE_HZ: Final = 48_000
 PROGRAMS: Final = 128
 DRUM_BANK: Final = 128
@@ -36,12 +36,12 @@ PHRASES: Final = (music.melody, music.chords, music.arpeggio, music.melody)
 TAKES: Final = 3
 BEATS: Final = 64
 PIECES_PER_STYLE: Final = 10
-# Where excerpts of a song begin.
+# Start times of the excerpts of a song.
 EXCERPTS_S: Final = (5.0, 35.0, 65.0)
 
 
 class Instruments:
-    """A sound font, ready to be played; every rendering begins in silence."""
+    """A loaded sound font; every rendering begins in silence."""
 
     def __init__(self, sound_font: Path) -> None:
         import tinysoundfont
@@ -52,7 +52,7 @@ class Instruments:
     def play(
         self, programs: dict[int, int], notes: Iterable[Note], duration_s: float, drum_kit: int = 0
     ) -> Signal:
-        """Play notes, each channel by its program; mono at 16 kHz."""
+        """Play notes, each channel with its program; return mono audio at 16 kHz."""
         for channel, program in programs.items():
             self._synth.program_select(channel, self._font, 0, program)
         self._synth.program_select(DRUM_CHANNEL, self._font, DRUM_BANK, drum_kit)
@@ -71,7 +71,7 @@ class Instruments:
         return _at_16_khz(np.concatenate(blocks))
 
     def play_song(self, path: Path, starts_s: Iterable[float], duration_s: float) -> Iterator[Signal]:
-        """Play a MIDI file, and take stretches of it, until it ends; mono at 16 kHz."""
+        """Play a MIDI file to its end, and yield excerpts of it as mono audio at 16 kHz."""
         import tinysoundfont
 
         sequencer = tinysoundfont.Sequencer(self._synth)
@@ -98,12 +98,12 @@ class Instruments:
         self._synth.generate(PLAYED_RATE_HZ // 10)
 
 
-def _at_16_khz(sound: Signal) -> Signal:
-    return np.asarray(soxr.resample(sound, PLAYED_RATE_HZ, SAMPLE_RATE_HZ), np.float32)
+def _at_16_khz(signal: Signal) -> Signal:
+    return np.asarray(soxr.resample(signal, PLAYED_RATE_HZ, SAMPLE_RATE_HZ), np.float32)
 
 
 def solos(instruments: Instruments, takes: int = TAKES) -> Iterator[tuple[str, Signal]]:
-    """Each of the 128 programs with some phrases: their names and sounds."""
+    """Yield names and signals of phrases on each of the 128 programs."""
     for program, take in itertools.product(range(PROGRAMS), range(takes)):
         rng = np.random.default_rng([1, program, take])
         tonic = int(rng.integers(28, 45) if program in BASSES else rng.integers(45, 70))
@@ -112,7 +112,7 @@ def solos(instruments: Instruments, takes: int = TAKES) -> Iterator[tuple[str, S
 
 
 def beats(instruments: Instruments, count: int = BEATS) -> Iterator[tuple[str, Signal]]:
-    """Drums alone, on all kits."""
+    """Yield names and signals of drum patterns on all kits."""
     for number in range(count):
         rng = np.random.default_rng([2, number])
         beat_s, kit = _beat_s(rng), DRUM_KITS[number % len(DRUM_KITS)]
@@ -123,7 +123,7 @@ def beats(instruments: Instruments, count: int = BEATS) -> Iterator[tuple[str, S
 
 
 def ensembles(instruments: Instruments, per_style: int = PIECES_PER_STYLE) -> Iterator[tuple[str, Signal]]:
-    """Pieces in all styles."""
+    """Yield names and signals of pieces in all styles."""
     for (name, style), number in itertools.product(music.read_styles().items(), range(per_style)):
         rng = np.random.default_rng([3, number, *name.encode()])
         programs, notes = music.ensemble(rng, style, ENSEMBLE_S)
@@ -131,20 +131,20 @@ def ensembles(instruments: Instruments, per_style: int = PIECES_PER_STYLE) -> It
 
 
 def songs(instruments: Instruments, paths: Iterable[Path]) -> Iterator[tuple[str, Signal]]:
-    """Excerpts of MIDI files."""
+    """Yield names and signals of excerpts of MIDI files."""
     for path in paths:
         for number, excerpt in enumerate(instruments.play_song(path, EXCERPTS_S, ENSEMBLE_S)):
             yield f"{path.name}/{number}", excerpt
 
 
-def add(writer: ClipWriter, sounds: Iterable[tuple[str, Signal]], licence: str, package: str) -> float:
-    """Add clips of what is played, under the licence of the sound font and songs; the minutes added.
+def add(writer: ClipWriter, pieces: Iterable[tuple[str, Signal]], licence: str, package: str) -> float:
+    """Add clips of pieces, with the licence of the sound font and songs; return the minutes added.
 
-    The package that they came from is part of their names.
+    The package is part of the clips' recording names.
     """
     added = 0
-    for name, sound in sounds:
-        clip = to_int16(sound * (PEAK / max(1e-6, float(np.abs(sound).max(initial=0.0)))))
+    for name, signal in pieces:
+        clip = to_int16(signal * (PEAK / max(1e-6, float(np.abs(signal).max(initial=0.0)))))
         if clip is not None:
             added += len(clip) * writer.add(SOURCE, f"{package}/{name}", licence, clip)
     return added / 60 / SAMPLE_RATE_HZ

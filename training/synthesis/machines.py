@@ -1,4 +1,4 @@
-"""Engines, vehicles, tools and household machines: periodic pulses, turbulence, what rattles along."""
+"""Engines, vehicles, tools and household machines: periodic pulses, turbulence and rattling."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from training.synthesis.signals import chord_horn
 
 
 def _combustion(rng: Generator, firing_hz: Signal) -> Signal:
-    """Exhaust pulses, unequal between the cylinders, with noise in each, through the pipe's resonances."""
+    """Make noisy exhaust pulses, unequal between cylinders, through the resonances of the pipe."""
     samples = len(firing_hz)
     turns = phase(firing_hz, samples)
     uneven = 1 + 0.4 * np.sin(np.pi * turns / 2) + 0.3 * np.sin(np.pi * turns)
@@ -49,7 +49,7 @@ def _combustion(rng: Generator, firing_hz: Signal) -> Signal:
 
 @recipe(90)
 def engine(rng: Generator, samples: int) -> Signal:
-    """Idling, or revving up and down: from a ship's diesel to a motorcycle, by the rate of its pulses."""
+    """An engine, idling or revving up and down, from a ship's diesel to a motorcycle."""
     revving = rng.uniform(0, 1.5) * slowly(rng, samples, rng.uniform(0.2, 1)) * (rng.random() < 0.7)
     return _combustion(rng, rng.uniform(12, 140) * (1 + revving)) + coloured(rng, samples, 1) * rng.uniform(
         0, 0.3
@@ -58,19 +58,19 @@ def engine(rng: Generator, samples: int) -> Signal:
 
 @recipe(25)
 def engine_start(rng: Generator, samples: int) -> Signal:
-    """A starter cranks, ten times a second or so, until the engine fires and runs up."""
-    caught = rng.uniform(0.2, 0.6)
-    place_in_time = np.linspace(0, 1, samples)
+    """A starter that cranks about ten times per second until the engine fires and runs up."""
+    ignition = rng.uniform(0.2, 0.6)
+    elapsed = np.linspace(0, 1, samples)
     cranking = _combustion(rng, np.full(samples, rng.uniform(7, 14))) + 0.3 * harmonics(
         rng, rng.uniform(150, 400), falling(8, 0.5), samples
     )
-    running = _combustion(rng, rng.uniform(25, 50) * (1 + np.exp(-8 * np.maximum(0, place_in_time - caught))))
-    return np.where(place_in_time < caught, 0.5 * cranking, running)
+    running = _combustion(rng, rng.uniform(25, 50) * (1 + np.exp(-8 * np.maximum(0, elapsed - ignition))))
+    return np.where(elapsed < ignition, 0.5 * cranking, running)
 
 
 @recipe(70)
 def traffic(rng: Generator, samples: int) -> Signal:
-    """A road: the rumble of distant cars, and some that pass, tyres and engine, Doppler-shifted."""
+    """A road: the rumble of distant cars, and passing cars with tyres, engine and Doppler shift."""
     seconds = samples / 16_000
     signal = coloured(rng, samples, rng.uniform(1, 2)) * rng.uniform(0.05, 0.5)
     for _ in range(rng.integers(1, 5)):
@@ -89,7 +89,7 @@ def traffic(rng: Generator, samples: int) -> Signal:
 
 @recipe(45)
 def bus(rng: Generator, samples: int) -> Signal:
-    """A bus or lorry: a slow rattling diesel that changes gears, squealing brakes, compressed air let off."""
+    """A bus or lorry: a slow rattling diesel that changes gears, squealing brakes and compressed air."""
     ramps = (times(samples) * rng.uniform(0.15, 0.6) + rng.random()) % 1
     idle = rng.random() < 0.4
     firing_hz = rng.uniform(20, 32) * (1 + (0.0 if idle else rng.uniform(0.6, 1.4)) * ramps)
@@ -112,7 +112,7 @@ def bus(rng: Generator, samples: int) -> Signal:
 
 @recipe(25)
 def skidding(rng: Generator, samples: int) -> Signal:
-    """Tyres that slip stick and slide at a rate that falls: a rough, unsteady squeal."""
+    """Skidding tyres that stick and slip at a falling rate: a rough, unsteady squeal."""
     signal = coloured(rng, samples, 1.3) * 0.1
     for at_s in onsets(rng, samples, lambda: 0.8 + rng.exponential(1)):
         length = samples_of(rng.uniform(0.3, 2))
@@ -130,7 +130,7 @@ def skidding(rng: Generator, samples: int) -> Signal:
 
 @recipe(70)
 def train(rng: Generator, samples: int) -> Signal:
-    """Rolling noise, the double knock of axles over joints, at times steam, or a horn of several pipes."""
+    """A train: rolling noise, double knocks of axles over joints, sometimes steam or a horn."""
     rolling = coloured(rng, samples, rng.uniform(1, 1.8)) * 0.6
     rolling += (
         noise_band(rng, samples, 300, rng.uniform(1500, 4000))
@@ -157,7 +157,7 @@ def train(rng: Generator, samples: int) -> Signal:
 
 @recipe(40)
 def helicopter(rng: Generator, samples: int) -> Signal:
-    """Rotor blades slap the air ten to thirty times a second; a turbine whines."""
+    """A helicopter: rotor blades that slap ten to thirty times per second, and a whining turbine."""
     slaps = np.maximum(0, np.sin(2 * np.pi * rng.uniform(8, 28) * times(samples))) ** rng.uniform(1, 6)
     rotor = unit(noise_band(rng, samples, 20, rng.uniform(300, 3000)) * slaps)
     turbine = harmonics(rng, rng.uniform(80, 900), [1, 0.8, 0.6], samples)
@@ -166,7 +166,7 @@ def helicopter(rng: Generator, samples: int) -> Signal:
 
 @recipe(40)
 def aircraft(rng: Generator, samples: int) -> Signal:
-    """A jet's broad roar with its compressor's whine, or a propeller's buzz, coming and going."""
+    """A passing aircraft: a jet's broad roar with the whine of its compressor, or a propeller's buzz."""
     passing = 0.2 + np.exp(-(((times(samples) - rng.uniform(0, 5)) / rng.uniform(1, 6)) ** 2))
     if rng.random() < 0.5:
         whine_hz = rng.uniform(1500, 4500) * (1.1 - 0.2 * np.linspace(0, 1, samples))
@@ -179,7 +179,7 @@ def aircraft(rng: Generator, samples: int) -> Signal:
 
 @recipe(50)
 def power_tool(rng: Generator, samples: int) -> Signal:
-    """Drills, saws, sanders: a whining motor that slows under load, and the noise of what it cuts."""
+    """Drills, saws and sanders: a whining motor that slows under load, and the noise of cutting."""
     load = slowly(rng, samples, rng.uniform(0.5, 3))
     motor_hz = log_uniform(rng, 60, 900) * (1.2 - 0.3 * load)
     motor = unit(harmonics(rng, motor_hz, rng.random(25) * falling(25, rng.uniform(0, 0.8)), samples))
@@ -189,7 +189,7 @@ def power_tool(rng: Generator, samples: int) -> Signal:
 
 @recipe(20)
 def jackhammer(rng: Generator, samples: int) -> Signal:
-    """Blows ten to thirty times a second, each a clank on stone, in bouts."""
+    """A jackhammer: ten to thirty clanks on stone per second, in bouts."""
     rate_hz, ring_hz, length = rng.uniform(10, 30), rng.uniform(900, 3500), samples_of(0.05)
     signal = coloured(rng, samples, 1) * 0.1
     for at_s in onsets(rng, samples, lambda: rng.uniform(0.95, 1.05) / rate_hz + (rng.random() < 0.02) * 0.7):
@@ -202,7 +202,7 @@ def jackhammer(rng: Generator, samples: int) -> Signal:
 
 @recipe(50)
 def household(rng: Generator, samples: int) -> Signal:
-    """Vacuum cleaners, hair dryers, fans, blenders: air and a motor, steady, switched on now and then."""
+    """Vacuum cleaners, hair dryers, fans and blenders: air and a steady motor, sometimes starting up."""
     air = noise_band(rng, samples, rng.uniform(100, 400), rng.uniform(2500, 7000))
     motor_hz = rng.uniform(100, 900) * (1 + 0.05 * slowly(rng, samples, 0.5))
     if rng.random() < 0.3:
@@ -212,7 +212,7 @@ def household(rng: Generator, samples: int) -> Signal:
 
 @recipe(25)
 def washing_machine(rng: Generator, samples: int) -> Signal:
-    """A drum that turns, water and cloth that slosh with each turn, and a hum."""
+    """A washing machine: water and cloth that slosh with each turn of the drum, and a hum."""
     turns = 0.5 - 0.5 * np.cos(2 * np.pi * rng.uniform(0.6, 9) * times(samples))
     slosh = noise_band(rng, samples, 60, rng.uniform(500, 2500)) * turns ** rng.uniform(1, 4)
     return unit(slosh) + harmonics(
@@ -222,7 +222,7 @@ def washing_machine(rng: Generator, samples: int) -> Signal:
 
 @recipe(25)
 def hum(rng: Generator, samples: int) -> Signal:
-    """The mains: 50 or 60 Hz and what transformers add, with a little hiss."""
+    """Mains hum of 50 or 60 Hz with the harmonics of transformers and a little hiss."""
     mains = harmonics(rng, rng.choice([50.0, 60.0, 100.0, 120.0]), rng.random(14), samples)
     return mains + white(rng, samples) * log_uniform(rng, 1e-3, 0.6)
 
@@ -236,7 +236,7 @@ def noise(rng: Generator, samples: int) -> Signal:
 
 @recipe(25)
 def spray(rng: Generator, samples: int) -> Signal:
-    """Aerosol cans, steam, air that leaks: bright hiss in bursts."""
+    """Aerosol cans, steam and leaking air: bursts of bright hiss."""
     signal = white(rng, samples) * 1e-3
     for at_s in onsets(rng, samples, lambda: rng.uniform(0.3, 2), 0.3):
         length = samples_of(rng.uniform(0.08, 1.5))

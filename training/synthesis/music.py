@@ -1,6 +1,6 @@
-"""Notes to be played: phrases for one instrument, drums, and small ensembles in the manner of a style.
+"""Compose notes: phrases for one instrument, drum patterns, and small ensembles in a style.
 
-Nothing here is good music; it has the instruments, tempo and rhythm by which a style is told from others.
+The compositions need not be good music; they have the instruments, tempo and rhythm that distinguish a style.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ PROGRESSIONS: Final = ((0, 5, 3, 4), (0, 3, 4, 4), (0, 4, 5, 3), (1, 4, 0, 0), (
 
 STYLES_PATH: Final = Path(__file__).with_name("styles.csv")
 
-# Keys of General MIDI's drums.
+# General MIDI's keys for drums.
 DRUMS: Final = {
     "kick": 36, "stick": 37, "snare": 38, "clap": 39, "closed_hat": 42, "low_tom": 45, "open_hat": 46,
     "crash": 49, "ride": 51, "cowbell": 56, "high_conga": 62, "low_conga": 64, "cabasa": 69, "claves": 75,
@@ -28,7 +28,7 @@ DRUMS: Final = {
 
 
 class Note(NamedTuple):
-    """A key pressed on a channel from a time to another."""
+    """A key that is pressed on a channel from ``start_s`` to ``end_s``."""
 
     start_s: float
     end_s: float
@@ -39,20 +39,20 @@ class Note(NamedTuple):
 
 @dataclass(frozen=True)
 class Style:
-    """How an ensemble plays.  Programs are General MIDI's, counted from 0; one of each row is chosen.
+    """A style of ensembles.
 
     Parameters
     ----------
     bpm
         Slowest and fastest tempo.
     bass, chords, leads
-        Programs; none where empty.
+        Alternative General MIDI programs for each part, counted from 0; an empty part is not played.
     comping
-        When chords are struck: a pattern of sixteenths, x on, . off.
+        Rhythm of the chords: a pattern of sixteenths, x for struck, . for a rest.
     drums
-        Such a pattern for each drum.
+        The same kind of pattern for each drum key.
     swing
-        How late every second eighth comes, in eighths.
+        Delay of every second eighth, in eighths.
     """
 
     bpm: tuple[int, int]
@@ -88,7 +88,7 @@ def read_styles(path: Path = STYLES_PATH) -> dict[str, Style]:
 
 
 def melody(rng: Generator, channel: int, tonic: int, duration_s: float, beat_s: float) -> Iterator[Note]:
-    """A tune: steps up and down a scale, long and short notes, some left out."""
+    """Compose a tune: steps up and down a scale, long and short notes, and rests."""
     scale, degree, velocity, at_s = SCALES[rng.integers(len(SCALES))], 0, int(rng.integers(65, 115)), 0.0
     while at_s < duration_s:
         long_s = beat_s * float(rng.choice([0.25, 0.5, 0.5, 1, 1, 2]))
@@ -100,7 +100,7 @@ def melody(rng: Generator, channel: int, tonic: int, duration_s: float, beat_s: 
 
 
 def chords(rng: Generator, channel: int, tonic: int, duration_s: float, beat_s: float) -> Iterator[Note]:
-    """Triads, held for one to four beats, strummed a little."""
+    """Compose slightly strummed triads, each held for one to four beats."""
     scale, roots, number, at_s = SCALES[rng.integers(2)], PROGRESSIONS[rng.integers(5)], 0, 0.0
     strum_s, velocity = rng.uniform(0, 0.04), int(rng.integers(60, 110))
     while at_s < duration_s:
@@ -112,7 +112,7 @@ def chords(rng: Generator, channel: int, tonic: int, duration_s: float, beat_s: 
 
 
 def arpeggio(rng: Generator, channel: int, tonic: int, duration_s: float, beat_s: float) -> Iterator[Note]:
-    """Chords note by note, in eighths."""
+    """Compose broken chords in eighths."""
     scale, roots = SCALES[rng.integers(2)], PROGRESSIONS[rng.integers(5)]
     for number in range(int(2 * duration_s / beat_s)):
         at_s = number * beat_s / 2
@@ -121,7 +121,7 @@ def arpeggio(rng: Generator, channel: int, tonic: int, duration_s: float, beat_s
 
 
 def random_drums(rng: Generator, duration_s: float, beat_s: float) -> Iterator[Note]:
-    """A beat that no style has: some drums of the kit, each with its own random pattern."""
+    """Compose a beat of random drums, each with a random pattern."""
     backbeat = (
         {DRUMS["kick"]: "x.......x.......", DRUMS["snare"]: "....x.......x..."} if rng.random() < 0.6 else {}
     )
@@ -133,22 +133,22 @@ def random_drums(rng: Generator, duration_s: float, beat_s: float) -> Iterator[N
 def drums(
     rng: Generator, pattern: dict[int, str], duration_s: float, beat_s: float, swing: float = 0.0
 ) -> Iterator[Note]:
-    """A beat, played a little unevenly."""
+    """Compose the beat of a pattern per drum, with random velocities."""
     for key, steps in pattern.items():
         for at_s in struck(steps, duration_s, beat_s, swing):
             yield Note(at_s, at_s + 0.1, DRUM_CHANNEL, key, int(rng.integers(75, 120)))
 
 
 def struck(pattern: str, duration_s: float, beat_s: float, swing: float = 0.0) -> Iterator[float]:
-    """When a pattern of sixteenths, again and again, is on."""
+    """Yield the times at which a repeated pattern of sixteenths is struck."""
     for number in range(int(4 * duration_s / beat_s)):
         if pattern[number % len(pattern)] == "x":
-            late = swing / 2 * beat_s if number % 4 == 2 else 0.0
-            yield number * beat_s / 4 + late
+            delay_s = swing / 2 * beat_s if number % 4 == 2 else 0.0
+            yield number * beat_s / 4 + delay_s
 
 
 def ensemble(rng: Generator, style: Style, duration_s: float) -> tuple[dict[int, int], list[Note]]:
-    """A piece in a style: the program of each channel, and the notes."""
+    """Compose a piece in a style; return the program of each channel, and the notes."""
     beat_s = 60 / rng.uniform(*style.bpm)
     bar_s = len(style.comping) / 4 * beat_s
     tonic, scale, roots = int(rng.integers(45, 57)), SCALES[rng.integers(2)], PROGRESSIONS[rng.integers(5)]
@@ -173,6 +173,6 @@ def ensemble(rng: Generator, style: Style, duration_s: float) -> tuple[dict[int,
 
 
 def _key(tonic: int, scale: Sequence[int], degree: int) -> int:
-    """The key of a scale's degree, counted on into other octaves."""
+    """Return the key of a scale's degree, which may be in another octave."""
     octave, step = divmod(degree, len(scale))
     return int(np.clip(tonic + 12 * octave + scale[step], 12, 115))

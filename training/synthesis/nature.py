@@ -27,7 +27,7 @@ from training.synthesis.registry import recipe
 
 @recipe(50)
 def rain(rng: Generator, samples: int) -> Signal:
-    """Countless distant drops are band-limited noise; near ones are clicks at random, dull or bright."""
+    """Rain: band-limited noise for distant drops, and random clicks, dull or bright, for near ones."""
     hiss = noise_band(rng, samples, rng.uniform(200, 1500), rng.uniform(3500, 7800), 2)
     pitch_hz = rng.uniform(1500, 6000)
     drops = band(impulses(rng, samples, log_uniform(rng, 10, 1000)), 0.4 * pitch_hz, 1.6 * pitch_hz)
@@ -36,7 +36,7 @@ def rain(rng: Generator, samples: int) -> Signal:
 
 @recipe(40)
 def wind(rng: Generator, samples: int) -> Signal:
-    """Turbulence is noise with more power below; over edges, a band of it whistles in gusts."""
+    """Wind: low-frequency noise for turbulence, and a narrow band that whistles over edges in gusts."""
     gusts = slowly(rng, samples, rng.uniform(0.3, 1.5))
     howl = noise_band(rng, samples, rng.uniform(200, 500), rng.uniform(520, 1200))
     return coloured(rng, samples, rng.uniform(1, 2)) * (0.3 + gusts) + howl * np.square(gusts) * rng.uniform(
@@ -46,7 +46,7 @@ def wind(rng: Generator, samples: int) -> Signal:
 
 @recipe(50)
 def thunder(rng: Generator, samples: int) -> Signal:
-    """The bolt's parts are heard one after the other, each a dull burst; a near one begins with a crack."""
+    """Thunder: a sequence of dull bursts from the parts of the bolt, beginning with a crack if near."""
     signal = np.zeros(samples)
     for at_s in onsets(rng, samples, lambda: rng.exponential(0.5), 0.8):
         length = samples_of(rng.uniform(0.5, 4))
@@ -62,7 +62,7 @@ def thunder(rng: Generator, samples: int) -> Signal:
 
 @recipe(40)
 def stream(rng: Generator, samples: int) -> Signal:
-    """A bubble of air in water rings at a frequency that rises as it nears the surface, and decays.
+    """A stream: bubbles that ring at frequencies that rise as they near the surface, and decay.
 
     Van den Doel, *Physically-based Models for Liquid Sounds*, ICAD 2004.
     """
@@ -87,7 +87,7 @@ def waves(rng: Generator, samples: int) -> Signal:
 
 @recipe(25)
 def waterfall(rng: Generator, samples: int) -> Signal:
-    """A dense roar of water, steady, with splashes that stand out a little."""
+    """A waterfall: a dense steady roar of water with slightly louder splashes."""
     roar = coloured(rng, samples, rng.uniform(0.2, 1.2)) * (0.8 + 0.3 * slowly(rng, samples, 4))
     splash = band(impulses(rng, samples, 400, 2), 400, rng.uniform(2000, 6000), 1)
     return roar + unit(splash) * rng.uniform(0, 0.7)
@@ -95,7 +95,7 @@ def waterfall(rng: Generator, samples: int) -> Signal:
 
 @recipe(35)
 def fire(rng: Generator, samples: int) -> Signal:
-    """Flames rumble softly; wood cracks at random times, most cracks small, a few loud."""
+    """A fire: softly rumbling flames, and wood that cracks at random times, mostly quietly."""
     flames = noise_band(rng, samples, 30, rng.uniform(150, 800), 2) * (0.5 + slowly(rng, samples, 3))
     cracks = band(impulses(rng, samples, log_uniform(rng, 6, 100), 2), 500, 7000, 1)
     return 0.5 * flames + unit(cracks)
@@ -103,7 +103,7 @@ def fire(rng: Generator, samples: int) -> Signal:
 
 @recipe(20)
 def rustle(rng: Generator, samples: int) -> Signal:
-    """Leaves: many tiny bright clicks, more of them as the wind comes and goes."""
+    """Rustling leaves: many tiny bright clicks, more of them in gusts of wind."""
     gusts = slowly(rng, samples, rng.uniform(0.5, 3))
     clicks = impulses(rng, samples, log_uniform(rng, 200, 3000)) * gusts**2
     return band(clicks, rng.uniform(800, 3000), 7500, 1)

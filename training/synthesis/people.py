@@ -1,4 +1,4 @@
-"""What people do, alone and in crowds, but for speaking (see voices.py)."""
+"""Sounds of people, alone and in crowds, except speech, which is in voices.py."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ from training.synthesis.dsp import (
 )
 from training.synthesis.registry import recipe
 
-# First three formants of vowels, of men (Peterson & Barney, JASA 24, 1952); shorter tracts scale them up.
+# First three formants of men's vowels (Peterson & Barney, JASA 24, 1952); shorter tracts scale them up.
 VOWELS = ((730, 1090, 2440), (530, 1840, 2480), (270, 2290, 3010), (570, 840, 2410), (300, 870, 2240))
 
 
 def _vowel(rng: Generator, tract: float) -> Formants:
-    """The resonances of a random vowel in a tract so many times shorter than a man's."""
+    """Draw the formants of a random vowel in a tract that is ``tract`` times shorter than a man's."""
     gains = (1.0, rng.uniform(0.4, 0.8), rng.uniform(0.15, 0.4))
     return [(tract * hz, gain) for hz, gain in zip(VOWELS[rng.integers(len(VOWELS))], gains, strict=True)]
 
 
 @recipe(60)
 def applause(rng: Generator, samples: int) -> Signal:
-    """Each person claps at an own rate, short bursts between cupped hands; far ones are a dense rain.
+    """Applause: near people who clap at their own rates, and dense impulses for distant ones.
 
     Repp, *The sound of two hands clapping*, JASA 81, 1987: about four a second, resonances of 0.5 to 2.2 kHz.
     """
@@ -62,7 +62,7 @@ def applause(rng: Generator, samples: int) -> Signal:
 
 @recipe(80)
 def cheering(rng: Generator, samples: int) -> Signal:
-    """Dozens of voices that shout a vowel, rising and falling; behind them the noise of more, and claps."""
+    """A cheering crowd: dozens of voices that shout a vowel, rising and falling, over noise and claps."""
     signal = np.zeros(samples)
     children = rng.random() < 0.3
     low_hz, high_hz, tract = (350, 900, 1.35) if children else (180, 620, 1.1)
@@ -81,7 +81,7 @@ def cheering(rng: Generator, samples: int) -> Signal:
 
 @recipe(60)
 def crowd(rng: Generator, samples: int) -> Signal:
-    """Murmur: many voices that babble vowels at the rate of syllables, too many to be understood."""
+    """A murmuring crowd: many voices that babble vowels at the rate of syllables."""
     signal = noise_band(rng, samples, 150, 1500) * rng.uniform(0.05, 0.4)
     for _ in range(rng.integers(8, 30)):
         pitch_hz = rng.choice([rng.uniform(90, 150), rng.uniform(170, 260), rng.uniform(260, 380)])
@@ -97,7 +97,7 @@ def crowd(rng: Generator, samples: int) -> Signal:
 
 @recipe(40)
 def children_playing(rng: Generator, samples: int) -> Signal:
-    """A playground: high short shouts and squeals here and there, over a murmur of children."""
+    """A playground: short high shouts and squeals at random times, over a murmur of children."""
     signal = 0.1 * unit(crowd(rng, samples))
     for at_s in onsets(rng, samples, lambda: rng.exponential(0.25)):
         length = samples_of(rng.uniform(0.12, 1))
@@ -109,7 +109,7 @@ def children_playing(rng: Generator, samples: int) -> Signal:
 
 @recipe(80)
 def singing(rng: Generator, samples: int) -> Signal:
-    """Vowels held on the notes of a tune, with vibrato; alone, or as a choir of voices a little out of tune.
+    """Singing: vowels held on the notes of a tune, with vibrato, solo or as a slightly detuned choir.
 
     Vibrato of 5 to 7 Hz and about half a semitone: Sundberg, *The Science of the Singing Voice*, 1987.
     """
@@ -136,7 +136,7 @@ def singing(rng: Generator, samples: int) -> Signal:
 
 @recipe(45)
 def laughter(rng: Generator, samples: int) -> Signal:
-    """Bouts of "ha" five times a second, falling in pitch (Bachorowski et al., JASA 110, 2001)."""
+    """Laughter: bouts of five "ha" per second, falling in pitch (Bachorowski et al., JASA 110, 2001)."""
     signal = np.zeros(samples)
     for _ in range(rng.integers(1, 8)):
         pitch_hz = log_uniform(rng, 120, 550)
@@ -154,7 +154,7 @@ def laughter(rng: Generator, samples: int) -> Signal:
 
 @recipe(45)
 def crying(rng: Generator, samples: int) -> Signal:
-    """A baby: about 450 Hz in arcs of a second with rough edges, drawing breath between them."""
+    """A crying baby: arcs of pitch of a second around 450 Hz, with rough edges and pauses for breath."""
     pitch_hz = rng.uniform(330, 600)
     signal = coloured(rng, samples, 1) * rng.uniform(0, 0.08)
     for at_s in onsets(rng, samples, lambda: rng.uniform(0.7, 1.6), 0.3):

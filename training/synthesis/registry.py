@@ -1,4 +1,4 @@
-"""The list of recipes: each makes one kind of sound, another one for each random generator."""
+"""The registry of recipes, which synthesise one kind of sound each, varied by a random generator."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Recipe = Callable[[Generator, int], Signal]
 
 @dataclass(frozen=True)
 class Entry:
-    """A recipe, and how many clips of it a pool gets."""
+    """A recipe and the number of its clips in a pool."""
 
     make: Recipe
     clips: int
@@ -25,7 +25,7 @@ RECIPES: Final[dict[str, Entry]] = {}
 
 
 def recipe(clips: int) -> Callable[[Recipe], Recipe]:
-    """Register a function ``(rng, samples) -> signal`` under its name."""
+    """Register a function from ``(rng, samples)`` to a signal under its name."""
 
     def register(make: Recipe) -> Recipe:
         RECIPES[make.__name__] = Entry(make, clips)

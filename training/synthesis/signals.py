@@ -1,4 +1,4 @@
-"""Sounds made to be heard: horns, sirens, beeps, telephones, bells, and tones of old games."""
+"""Signals and tones: horns, sirens, beeps, telephones, bells and electronic music."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def chord_horn(rng: Generator, samples: int) -> Signal:
 
 @recipe(70)
 def horn(rng: Generator, samples: int) -> Signal:
-    """A car's, a lorry's or a ship's horn, hooted some times in a street."""
+    """The horn of a car, a lorry or a ship, hooted several times in a street."""
     signal = coloured(rng, samples, 1.3) * rng.uniform(0, 0.3)
     state = rng.integers(1 << 32)
     top_hz, depth = rng.uniform(3000, 7500), rng.choice([1, 1, 0.5, 0.25])
@@ -61,7 +61,7 @@ def horn(rng: Generator, samples: int) -> Signal:
 
 @recipe(80)
 def siren(rng: Generator, samples: int) -> Signal:
-    """Wail or yelp (a rise and fall), two tones, a sawtooth of pitches, or an air raid's slow glide."""
+    """A siren: wail or yelp (a rise and fall), two tones, a saw-tooth of pitches, or a slow glide."""
     low_hz, high_hz = rng.uniform(350, 700), rng.uniform(900, 1600)
     cycle = times(samples) * log_uniform(rng, 0.15, 8) + rng.random()
     curve_hz = (
@@ -77,7 +77,7 @@ def siren(rng: Generator, samples: int) -> Signal:
 
 @recipe(60)
 def beeps(rng: Generator, samples: int) -> Signal:
-    """Alarm clocks, smoke detectors, reversing lorries: a tone switched on and off, in groups or evenly."""
+    """Alarm clocks, smoke detectors, reversing lorries: a tone that is on and off, evenly or in groups."""
     time_s, period_s, pitch_hz = times(samples), rng.uniform(0.08, 1.5), log_uniform(rng, 400, 4500)
     on = time_s % period_s < period_s * rng.uniform(0.2, 0.8)
     if rng.random() < 0.5:
@@ -115,7 +115,7 @@ def telephone(rng: Generator, samples: int) -> Signal:
 
 @recipe(60)
 def bells(rng: Generator, samples: int) -> Signal:
-    """From small bells struck quickly (a bicycle's, a telephone's) to church bells: decaying partials."""
+    """Bells, from small quick ones (bicycle, telephone) to church bells: decaying partials."""
     pitch_hz, period_s, loss_hz = log_uniform(rng, 120, 4000), log_uniform(rng, 0.06, 3), rng.uniform(0.3, 6)
     strengths = rng.random(len(BELL_PARTIALS))
     length = samples_of(min(4, 5 / loss_hz))
@@ -133,7 +133,7 @@ def bells(rng: Generator, samples: int) -> Signal:
 
 @recipe(25)
 def wind_chimes(rng: Generator, samples: int) -> Signal:
-    """A few tubes (partials of a free bar: 1, 2.76, 5.40) struck at random in gusts."""
+    """Wind chimes: tubes (partials of a free bar: 1, 2.76, 5.40) that are struck at random in gusts."""
     tubes_hz = log_uniform(rng, 500, 2000) * 2.0 ** (
         rng.choice([0, 2, 4, 7, 9, 12, 14], 5, replace=False) / 12
     )
@@ -153,7 +153,7 @@ def wind_chimes(rng: Generator, samples: int) -> Signal:
 
 @recipe(25)
 def whistle(rng: Generator, samples: int) -> Signal:
-    """A referee's or a conductor's whistle: a high tone that a ball interrupts 20 to 40 times a second."""
+    """A referee's whistle: a high tone that a ball interrupts 20 to 40 times per second."""
     signal = coloured(rng, samples, 1) * rng.uniform(0, 0.1)
     pitch_hz, ball_hz, depth = rng.uniform(2000, 4200), rng.uniform(20, 40), rng.uniform(0, 1)
     for at_s in onsets(rng, samples, lambda: 0.3 + rng.exponential(1)):
@@ -199,9 +199,9 @@ def chip_tune(rng: Generator, samples: int) -> Signal:
 
 @recipe(30)
 def electronic(rng: Generator, samples: int) -> Signal:
-    """Science fiction: one oscillator bends the pitch of another, through an echo."""
+    """Science-fiction effects: an oscillator that bends the pitch of another one, with reverberation."""
     wobble = np.sin(2 * np.pi * times(samples) * log_uniform(rng, 0.2, 40))
     curve_hz = log_uniform(rng, 80, 2500) * 2 ** (rng.uniform(0, 1.5) * wobble)
     swept = harmonics(rng, curve_hz, falling(10, rng.uniform(0.5, 2)), samples)
-    gate = (times(samples) * rng.uniform(0.3, 6)) % 1 < rng.uniform(0.2, 1)
-    return reverberate(rng, swept * gate, rng.uniform(0.1, 2))
+    is_on = (times(samples) * rng.uniform(0.3, 6)) % 1 < rng.uniform(0.2, 1)
+    return reverberate(rng, swept * is_on, rng.uniform(0.1, 2))

@@ -1,6 +1,6 @@
-"""Speech by espeak-ng, in many languages and voices: alone, as children, in conversations, as babble.
+"""Speech by espeak-ng in many languages and voices: adults, children, conversations and babble.
 
-What is said means nothing: numbers, which are words in every language, and invented words.  Needs the program
+The text consists of numbers, which are words in every language, and of invented words. Requires the program
 ``espeak-ng``.
 """
 
@@ -23,7 +23,7 @@ from training.data.clips import SYNTHESIS, ClipWriter, to_int16
 from training.synthesis.dsp import Signal, place, samples_of, sometimes_reverberate, unit
 
 SOURCE: Final = f"{SYNTHESIS}voices"
-# What the program says belongs to whoever made it say so.
+# The output of espeak-ng is not covered by its licence, so it has the licence of this project.
 LICENCE: Final = "Apache-2.0"
 PEAK: Final = 0.8
 
@@ -49,7 +49,7 @@ DURATION_S: Final = 6.0
 
 
 def invent_text(rng: Generator) -> str:
-    """A dozen words or so, some of them numbers, in sentences."""
+    """Invent sentences of about a dozen words in total, some of which are numbers."""
     words = []
     for _ in range(rng.integers(8, 18)):
         if rng.random() < 0.3:
@@ -63,37 +63,37 @@ def invent_text(rng: Generator) -> str:
 
 
 def speak(text: str, voice: str, words_per_minute: int, pitch: int) -> Signal:
-    """Say a text by a voice (language and variant), at a pitch of 0 to 99; ``(samples,)`` at 16 kHz.
+    """Speak a text with a voice (language and variant) at a pitch of 0 to 99; ``(samples,)`` at 16 kHz.
 
     Raises
     ------
     FileNotFoundError
         If espeak-ng is not installed.
     subprocess.CalledProcessError
-        If it does not know the voice.
+        If espeak-ng does not have the voice.
     """
     options = ["-v", voice, "-s", str(words_per_minute), "-p", str(pitch), "--stdout"]
     spoken = subprocess.run(["espeak-ng", *options, text], check=True, capture_output=True).stdout
-    sound, rate_hz = soundfile.read(io.BytesIO(spoken), dtype="float32")
-    return np.asarray(soxr.resample(sound, rate_hz, SAMPLE_RATE_HZ))
+    signal, rate_hz = soundfile.read(io.BytesIO(spoken), dtype="float32")
+    return np.asarray(soxr.resample(signal, rate_hz, SAMPLE_RATE_HZ))
 
 
 def utterance(rng: Generator, number: int) -> Signal:
-    """Somebody says something; languages and variants take turns, so that all of them are heard."""
+    """Synthesise an adult's utterance; languages take turns and variants are random, so that all occur."""
     voice = LANGUAGES[number % len(LANGUAGES)] + VARIANTS[int(rng.integers(len(VARIANTS)))]
     return speak(invent_text(rng), voice, int(rng.integers(100, 260)), int(rng.integers(5, 95)))
 
 
 def child(rng: Generator, number: int) -> Signal:
-    """A child: a high voice, played faster, as a shorter vocal tract has all its resonances higher."""
+    """Synthesise a child's utterance: a high voice, sped up to raise its formants."""
     voice = LANGUAGES[number % len(LANGUAGES)] + str(rng.choice(CHILDREN))
-    sound = speak(invent_text(rng), voice, int(rng.integers(90, 150)), int(rng.integers(50, 95)))
-    faster = rng.uniform(1.2, 1.5)
-    return np.asarray(soxr.resample(sound, SAMPLE_RATE_HZ * faster, SAMPLE_RATE_HZ))
+    signal = speak(invent_text(rng), voice, int(rng.integers(90, 150)), int(rng.integers(50, 95)))
+    speed = rng.uniform(1.2, 1.5)
+    return np.asarray(soxr.resample(signal, SAMPLE_RATE_HZ * speed, SAMPLE_RATE_HZ))
 
 
 def conversation(rng: Generator, voices: list[Signal]) -> Signal:
-    """Two or three take turns, sometimes into each other's word, in a room."""
+    """Mix two or three voices that take turns, sometimes overlapping, in a room."""
     signal = np.zeros(samples_of(DURATION_S))
     speakers = [voices[index] for index in rng.choice(len(voices), int(rng.integers(2, 4)), replace=False)]
     at_s = 0.0
@@ -104,11 +104,11 @@ def conversation(rng: Generator, voices: list[Signal]) -> Signal:
         at_s += len(turn) / SAMPLE_RATE_HZ + rng.uniform(-0.3, 0.5)
         if at_s > DURATION_S:
             return sometimes_reverberate(rng, signal, 0.7, 0.8)
-    raise AssertionError("a cycle does not end")
+    raise AssertionError("itertools.cycle must not end")
 
 
 def babble(rng: Generator, voices: list[Signal]) -> Signal:
-    """Five to thirty talk at once, near and far, in a hall."""
+    """Mix five to thirty simultaneous voices, near and far, in a hall."""
     signal = np.zeros(samples_of(DURATION_S))
     for index in rng.choice(len(voices), int(rng.integers(5, 31))):
         around = np.resize(np.roll(voices[index], rng.integers(len(voices[index]))), len(signal))
@@ -116,8 +116,8 @@ def babble(rng: Generator, voices: list[Signal]) -> Signal:
     return sometimes_reverberate(rng, signal, 0.9, 1.8)
 
 
-def sounds(share: float = 1.0) -> Iterator[tuple[str, Signal]]:
-    """All of it, or a share of each kind: names and sounds."""
+def speech(share: float = 1.0) -> Iterator[tuple[str, Signal]]:
+    """Yield names and signals of all kinds of speech, or a share of each kind."""
 
     def numbered(seed: int, count: int) -> Iterator[tuple[int, Generator]]:
         for number in range(max(3, round(share * count))):
@@ -137,10 +137,10 @@ def sounds(share: float = 1.0) -> Iterator[tuple[str, Signal]]:
 
 
 def add(writer: ClipWriter, share: float = 1.0) -> float:
-    """Add clips of all kinds of speech, or a share of them; the minutes added."""
+    """Add clips of all kinds of speech, or a share of each kind; return the minutes added."""
     added = 0
-    for name, sound in sounds(share):
-        excerpt: NDArray[np.floating] = sound[: samples_of(DURATION_S)]
+    for name, signal in speech(share):
+        excerpt: NDArray[np.floating] = signal[: samples_of(DURATION_S)]
         clip = to_int16(excerpt * (PEAK / max(1e-9, float(np.abs(excerpt).max(initial=0.0)))))
         if clip is not None:
             added += len(clip) * writer.add(SOURCE, name, LICENCE, clip)

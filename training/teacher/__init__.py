@@ -1,1 +1,1 @@
-"""YAMNet, and the patches that it labels."""
+"""The teacher YAMNet and the patches that it labels."""

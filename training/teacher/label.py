@@ -1,6 +1,6 @@
-"""Clips -> labelled patches: every window as it is, augmented ones, and mixtures of ten patches.
+"""Label patches with the teacher: every window of every clip, augmented patches, and ten-patch mixtures.
 
-The teacher always hears exactly the sound whose log-mels are stored.
+The teacher always scores exactly the log-mels that are stored, so augmentation cannot make a label wrong.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from training.logs import Progress, log_progress, show_log
 from training.teacher.shards import ShardReader, ShardWriter
 from training.teacher.yamnet import Teacher, teacher_classes, teacher_log_mels
 
-# Where things are in the work directory, and the kinds of shards.
+# Folders of the work directory, and the kinds of shards.
 CLIPS: Final = "clips"
 SHARDS: Final = "shards"
 NATURAL: Final = "natural"
@@ -37,29 +37,29 @@ MIXED: Final = "mixed"
 WINDOW_HOP_SAMPLES: Final = PATCH_HOP_SAMPLES // 2
 BATCH_PATCHES: Final = 256
 
-# How the windows to augment are drawn: this share by class, the others evenly over sources.
+# The share of windows to augment that is drawn by class; the others are balanced between sources.
 CLASS_SHARE: Final = 0.6
-RECORDED_FACTOR: Final = 2.5  # recordings are worth more than what is computed
+RECORDED_FACTOR: Final = 2.5  # recordings are drawn more often than synthetic clips
 COMMON_FACTORS: Final = {"Music": 0.3, "Speech": 0.5, "Silence": 0.25}
 
 
 def window_offsets(samples: int) -> NDArray[np.int32]:
-    """Where the windows of a clip begin: those on whole patches first, then those half a patch later."""
+    """Return the offsets of a clip's windows: the multiples of the hop first, then those half a hop later."""
     last = max(0, samples - PATCH_SAMPLES)
     phases = (np.arange(first, last + 1, PATCH_HOP_SAMPLES) for first in (0, WINDOW_HOP_SAMPLES))
     return np.concatenate([*phases]).astype(np.int32)
 
 
 def label_natural(pool: ClipPool, teacher: Teacher, folder: Path, progress: Progress) -> ShardReader:
-    """Label every window of every clip as it is; goes on where it was left."""
+    """Label every window of every clip without augmentation, continuing an interrupted shard."""
     ends = np.cumsum([len(window_offsets(clip.samples)) for clip in pool.clips])
     writer = ShardWriter(folder, capacity=int(ends[-1]))
     patches: list[NDArray[np.float32]] = []
     owners: list[int] = []
     for index in range(int(np.searchsorted(ends, writer.count, side="right")), len(pool)):
         samples = pool.clips[index].samples
-        sound = read_patch(pool, index, 0) if samples < PATCH_SAMPLES else cut(pool, index, 0, samples)
-        patches += [log_mel_patches(sound), log_mel_patches(sound[WINDOW_HOP_SAMPLES:])]
+        signal = read_patch(pool, index, 0) if samples < PATCH_SAMPLES else cut(pool, index, 0, samples)
+        patches += [log_mel_patches(signal), log_mel_patches(signal[WINDOW_HOP_SAMPLES:])]
         owners.append(index)
         if sum(map(len, patches)) >= BATCH_PATCHES or index == len(pool) - 1:
             offsets = [window_offsets(pool.clips[owner].samples) for owner in owners]
@@ -82,16 +82,20 @@ def label_augmented(
     until: Callable[[], bool],
     progress: Progress,
 ) -> None:
-    """Label what is made of training clips until the shard is full or ``until()``; goes on where it was left.
+    """Label augmented patches or mixtures of training clips, continuing an interrupted shard.
 
     Parameters
     ----------
     natural
-        The labels of all windows, by which they are drawn.
+        The labels of all windows, which determine how often each is drawn.
     kind
-        `AUGMENTED`: patches of their own.  `MIXED`: each ten rows are one sound of ten patches.
+        `AUGMENTED` for independent patches, `MIXED` for mixtures of ten consecutive rows.
     seed
-        Another one for each shard; together with the rows that there are, it decides what comes next.
+        A different one for each shard; together with the number of existing rows it determines the next ones.
+    capacity
+        Maximum number of rows in the shard.
+    until
+        Labelling stops when this returns true, or when the shard is full.
     """
     writer = ShardWriter(folder, capacity)
     make = (_augmented if kind == AUGMENTED else _mixed)(
@@ -135,20 +139,20 @@ def _mixed(
 
 
 def weighted_windows(pool: ClipPool, natural: ShardReader) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
-    """The windows of training clips, ``(n, 2)``, and how often to take each, ``(n,)``."""
+    """Return the windows of training clips, ``(n, 2)``, and their sampling weights, ``(n,)``."""
     rows = np.flatnonzero(splits(pool.clips)[natural.clip[: natural.count]] == TRAINING)
     logits, clip, offset = natural.logits[rows], natural.clip[rows], natural.offset[rows]
     factor = np.where(np.array([c.is_synthetic for c in pool.clips])[clip], 1.0, RECORDED_FACTOR)
     names = teacher_classes()
-    for name, less in COMMON_FACTORS.items():
-        factor *= np.where(sigmoid(logits[:, names.index(name)]) > 0.5, less, 1.0)
+    for name, common_factor in COMMON_FACTORS.items():
+        factor *= np.where(sigmoid(logits[:, names.index(name)]) > 0.5, common_factor, 1.0)
     by_class = shares(rarity(logits, class_frequencies(logits)))
     weights = (CLASS_SHARE * by_class + (1 - CLASS_SHARE) * _by_source(pool, clip)) * factor
     return np.column_stack([clip, offset]), weights
 
 
 def _by_source(pool: ClipPool, clip: NDArray[np.int32]) -> NDArray[np.float64]:
-    """A window's share, where a source has the square root of how many windows it has."""
+    """Weight windows so that the share of a source grows with the square root of its window count."""
     _, source = np.unique([clip.source for clip in pool.clips], return_inverse=True)
     weights = np.bincount(source[clip])[source[clip]] ** -0.5
     return np.asarray(weights / weights.sum())
@@ -166,14 +170,14 @@ def _append(
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Label patches, as one process among several."""
+    """Label patches in one of several parallel processes."""
     parser = argparse.ArgumentParser(prog="python -m training.teacher.label", description=main.__doc__)
-    parser.add_argument("kind", choices=(NATURAL, AUGMENTED, MIXED))
-    parser.add_argument("--work", type=Path, required=True, help="the work directory, with the pool of clips")
-    parser.add_argument("--teacher", type=Path, required=True, help="yamnet.tflite")
-    parser.add_argument("--seed", type=int, default=0, help="of this shard; another one for each worker")
-    parser.add_argument("--minutes", type=float, default=60.0, help="how long to augment")
-    parser.add_argument("--patches", type=int, default=500_000, help="how many at most in this shard")
+    parser.add_argument("kind", choices=(NATURAL, AUGMENTED, MIXED), help="kind of patches to label")
+    parser.add_argument("--work", type=Path, required=True, help="work directory with the pool of clips")
+    parser.add_argument("--teacher", type=Path, required=True, help="path of yamnet.tflite")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the shard, different for each worker")
+    parser.add_argument("--minutes", type=float, default=60.0, help="how long to label augmented patches")
+    parser.add_argument("--patches", type=int, default=500_000, help="maximum number of patches in the shard")
     options = parser.parse_args(arguments)
     show_log()
     pool, teacher = ClipPool.open(options.work / CLIPS), Teacher(options.teacher)

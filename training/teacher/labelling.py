@@ -1,4 +1,4 @@
-"""Labelling in a process beside the training: more and more sounds, as long as it lasts."""
+"""Label patches in a background process while the embedding network trains."""
 
 from __future__ import annotations
 
@@ -15,24 +15,25 @@ from training.teacher.label import AUGMENTED, CLIPS, MIXED, NATURAL, SHARDS, lab
 from training.teacher.shards import ShardReader
 from training.teacher.yamnet import Teacher
 
-# Of the time and of the patches: mixtures first, for the head; then patches for the embedding network.
+# Each kind is labelled until this share of the time has passed, and up to this share of the patches: first
+# mixtures for the head, then augmented patches for the embedding network.
 SHARES: Final = {MIXED: 0.25, AUGMENTED: 1.0}
 
 
 class LabellingError(Exception):
-    """The process that labels has failed; what it said stands above."""
+    """The labelling process failed."""
 
 
 @contextmanager
 def labelling(work: Path, teacher: Path, minutes: float, patches: int) -> Iterator[None]:
-    """Label while the block runs.
+    """Label patches in a background process while the block runs.
 
     Raises
     ------
     LabellingError
-        At the end of the block, if it could not be done.
+        At the end of the block, if the process failed.
     """
-    # A fresh process: one that is forked beside PyTorch's threads may hang.
+    # The process is spawned because one forked from a process with PyTorch's threads may hang.
     worker = get_context("spawn").Process(target=_label, args=(work, teacher, minutes, patches))
     worker.start()
     try:
@@ -42,7 +43,7 @@ def labelling(work: Path, teacher: Path, minutes: float, patches: int) -> Iterat
         worker.terminate()
         worker.join()
     if failed:
-        raise LabellingError("labelling has failed")
+        raise LabellingError(f"the labelling process exited with status {worker.exitcode}; see its output")
 
 
 def _label(work: Path, teacher_path: Path, minutes: float, patches: int) -> None:

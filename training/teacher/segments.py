@@ -1,4 +1,4 @@
-"""Ten patches as the head hears them: parts of clips, short ones repeated, or two behind each other."""
+"""Segments of consecutive patches, and the ten-patch inputs of the head that are drawn from them."""
 
 from __future__ import annotations
 
@@ -12,32 +12,33 @@ from training.data.balance import CHUNK, Draw, sigmoid
 from training.teacher.shards import ShardReader
 from training.teacher.yamnet import TEACHER_CLASSES
 
-SPLICED_SHARE: Final = 0.25
+SPLICED_SHARE: Final = 0.25  # of inputs that continue with a second segment
 
 
 class Segments(NamedTuple):
-    """Runs of patches that follow each other in one sound.
+    """Runs of consecutive patches of one clip or mixture.
 
     Attributes
     ----------
     first
-        Row of the first patch, ``(n,)``.
+        Row of each segment's first patch, ``(n,)``.
     patches
-        How many there are, ``(n,)``.
+        Number of patches in each segment, ``(n,)``.
     """
 
     first: NDArray[np.intp]
     patches: NDArray[np.intp]
 
     def select(self, chosen: NDArray[np.bool_]) -> Segments:
-        """Some of them."""
+        """Return the chosen segments."""
         return Segments(self.first[chosen], self.patches[chosen])
 
 
 def find_segments(shard: ShardReader) -> Segments:
-    """The runs of a shard: where a row is of another clip or does not begin where the last one ends.
+    """Split a shard into segments: a row of another clip, or not one hop after the last, begins a new one.
 
-    Two mixtures that one clip begins, the second where the first ends, become one run: rare, and no harm.
+    Two successive mixtures become one segment if the same clip begins both and the second continues where the
+    first ends, which is rare and harmless.
     """
     clip, offset = shard.clip[: shard.count], shard.offset[: shard.count]
     breaks = (np.diff(clip) != 0) | (np.diff(offset) != PATCH_HOP_SAMPLES)
@@ -48,9 +49,9 @@ def find_segments(shard: ShardReader) -> Segments:
 def rows_of(
     segments: Segments, chosen: NDArray[np.intp], rng: np.random.Generator | None = None
 ) -> NDArray[np.intp]:
-    """Ten rows of each chosen segment, ``(n, 10)``: from any place of a long one; a short one is repeated.
+    """Return ten consecutive rows of each chosen segment, ``(n, 10)``; a short segment is repeated.
 
-    Without ``rng`` from the beginning, as the product does.
+    With ``rng`` the rows begin at a random position, without it at the segment's beginning, as at inference.
     """
     patches = segments.patches[chosen, np.newaxis]
     spare = np.maximum(patches - CLIP_PATCHES, 0)
@@ -60,39 +61,39 @@ def rows_of(
 
 
 class SegmentSampler:
-    """Draws batches of ten rows.
+    """Draw batches of ten-patch inputs.
 
     Parameters
     ----------
     segments
-        What to draw from.
+        The segments to draw from.
     weights
-        ``(n,)``, how often to take each.
+        ``(n,)``, relative frequency of each segment.
     """
 
     def __init__(self, segments: Segments, weights: NDArray[np.float64]) -> None:
         self._segments = segments
         self._draw = Draw(weights)
 
-    def batch(self, rng: np.random.Generator, sounds: int) -> NDArray[np.intp]:
-        """``(sounds, 10)`` rows; some are of two segments behind each other."""
-        first, second = (rows_of(self._segments, self._draw(rng, sounds), rng) for _ in range(2))
-        cut = rng.integers(2, CLIP_PATCHES - 1, (sounds, 1))
-        cut[rng.random(sounds) >= SPLICED_SHARE] = CLIP_PATCHES
+    def batch(self, rng: np.random.Generator, size: int) -> NDArray[np.intp]:
+        """Draw the rows of a batch, ``(size, 10)``; some inputs splice two segments."""
+        first, second = (rows_of(self._segments, self._draw(rng, size), rng) for _ in range(2))
+        cut = rng.integers(2, CLIP_PATCHES - 1, (size, 1))
+        cut[rng.random(size) >= SPLICED_SHARE] = CLIP_PATCHES
         return np.asarray(np.where(np.arange(CLIP_PATCHES) < cut, first, second))
 
 
 def pooled(scores: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The teacher on a whole sound: ``(..., patches, classes)`` scores -> ``(..., classes)``.
+    """Pool the teacher's scores over patches, from ``(..., patches, classes)`` to ``(..., classes)``.
 
-    Linear softmax, ``sum p^2 / sum p`` (Wang et al., arXiv:1810.09050): near the mean for what lasts, near
-    the largest for what is heard once, so short events count.
+    Linear softmax, ``sum p^2 / sum p`` (Wang et al., arXiv:1810.09050): close to the mean for continuous
+    sounds and close to the maximum for single events, so that short events count.
     """
     return np.asarray(np.square(scores).sum(axis=-2) / np.maximum(scores.sum(axis=-2), 1e-6), np.float32)
 
 
 def teacher_scores(shard: ShardReader) -> NDArray[np.float16]:
-    """The teacher's probabilities of all patches, ``(n, 521)``, to have in memory."""
+    """Load the teacher's probabilities of all patches into memory, ``(n, 521)``."""
     scores = np.empty((shard.count, TEACHER_CLASSES), np.float16)
     for start in range(0, shard.count, CHUNK):
         chunk = slice(start, min(start + CHUNK, shard.count))

@@ -1,8 +1,8 @@
-"""Labelled patches on disk: written by one process while others read what is there already.
+"""Labelled patches on disk, which one process writes while others read.
 
-A shard is a folder of plain arrays, one row a patch, with room for more rows than there are; how many there
-are stands in ``count``, which is replaced after the rows are written.  Who is killed loses only what was not
-yet counted.
+A shard is a folder of plain arrays with one row per patch and unused capacity at the end. The file ``count``
+contains the number of valid rows and is replaced after each append, so a killed writer loses only the rows
+that it has not yet counted.
 """
 
 from __future__ import annotations
@@ -30,27 +30,26 @@ class _Column:
 
 
 COLUMNS: Final = {
-    "mel": _Column(
-        "mel.f16", "<f2", (PATCH_FRAMES, MEL_BANDS)
-    ),  # log(mel + 0.01), as the product computes it
+    # log(mel + 0.01), as computed at inference.
+    "mel": _Column("mel.f16", "<f2", (PATCH_FRAMES, MEL_BANDS)),
     "logits": _Column("logits.f16", "<f2", (TEACHER_CLASSES,)),
     # The teacher's pooled embedding.
     "hint": _Column("hint.f16", "<f2", (HINT_SIZE,)),
-    # Which one of the pool, and the first sample within it.
+    # Index of the clip in the pool, and the patch's first sample in the clip.
     "clip": _Column("clip.i32", "<i4"),
     "offset": _Column("offset.i32", "<i4"),
 }
 
 
 class ShardWriter:
-    """Appends patches to a shard, a new one or one that was begun.
+    """Append patches to a new or an existing shard.
 
     Parameters
     ----------
     folder
-        Made if it does not exist.
+        Created if missing.
     capacity
-        Rows that there is room for; room takes no space on disk before it is used.
+        Maximum number of rows; unused rows take no space on disk. The capacity of a shard never shrinks.
     """
 
     def __init__(self, folder: Path, capacity: int) -> None:
@@ -66,20 +65,20 @@ class ShardWriter:
 
     @property
     def room(self) -> int:
-        """How many more rows fit."""
+        """Number of rows that can still be appended."""
         return self.capacity - self.count
 
     def append(self, rows: Mapping[str, NDArray[Any]]) -> None:
-        """Add as many patches as the arrays have rows; one array for each of `COLUMNS`.
+        """Append one row per patch; ``rows`` has an array for each of `COLUMNS`.
 
         Raises
         ------
         ValueError
-            If there is no room for them, or they are not equally many.
+            If the rows exceed the capacity, or the arrays differ in length.
         """
         (patches,) = {len(array) for array in rows.values()}
         if patches > self.room:
-            raise ValueError(f"{patches} patches do not fit into the room for {self.room}")
+            raise ValueError(f"the shard has room for {self.room} patches, got {patches}")
         end = self.count + patches
         for name, target in self._arrays.items():
             target[self.count : end] = rows[name]
@@ -88,12 +87,12 @@ class ShardWriter:
 
 
 class ShardReader:
-    """What has been written to a shard so far.
+    """Read the rows that have been written to a shard so far.
 
     Attributes
     ----------
     mel, logits, hint, clip, offset
-        As `COLUMNS` says, mapped into memory; rows from `count` on mean nothing yet.
+        The `COLUMNS`, memory-mapped; rows from `count` on are not yet valid.
     """
 
     mel: NDArray[np.float16]
@@ -109,7 +108,7 @@ class ShardReader:
         self.refresh()
 
     def refresh(self) -> int:
-        """See what was added meanwhile; how many rows there are now."""
+        """Make newly appended rows available; return the number of rows."""
         count, capacity = _read_number(self._folder / COUNT), _read_number(self._folder / ROOM)
         if capacity != self._capacity:
             for name, array in _map(self._folder, "r").items():

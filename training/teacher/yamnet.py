@@ -1,9 +1,9 @@
-"""YAMNet behind its front end: log-mels in, logits and the pooled embedding out.
+"""YAMNet without its front end: log-mels in, logits and the pooled embedding out.
 
-The published flatbuffer takes a waveform, and quantises to 8 bits on the way: in its mel filters, where quiet
-bands drown in it, and before every convolution.  Here its front end is cut off, which is ours but for the
-offset in the logarithm, and its 8-bit weights are expanded to float32: the labels become cleaner, at no cost
-(1.7 ms a patch and core).
+The published flatbuffer takes a waveform and quantises to 8 bits in its mel filters, where quiet bands are
+lost, and before every convolution. Here its front end is removed, because `audio_classifier.audio.log_mel`
+computes the same features except for the offset in the logarithm, and its 8-bit weights are expanded to
+float32. This makes the labels more accurate at no cost (1.7 ms per patch and core).
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ ORIGIN: Final = "https://tfhub.dev/google/yamnet (Apache-2.0)"
 TEACHER_CLASSES: Final = 521
 HINT_SIZE: Final = 1024
 TEACHER_LOG_OFFSET: Final = 0.001  # YAMNet `params.py`
-BATCH_PATCHES: Final = 16  # more are slower: they leave the cache
+BATCH_PATCHES: Final = 16  # larger batches exceed the cache and are slower
 
-# AudioSet's classes that YAMNet was not trained on; its others stand in the same order.
+# AudioSet's classes that YAMNet was not trained on; YAMNet's classes are the others in the same order.
 UNKNOWN_CLASSES: Final = (
     "Male speech, man speaking",
     "Female speech, woman speaking",
@@ -39,35 +39,43 @@ UNKNOWN_CLASSES: Final = (
     "Funny music",
 )
 
-# Tensors of the known file: what comes out of the front end, and out of what follows.
+# Tensor indices in the supported file: the output of the front end, the pooled embedding and the logits.
 _LOG_MEL, _POOLED, _LOGITS = 84, 112, 113
 
 
 class TeacherError(Exception):
-    """The file is not the teacher that is known."""
+    """The file is not the supported version of YAMNet."""
 
 
 class Layer(NamedTuple):
-    """``kernel`` ``(outputs, height, width, inputs)``, if depthwise ``(1, height, width, channels)``."""
+    """Weights of a layer.
+
+    Attributes
+    ----------
+    kernel
+        ``(outputs, height, width, inputs)``, or ``(1, height, width, channels)`` if depthwise.
+    bias
+        ``(outputs,)`` or ``(channels,)``.
+    """
 
     kernel: NDArray[np.float32]
     bias: NDArray[np.float32]
 
 
 class Teacher:
-    """YAMNet, from log-mels.
+    """YAMNet on log-mels.
 
     Parameters
     ----------
     path
-        ``yamnet.tflite``; only the known file is taken.
+        ``yamnet.tflite``, whose SHA-256 must be `SHA256`.
     threads
-        CPUs for one call.
+        Number of threads per call.
 
     Raises
     ------
     TeacherError
-        If it is another file.
+        If the file has another SHA-256.
     """
 
     def __init__(self, path: Path, threads: int = 1) -> None:
@@ -76,12 +84,12 @@ class Teacher:
         self._allocate(BATCH_PATCHES)
 
     def __call__(self, log_mels: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Judge patches.
+        """Score patches.
 
         Parameters
         ----------
         log_mels
-            ``(n, 96, 64)`` float32 with the teacher's own offset; see `teacher_log_mels`.
+            ``(n, 96, 64)`` float32 with the teacher's log offset; see `teacher_log_mels`.
 
         Returns
         -------
@@ -106,12 +114,12 @@ class Teacher:
 
 
 def read_layers(path: Path) -> list[Layer]:
-    """The teacher's weights: of its stem, then of each layer's two convolutions, then of its classes.
+    """Read the teacher's weights: the stem, the two convolutions of each block, and the class layer.
 
     Raises
     ------
     TeacherError
-        If it is another file.
+        If the file has another SHA-256.
     """
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(without_front_end(_read(path)), 0))
     (graph,) = model.subgraphs
@@ -126,33 +134,33 @@ def read_layers(path: Path) -> list[Layer]:
 
 
 def teacher_log_mels(patches: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Our ``log(mel + 0.01)`` as the teacher's ``log(mel + 0.001)``; good to 1e-3 even in digital silence."""
+    """Convert ``log(mel + 0.01)`` to the teacher's ``log(mel + 0.001)``, to within 1e-3 even for silence."""
     mel = np.maximum(np.exp(patches) - np.float32(LOG_OFFSET), 0)
     return np.asarray(np.log(mel + np.float32(TEACHER_LOG_OFFSET)), np.float32)
 
 
 def known_classes() -> NDArray[np.intp]:
-    """Where the teacher's classes stand among AudioSet's 527: ``(521,)``, rising."""
+    """Return the indices of the teacher's classes among AudioSet's 527: ``(521,)``, ascending."""
     labels = LabelSet.read(audioset_labels_path())
     unknown = {labels.find(name).index for name in UNKNOWN_CLASSES}
     return np.array([label.index for label in labels if label.index not in unknown], np.intp)
 
 
 def teacher_classes() -> list[str]:
-    """The names of the teacher's classes, in its order."""
+    """Return the names of the teacher's classes, in its order."""
     labels = LabelSet.read(audioset_labels_path())
     return [labels[index].name for index in known_classes()]
 
 
 def as_audioset(scores: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Spread ``(..., 521)`` probabilities over AudioSet's ``(..., 527)``; those unknown to it are zero."""
+    """Spread ``(..., 521)`` probabilities over AudioSet's ``(..., 527)``; unknown classes are zero."""
     spread = np.zeros((*scores.shape[:-1], CLASSES), np.float32)
     spread[..., known_classes()] = scores
     return spread
 
 
 def without_front_end(model: bytes) -> bytes:
-    """The flatbuffer from its log-mels on, up to the logits and the pooled embedding, all in float32."""
+    """Cut the flatbuffer to the part from the log-mels to the logits and the pooled embedding, in float32."""
     unpacked = schema.ModelT.InitFromObj(schema.Model.GetRootAs(model, 0))
     (graph,) = unpacked.subgraphs
     kept = [operator for operator in graph.operators if _LOG_MEL < operator.outputs[0] <= _LOGITS]
@@ -168,12 +176,12 @@ def without_front_end(model: bytes) -> bytes:
 
 def _read(path: Path) -> bytes:
     if (actual := hash_file(path, "sha256")) != SHA256:
-        raise TeacherError(f"{path} is not the known YAMNet: its SHA-256 is {actual}, not {SHA256}")
+        raise TeacherError(f"{path} is not the supported YAMNet: expected SHA-256 {SHA256}, got {actual}")
     return path.read_bytes()
 
 
 def _expand(tensor: Any, buffers: list[Any]) -> None:
-    """Turn 8-bit weights, with one scale for all or one for each output, into float32."""
+    """Expand 8-bit weights, with one scale for all or one per output, to float32."""
     if tensor.type != schema.TensorType.INT8:
         return
     scale = np.asarray(tensor.quantization.scale, np.float32)

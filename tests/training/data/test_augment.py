@@ -1,4 +1,4 @@
-"""Augmented patches: of the right form, at sane levels, the same for the same seed, by the weights given."""
+"""Augmented patches: shape, level, seed, sampling weights and effects."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def patches(pool: ClipPool, count: int, seed: int = 0) -> list[Patch]:
     return list(islice(iter(augmenter.patch, None), count))
 
 
-def test_patches_have_their_form(pool: ClipPool) -> None:
+def test_patches_are_full_length_float32_within_full_scale(pool: ClipPool) -> None:
     for samples, clip, offset in patches(pool, 200):
         assert samples.shape == (PATCH_SAMPLES,)
         assert samples.dtype == np.float32
@@ -39,20 +39,20 @@ def test_patches_have_their_form(pool: ClipPool) -> None:
         assert 0 <= offset <= max(0, pool.clips[clip].samples - PATCH_SAMPLES)
 
 
-def test_a_seed_gives_the_same_patches_another_gives_others(pool: ClipPool) -> None:
-    first, again, other = (patches(pool, 5, seed) for seed in (1, 1, 2))
-    for one, two in zip(first, again, strict=True):
+def test_patches_are_equal_for_equal_seeds_and_differ_otherwise(pool: ClipPool) -> None:
+    first, repeated, other = (patches(pool, 5, seed) for seed in (1, 1, 2))
+    for one, two in zip(first, repeated, strict=True):
         np.testing.assert_array_equal(one.samples, two.samples)
     assert any(not np.array_equal(one.samples, two.samples) for one, two in zip(first, other, strict=True))
 
 
-def test_a_third_are_windows_as_they_are(pool: ClipPool) -> None:
+def test_a_third_of_patches_are_unmodified_windows(pool: ClipPool) -> None:
     made = patches(pool, 600)
     natural = [np.array_equal(patch.samples, read_patch(pool, patch.clip, patch.offset)) for patch in made]
     assert np.mean(natural) == pytest.approx(NATURAL_SHARE, abs=0.06)
 
 
-def test_weights_choose_windows(pool: ClipPool) -> None:
+def test_windows_are_drawn_in_proportion_to_weights(pool: ClipPool) -> None:
     windows = list_windows(pool)
     weights = np.where(windows[:, 0] == 2, 3.0, 0.0)
     weights[0] = weights.sum()
@@ -63,12 +63,14 @@ def test_weights_choose_windows(pool: ClipPool) -> None:
 
 
 @pytest.mark.parametrize("weights", [np.zeros(4), np.ones(3)])
-def test_weights_that_fit_no_windows_are_refused(pool: ClipPool, weights: np.ndarray) -> None:
+def test_weights_are_refused_when_all_zero_or_of_the_wrong_number(
+    pool: ClipPool, weights: np.ndarray
+) -> None:
     with pytest.raises(ValueError, match="weights"):
         Augmenter(pool, list_windows(pool)[:4], weights, seed=0)
 
 
-def test_speed_moves_a_tone_and_keeps_its_level() -> None:
+def test_resampling_shifts_the_pitch_and_keeps_the_level() -> None:
     samples = 12_000
     sine = np.sin(2 * np.pi * 1000 * np.arange(samples) / SAMPLE_RATE_HZ).astype(np.float32)
     slower = effects.resample(sine, PATCH_SAMPLES)
@@ -77,7 +79,7 @@ def test_speed_moves_a_tone_and_keeps_its_level() -> None:
     assert np.std(slower) == pytest.approx(np.std(sine), rel=0.01)
 
 
-def test_noise_has_the_level_asked_for() -> None:
+def test_coloured_noise_has_an_rms_of_one() -> None:
     rng, silence = np.random.default_rng(3), np.zeros(PATCH_SAMPLES, np.float32)
     levels = [
         np.std(effects.apply(silence, response=None, noise=effects.coloured_noise(rng))) for _ in range(30)
@@ -85,17 +87,17 @@ def test_noise_has_the_level_asked_for() -> None:
     assert np.mean(levels) == pytest.approx(1, abs=0.15)
 
 
-def test_a_room_prolongs_a_click_and_adds_no_energy() -> None:
+def test_a_room_prolongs_a_click_without_adding_energy() -> None:
     rng, click = np.random.default_rng(0), np.zeros(PATCH_SAMPLES, np.float32)
     click[100] = 1
     for _ in range(20):
-        heard = effects.apply(click, response=effects.room(rng), noise=None)
-        assert np.abs(heard[:99]).max() < 1e-4
-        assert np.abs(heard[101:]).max() > 1e-4
-        assert np.sum(heard**2) <= 1.001
+        reverberated = effects.apply(click, response=effects.room(rng), noise=None)
+        assert np.abs(reverberated[:99]).max() < 1e-4
+        assert np.abs(reverberated[101:]).max() > 1e-4
+        assert np.sum(reverberated**2) <= 1.001
 
 
-def test_equalisers_stay_in_bounds() -> None:
+def test_equaliser_responses_are_finite_and_not_negative() -> None:
     rng = np.random.default_rng(0)
     for _ in range(50):
         response = effects.equaliser(rng)

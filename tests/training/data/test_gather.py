@@ -1,4 +1,4 @@
-"""From packages and folders to clips: what is found in which container, what is taken of it, how much."""
+"""Clips from packages and folders: containers, excerpts, limits, and the table of packages."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from training.data.audio_files import Sound, find_sounds
+from training.data.audio_files import AudioFile, find_audio_files
 from training.data.clips import Clip, ClipPool, ClipWriter
 from training.data.gather import EXCERPT_S, add_package, add_recordings, excerpts, interleave
 from training.data.packages import Package, apt_download, fetch, read_sources
@@ -31,21 +31,21 @@ def encoded(kind: str, seconds: float = 0.5, pitch_hz: float = 440) -> bytes:
     return file.getvalue()
 
 
-def seconds_of(sound: Sound) -> list[float]:
-    return [len(clip) / RATE_HZ for clip in excerpts(sound.load())]
+def seconds_of(file: AudioFile) -> list[float]:
+    return [len(clip) / RATE_HZ for clip in excerpts(file.load())]
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Sounds in all the containers that are known, and files that are none."""
+    """Audio files in all supported containers, and files that are not audio."""
     (tmp_path / "deep").mkdir()
     (tmp_path / "a.WAV").write_bytes(encoded("WAV"))
     (tmp_path / "deep" / "b.flac").write_bytes(encoded("FLAC"))
     (tmp_path / "link.wav").symlink_to(tmp_path / "a.WAV")
-    (tmp_path / "notes.txt").write_text("no sound")
+    (tmp_path / "notes.txt").write_text("not audio")
     with zipfile.ZipFile(tmp_path / "c.pk3", "w") as archive:
         archive.writestr("sound/c.wav", encoded("WAV"))
-        archive.writestr("maps/c.bsp", b"no sound")
+        archive.writestr("maps/c.bsp", b"not audio")
     first, second = encoded("OGG"), encoded("OGG", 1.0)
     (tmp_path / "d.rcc").write_bytes(b"qres OggS" + first + b"\1\2" + second + b"RIFF" + encoded("WAV", 0.25))
     lump = struct.pack("<HHI", 3, 8000, 4032) + bytes(16) + bytes(range(250)) * 16 + bytes(16)
@@ -54,8 +54,8 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_sounds_are_found_in_all_containers(folder: Path) -> None:
-    found = {sound.name: seconds_of(sound) for sound in find_sounds(folder)}
+def test_audio_files_are_found_in_all_containers(folder: Path) -> None:
+    found = {file.name: seconds_of(file) for file in find_audio_files(folder)}
     assert found == {
         "a.WAV": [0.5],
         "c.pk3/sound/c.wav": [0.5],
@@ -67,7 +67,7 @@ def test_sounds_are_found_in_all_containers(folder: Path) -> None:
     }
 
 
-def test_long_sounds_give_excerpts_spread_over_them() -> None:
+def test_excerpts_of_a_long_recording_are_spread_over_it() -> None:
     ramp = np.linspace(0, 0.9, 100 * RATE_HZ)
     file = io.BytesIO()
     soundfile.write(file, ramp, RATE_HZ, format="WAV")
@@ -77,24 +77,24 @@ def test_long_sounds_give_excerpts_spread_over_them() -> None:
     assert starts_s == pytest.approx([20.5, 44, 67.5], abs=1)
 
 
-def test_silence_and_blips_give_nothing() -> None:
+def test_silent_or_very_short_files_give_no_excerpts() -> None:
     assert list(excerpts(encoded("WAV", 0.05))) == []
     file = io.BytesIO()
     soundfile.write(file, np.zeros(RATE_HZ), RATE_HZ, format="WAV")
     assert list(excerpts(file.getvalue())) == []
 
 
-def test_folders_take_turns() -> None:
-    many = [Sound(f"voices/{number}.wav", Path) for number in range(20)]
-    few = [Sound("animals/dog.wav", Path), Sound("animals/cat.wav", Path)]
-    order = [sound.name for sound in interleave([*many, *few], seed=0)]
-    assert sorted(order) == sorted(sound.name for sound in [*many, *few])
+def test_interleave_alternates_between_folders() -> None:
+    many = [AudioFile(f"voices/{number}.wav", Path) for number in range(20)]
+    few = [AudioFile("animals/dog.wav", Path), AudioFile("animals/cat.wav", Path)]
+    order = [file.name for file in interleave([*many, *few], seed=0)]
+    assert sorted(order) == sorted(file.name for file in [*many, *few])
     assert {name.split("/")[0] for name in order[:2]} == {"voices", "animals"}
     assert sum(name.startswith("animals") for name in order[:4]) == 2
-    assert order == [sound.name for sound in interleave([*many, *few], seed=0)]
+    assert order == [file.name for file in interleave([*many, *few], seed=0)]
 
 
-def test_a_package_gives_no_more_than_its_minutes(tmp_path: Path) -> None:
+def test_a_package_is_limited_to_its_minutes(tmp_path: Path) -> None:
     files = tmp_path / "files"
     files.mkdir()
     for number in range(10):
@@ -108,7 +108,7 @@ def test_a_package_gives_no_more_than_its_minutes(tmp_path: Path) -> None:
     assert {clip.recording for clip in clips} < {f"{number}.wav" for number in range(5, 10)}
 
 
-def test_recordings_come_with_what_their_table_says(tmp_path: Path) -> None:
+def test_recordings_take_source_and_licence_from_the_index(tmp_path: Path) -> None:
     (tmp_path / "in" / "pond").mkdir(parents=True)
     for number in range(2):
         (tmp_path / "in" / "pond" / f"{number}.ogg").write_bytes(encoded("OGG", 0.5, 300 + number))
@@ -125,7 +125,7 @@ def test_recordings_come_with_what_their_table_says(tmp_path: Path) -> None:
     ]
 
 
-def test_recordings_without_a_table_have_no_known_licence(folder: Path, tmp_path: Path) -> None:
+def test_recordings_have_an_unknown_licence_without_an_index(folder: Path, tmp_path: Path) -> None:
     with ClipWriter(tmp_path / "pool") as writer:
         add_recordings(writer, folder, every=3)
     clips = ClipPool.open(tmp_path / "pool").clips
@@ -137,7 +137,7 @@ def test_recordings_without_a_table_have_no_known_licence(folder: Path, tmp_path
     assert {clip.licence for clip in clips} == {"unknown"}
 
 
-def test_the_table_names_each_package_once_and_its_licence() -> None:
+def test_sources_are_unique_sorted_and_have_a_licence() -> None:
     packages = read_sources()
     names = [package.name for package in packages]
     assert names == sorted(set(names))
@@ -145,13 +145,13 @@ def test_the_table_names_each_package_once_and_its_licence() -> None:
 
 
 @pytest.mark.skipif(shutil.which("dpkg-deb") is None, reason="needs dpkg-deb")
-def test_packages_are_unpacked_once_and_what_is_missing_is_told(
+def test_packages_are_unpacked_once_and_missing_ones_are_logged(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    asked = []
+    requested = []
 
     def download(name: str, folder: Path) -> None:
-        asked.append(name)
+        requested.append(name)
         if name == "gone":
             raise subprocess.CalledProcessError(100, "apt-get", stderr=b"E: Unable to locate package gone\n")
         root = tmp_path / "source"
@@ -169,12 +169,12 @@ def test_packages_are_unpacked_once_and_what_is_missing_is_told(
     assert fetch(["frogs", "gone"], packages, download) == ["gone"]
     assert "gone could not be fetched: E: Unable to locate package gone" in caplog.text
     assert [path.name for path in packages.iterdir()] == ["frogs"]
-    assert [sound.name for sound in find_sounds(packages / "frogs")] == ["usr/frog.wav"]
+    assert [file.name for file in find_audio_files(packages / "frogs")] == ["usr/frog.wav"]
     assert fetch(["frogs"], packages, download) == []
-    assert asked == ["frogs", "gone"]
+    assert requested == ["frogs", "gone"]
 
 
-def test_packages_are_asked_of_apt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_packages_are_downloaded_with_apt_get(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program = tmp_path / "apt-get"
     program.write_text('#!/bin/sh\necho "$@" > frogs.deb\n')
     program.chmod(0o755)

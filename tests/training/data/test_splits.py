@@ -1,4 +1,4 @@
-"""A recording is in one split, wherever it is cut."""
+"""Splits of clips by recording."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from training.data.splits import CALIBRATION, TRAINING, VALIDATION, splits
 CLIPS = [Clip("source", f"recording-{index // 2}", "CC0", 100 * index, 100) for index in range(8000)]
 
 
-def test_one_recording_has_one_split() -> None:
+def test_all_clips_of_a_recording_are_in_the_same_split() -> None:
     split = splits(CLIPS)
     assert (split[::2] == split[1::2]).all()
 
 
-def test_the_shares_are_about_as_said() -> None:
+def test_split_sizes_are_close_to_the_configured_shares() -> None:
     split = splits(CLIPS)
     assert np.mean(split == VALIDATION) == pytest.approx(1 / 20, rel=0.25)
     assert np.mean(split == CALIBRATION) == pytest.approx(1 / 40, rel=0.25)
 
 
-def test_what_is_computed_is_to_learn_from() -> None:
-    computed = [Clip(f"{SYNTHESIS}x", clip.recording, "ours", 0, 1) for clip in CLIPS]
-    assert (splits(computed) == TRAINING).all()
+def test_synthetic_clips_are_for_training() -> None:
+    synthetic = [Clip(f"{SYNTHESIS}x", clip.recording, "Apache-2.0", 0, 1) for clip in CLIPS]
+    assert (splits(synthetic) == TRAINING).all()

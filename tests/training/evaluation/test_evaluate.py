@@ -13,69 +13,72 @@ from training.evaluation.agreement import agreement
 from training.evaluation.evaluate import (
     GROUPS,
     Evaluation,
-    Sounds,
+    EvaluationSet,
     average_precision,
+    class_names,
     evaluate,
-    names_of_classes,
 )
 
 
 @pytest.mark.parametrize(
-    ("scores", "heard", "expected"),
+    ("scores", "present", "expected"),
     [
         ([0.9, 0.8, 0.1], [True, True, False], 1.0),
         ([0.9, 0.8, 0.1], [False, False, True], 1 / 3),
         ([0.9, 0.8, 0.7, 0.6], [True, False, True, False], (1 + 2 / 3) / 2),
     ],
 )
-def test_average_precision(scores: list[float], heard: list[bool], expected: float) -> None:
-    assert average_precision(np.array(scores, np.float32), np.array(heard)) == pytest.approx(expected)
+def test_average_precision(scores: list[float], present: list[bool], expected: float) -> None:
+    assert average_precision(np.array(scores, np.float32), np.array(present)) == pytest.approx(expected)
 
 
-def test_groups_hold_every_class_once() -> None:
+def test_groups_contain_every_class_once() -> None:
     assert sorted(index for group in GROUPS.values() for index in group) == [*range(527)]
-    names = names_of_classes()
+    names = class_names()
     assert [names[group[0]] for group in GROUPS.values()] == [
         "Speech", "Animal", "Music", "Wind", "Vehicle", "Whoosh, swoosh, swish", "Silence",
     ]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
-def sounds(classifier: AudioClassifier, assets: Path) -> Sounds:
-    """The project's own, and a teacher that says of them what the built-in model says."""
+def inputs(classifier: AudioClassifier, assets: Path) -> EvaluationSet:
+    """The sample recordings, with the built-in model's probabilities as the teacher's scores."""
     paths = sorted(assets.glob("*.wav"))
     scores = np.stack([classifier.probabilities(path) for path in paths])
-    return Sounds([path.stem for path in paths], [*paths], scores)
+    return EvaluationSet([path.stem for path in paths], [*paths], scores)
 
 
 @pytest.fixture(scope="module")
-def perfect(classifier: AudioClassifier, sounds: Sounds) -> Evaluation:
-    return evaluate(classifier, sounds)
+def perfect(classifier: AudioClassifier, inputs: EvaluationSet) -> Evaluation:
+    return evaluate(classifier, inputs)
 
 
-def test_who_says_the_same_agrees_entirely(perfect: Evaluation, sounds: Sounds) -> None:
-    assert perfect.everything == agreement(sounds.teacher, sounds.teacher)
+def test_evaluation_is_perfect_when_scores_equal_the_teachers(
+    perfect: Evaluation, inputs: EvaluationSet
+) -> None:
+    assert perfect.everything == agreement(inputs.teacher, inputs.teacher)
     assert (perfect.everything.top1, perfect.everything.top5) == (1, 1)
-    assert perfect.uncommon.sounds == int(sounds.uncommon.sum()) < perfect.everything.sounds
-    assert sum(one.sounds for one in perfect.groups.values()) == len(sounds.names)
+    assert perfect.uncommon.count == int(inputs.uncommon.sum()) < perfect.everything.count
+    assert sum(one.count for one in perfect.groups.values()) == len(inputs.names)
     assert {*perfect.precisions.values()} <= {1.0}
     assert perfect.calibration_error == pytest.approx(0, abs=1e-6)
 
 
-def test_who_says_less_is_found_out(perfect: Evaluation, sounds: Sounds) -> None:
-    bins = evaluation._reliability(sounds.teacher * np.float32(0.5), sounds.teacher)
-    timid = Evaluation(
-        sounds.teacher * np.float32(0.5), perfect.everything, perfect.uncommon, {}, {}, {}, bins
-    )
-    assert timid.calibration_error > 0.1
+def test_calibration_error_is_large_when_probabilities_are_too_low(
+    perfect: Evaluation, inputs: EvaluationSet
+) -> None:
+    halved = inputs.teacher * np.float32(0.5)
+    bins = evaluation._reliability(halved, inputs.teacher)
+    underconfident = Evaluation(halved, perfect.everything, perfect.uncommon, {}, {}, {}, bins)
+    assert underconfident.calibration_error > 0.1
 
 
-def test_the_report_shows_both_and_is_whole(perfect: Evaluation, sounds: Sounds) -> None:
-    judged = [report.Judged(version, perfect, perfect) for version in ("2.0", "1.0")]
-    text = report.document(judged[0], judged[1], sounds, sounds, {"size": "6 MB"})
-    for heading in ("# What `compact` 2.0 can do", "## Agreement", "## What it is bad at", "| size | 6 MB |"):
-        assert heading in text
-    for name in sounds.names:
+def test_report_contains_all_sections_samples_and_facts(perfect: Evaluation, inputs: EvaluationSet) -> None:
+    current, earlier = (report.BundleResults(version, perfect, perfect) for version in ("2.0", "1.0"))
+    text = report.document(current, earlier, inputs, inputs, {"size": "6 MB"})
+    for part in ("# Evaluation of `compact` 2.0", "## Calibration", "## Limitations", "| size | 6 MB |"):
+        assert part in text
+    for name in inputs.names:
         assert f"**{name}**" in text
     lines = [line for line in io.StringIO(text) if line.startswith("|")]
     assert all(line.count("|") > 2 for line in lines)

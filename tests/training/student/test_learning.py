@@ -1,4 +1,4 @@
-"""Student, head, calibration and export, on sounds that a tiny network learns to tell apart in seconds."""
+"""Student, head, calibration, export and bundle, on tones and noise that a tiny network learns in seconds."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.training
 
 from training.student import assemble, calibrate, export, train_embedding, train_head  # noqa: E402
-from training.student.codes import fit_pca, of_codes  # noqa: E402
+from training.student.codes import fit_pca, layer_for_codes  # noqa: E402
 from training.student.head import Head, dense  # noqa: E402
 from training.student.network import Student, Trunk  # noqa: E402
-from training.student.schedule import follow, rate  # noqa: E402
+from training.student.schedule import learning_rate_factor, update_mean  # noqa: E402
 
 
 class LayeredTeacher(FakeTeacher):
-    """Its embedding is what `make_layers` give."""
+    """A teacher whose embedding is computed by `make_layers`."""
 
     def __init__(self) -> None:
-        self._trunk = Trunk.of_teacher(make_layers())
+        self._trunk = Trunk.from_teacher(make_layers())
 
     def embed(self, log_mels: NDArray[np.float32]) -> NDArray[np.float32]:
         with torch.inference_mode():
@@ -49,7 +49,7 @@ MINUTES = 0.3
 
 @pytest.fixture
 def student() -> Student:
-    """Untrained, but with weights and biases that a wrong export would not survive."""
+    """An untrained student whose random weights and biases make errors of the export visible."""
     torch.manual_seed(0)
     student: Student = Student(Trunk(CHANNELS)).eval()
     for name, values in student.named_parameters():
@@ -62,13 +62,13 @@ def student() -> Student:
 
 
 def make_patches(seed: int) -> Any:
-    """Log-mels of noise: ``(7, 96, 64)``."""
+    """Make random log-mels, ``(7, 96, 64)``."""
     return np.random.default_rng(seed).uniform(-4.6, 3, (7, 96, 64)).astype(np.float32)
 
 
 @pytest.fixture(scope="module")
 def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A work directory with everything trained."""
+    """A work directory in which all stages have run."""
     work = tmp_path_factory.mktemp("work")
     pool = make_pool(work / CLIPS, clips=120)
     natural = label_natural(pool, TEACHER, work / SHARDS / NATURAL, lambda done, of: None)
@@ -101,7 +101,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return work
 
 
-def test_the_export_computes_what_was_trained(student: Student, tmp_path: Path) -> None:
+def test_exported_network_computes_the_students_embeddings(student: Student, tmp_path: Path) -> None:
     path = tmp_path / EMBEDDING
     path.write_bytes(export.export_embedding(student))
     patches = make_patches(1)
@@ -111,7 +111,7 @@ def test_the_export_computes_what_was_trained(student: Student, tmp_path: Path) 
     assert error < 0.1 * np.linalg.norm(expected)
 
 
-def test_the_export_computes_in_8_bits(student: Student) -> None:
+def test_exported_convolutions_compute_in_8_bits(student: Student) -> None:
     interpreter = Interpreter(model_content=export.export_embedding(student))
     types = {detail["index"]: detail["dtype"] for detail in interpreter.get_tensor_details()}
     convolutions = [
@@ -122,49 +122,49 @@ def test_the_export_computes_in_8_bits(student: Student) -> None:
         assert {types[index] for index in (*operation["inputs"][:2], *operation["outputs"])} == {np.int8}
 
 
-def test_an_export_that_computes_something_else_is_refused(
+def test_export_is_refused_when_it_differs_from_the_student(
     student: Student, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(export, "LOG_OFFSET", 5.0)
-    with pytest.raises(export.ExportError, match="the export is off by"):
+    with pytest.raises(export.ExportError, match="the export must match PyTorch"):
         export.export_embedding(student)
 
 
-def test_the_product_computes_what_the_head_learned() -> None:
+def test_head_for_inference_computes_the_trained_head() -> None:
     head, codes = Head(make_classes()).eval(), torch.randn(4, CLIP_PATCHES, EMBEDDING_SIZE)
     for values in head.parameters():
         values.data += 0.05 * torch.randn_like(values)
     with torch.inference_mode():
         expected = torch.sigmoid(head(codes)).numpy()
-    actual = AttentionHead.from_arrays(head.for_product().arrays())(codes.numpy())
+    actual = AttentionHead.from_arrays(head.for_inference().arrays())(codes.numpy())
     known = known_classes()
     np.testing.assert_allclose(actual[:, known], expected[:, known], atol=1e-5)
     unknown = [LabelSet.read(assets_labels()).find(name).index for name in UNKNOWN_CLASSES]
     assert (actual[:, unknown] < 1e-5).all()
 
 
-def test_the_head_begins_with_what_the_student_says() -> None:
-    """Of a sound that lasts, where it says neither yes nor no, exactly; elsewhere, about as much."""
+def test_untrained_head_computes_the_students_logits() -> None:
+    """For equal patches, logits near zero are close to the student's, and all logits correlate with them."""
     rng = np.random.default_rng(0)
     classes = make_classes()
     codes = np.repeat(rng.normal(0, 0.3, (5, 1, EMBEDDING_SIZE)), CLIP_PATCHES, axis=1).astype(np.float32)
-    said = codes[:, 0] @ classes.kernel + classes.bias
+    expected = codes[:, 0] @ classes.kernel + classes.bias
     with torch.inference_mode():
-        logits = Head(classes).eval()(torch.from_numpy(codes))[:, known_classes()].numpy()
-    between = np.abs(said) < 2
-    assert between.sum() > 100
-    np.testing.assert_allclose(logits[between], said[between], atol=0.3)
-    assert np.corrcoef(logits.ravel(), said.ravel())[0, 1] > 0.98
+        actual = Head(classes).eval()(torch.from_numpy(codes))[:, known_classes()].numpy()
+    near_zero = np.abs(expected) < 2
+    assert near_zero.sum() > 100
+    np.testing.assert_allclose(actual[near_zero], expected[near_zero], atol=0.3)
+    assert np.corrcoef(actual.ravel(), expected.ravel())[0, 1] > 0.98
 
 
-def test_codes_tell_what_embeddings_do() -> None:
+def test_layer_for_codes_is_equivalent_to_the_layer_for_embeddings() -> None:
     rng = np.random.default_rng(0)
     embeddings = np.abs(rng.normal(size=(2000, EMBEDDING_SIZE)) @ rng.normal(size=(EMBEDDING_SIZE,) * 2))
     postprocessor = fit_pca(embeddings.astype(np.float32))
     codes = postprocessor.quantize(embeddings.astype(np.float32))
     assert np.mean((codes == 0) | (codes == 255)) < 1e-3
     classes = make_classes()
-    coded = of_codes(classes, postprocessor)
+    coded = layer_for_codes(classes, postprocessor)
     expected = embeddings @ classes.kernel + classes.bias
     actual = dequantize(codes) @ coded.kernel + coded.bias
     assert np.abs(actual - expected).mean() < 0.02 * expected.std()
@@ -172,7 +172,7 @@ def test_codes_tell_what_embeddings_do() -> None:
 
 
 def make_classes() -> Dense:
-    """A student's last layer, for codes."""
+    """Make a student's last layer for codes."""
     rng = np.random.default_rng(1)
     kernel = rng.normal(0, 0.5, (EMBEDDING_SIZE, TEACHER_CLASSES)).astype(np.float32)
     return Dense(kernel, rng.uniform(-4, 0, TEACHER_CLASSES).astype(np.float32))
@@ -184,7 +184,7 @@ def assets_labels() -> Path:
     return audioset_labels_path()
 
 
-def test_calibration_finds_what_is_wrong() -> None:
+def test_calibration_finds_scale_and_offsets() -> None:
     rng = np.random.default_rng(0)
     true = rng.normal(0, 2, (4000, 3))
     targets = 1 / (1 + np.exp(-true))
@@ -194,14 +194,14 @@ def test_calibration_finds_what_is_wrong() -> None:
     np.testing.assert_allclose(found, offsets, atol=0.05)
 
 
-def test_calibration_believes_few_sounds_little() -> None:
+def test_calibration_offsets_are_small_when_there_is_little_data() -> None:
     _, offsets = calibrate.fit(np.zeros((1, 2), np.float32), np.array([[0.9, 0.5]], np.float32))
     assert 0 < offsets[0] < 0.3
     assert offsets[1] == pytest.approx(0, abs=1e-3)
 
 
 def test_calibration_is_folded_into_the_last_layer() -> None:
-    head = Head(make_classes()).for_product()
+    head = Head(make_classes()).for_inference()
     classes = known_classes()
     offsets = np.linspace(-1, 1, len(classes), dtype=np.float32)
     codes = np.random.default_rng(0).normal(size=(2, CLIP_PATCHES, EMBEDDING_SIZE)).astype(np.float32)
@@ -212,29 +212,29 @@ def test_calibration_is_folded_into_the_last_layer() -> None:
     np.testing.assert_allclose(after, 0.7 * before + offsets, atol=1e-3)
 
 
-def test_the_rate_rises_stays_and_falls() -> None:
-    assert rate(0.0, 0, 0.3) < 0.01
-    assert rate(0.0, 100, 0.3) == pytest.approx(0.5, abs=0.01)
-    assert rate(0.3, 1000, 0.3) == rate(0.69, 9000, 0.3) == 1
-    assert rate(0.85, 9000, 0.3) == pytest.approx(0.5)
-    assert rate(0.9999, 9000, 0.3) == pytest.approx(0.01)
+def test_learning_rate_warms_up_stays_constant_and_decays() -> None:
+    assert learning_rate_factor(0.0, 0, 0.3) < 0.01
+    assert learning_rate_factor(0.0, 100, 0.3) == pytest.approx(0.5, abs=0.01)
+    assert learning_rate_factor(0.3, 1000, 0.3) == learning_rate_factor(0.69, 9000, 0.3) == 1
+    assert learning_rate_factor(0.85, 9000, 0.3) == pytest.approx(0.5)
+    assert learning_rate_factor(0.9999, 9000, 0.3) == pytest.approx(0.01)
 
 
-def test_the_rate_has_risen_in_a_twentieth_of_the_time() -> None:
-    assert rate(0.05, 3, 0.3) == 1
+def test_warm_up_ends_after_a_twentieth_of_the_time() -> None:
+    assert learning_rate_factor(0.05, 3, 0.3) == 1
 
 
-def test_the_mean_follows_the_weights() -> None:
+def test_running_mean_covers_the_last_tenth_of_steps_up_to_the_horizon() -> None:
     mean, module = torch.nn.BatchNorm1d(1), torch.nn.BatchNorm1d(1)
     module.weight.data.fill_(3)
     module.running_mean.fill_(5)
-    follow(mean, module, step=10, horizon_steps=1000)
+    update_mean(mean, module, step=10, horizon_steps=1000)
     assert (mean.weight.item(), mean.running_mean.item()) == (2, 2.5)
-    follow(mean, module, step=10**6, horizon_steps=4)
+    update_mean(mean, module, step=10**6, horizon_steps=4)
     assert mean.weight.item() == 2.25
 
 
-def test_training_goes_on_from_its_checkpoint(work: Path) -> None:
+def test_training_continues_from_its_checkpoint(work: Path) -> None:
     checkpoint = work / train_embedding.CHECKPOINT
     before = train_embedding.State.load(checkpoint)
     assert before.elapsed_s == pytest.approx(60 * MINUTES, abs=5)
@@ -246,32 +246,32 @@ def test_training_goes_on_from_its_checkpoint(work: Path) -> None:
     assert after.elapsed_s == pytest.approx(60 * (MINUTES + 0.05), abs=5)
 
 
-def test_the_bundle_tells_tones_from_noise(work: Path) -> None:
+def test_trained_bundle_distinguishes_tones_from_noise(work: Path) -> None:
     seconds = np.arange(160_000) / 16_000
-    sounds = {
+    signals = {
         TONE: 0.4 * np.sin(2 * np.pi * 700 * seconds),
         NOISE: 0.1 * np.random.default_rng(5).normal(size=len(seconds)),
     }
     classifier = AudioClassifier.open(work / "bundle")
-    for index, sound in sounds.items():
+    for index, signal in signals.items():
         path = work / f"{index}.wav"
-        write_wav(path, sound)
+        write_wav(path, signal)
         first, second = classifier.predict(path, top_k=2)
         assert first.label == teacher_classes()[index]
         assert first.probability > 2 * second.probability
 
 
-def write_wav(path: Path, sound: Any) -> None:
+def write_wav(path: Path, signal: Any) -> None:
     import soundfile
 
-    soundfile.write(path, sound, 16_000)
+    soundfile.write(path, signal, 16_000)
 
 
-def test_the_bundle_says_what_it_was_made_of(work: Path) -> None:
+def test_manifest_contains_metrics_description_and_provenance(work: Path) -> None:
     manifest = AudioClassifier.open(work / "bundle").bundle.manifest
     assert manifest.metrics == {"sounds": 3}
-    assert "published model is better" in manifest.description
+    assert "published model is more accurate" in manifest.description
     assert [source.name for source in manifest.provenance[1:]] == [
-        f"sounds of source-{index}, which are not included" for index in range(3)
+        f"audio from source-{index}, not included in the bundle" for index in range(3)
     ]
     assert all("CC0" in source.origin for source in manifest.provenance[1:])

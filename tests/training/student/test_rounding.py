@@ -1,4 +1,4 @@
-"""Layers in 8 bits, and channels of one range, which these need."""
+"""The teacher's layers in 8 bits: rounding of maps and kernels, and equalisation of channels."""
 
 from __future__ import annotations
 
@@ -22,29 +22,30 @@ from training.student.rounding import LEVELS, WEIGHT_LEVELS, Rounding, round_ker
 LOG_MELS = np.random.default_rng(0).uniform(-6.9, 2, (12, 96, 64)).astype(np.float32)
 
 
-def test_the_layers_are_the_teachers(shared: Path, assets: Path) -> None:
+def test_trunk_computes_the_teachers_pooled_embedding(shared: Path, assets: Path) -> None:
     path = shared / "distillation" / "teacher" / "yamnet.tflite"
     samples, _ = soundfile.read(assets / "rain.wav", dtype="float32")
     log_mels = teacher_log_mels(log_mel_patches(samples))
     _, hints = Teacher(path)(log_mels)
     with torch.inference_mode():
-        pooled = Trunk.of_teacher(read_layers(path))(torch.from_numpy(log_mels)).mean((2, 3))
+        pooled = Trunk.from_teacher(read_layers(path))(torch.from_numpy(log_mels)).mean((2, 3))
     assert pooled.shape[1] == HINT_SIZE
     np.testing.assert_allclose(pooled, hints, atol=1e-3)
 
 
-def test_the_offset_in_the_logarithm_is_the_teachers() -> None:
-    ours = np.linspace(-4.6, 4, 100, dtype=np.float32)
-    np.testing.assert_allclose(with_teacher_offset(torch.from_numpy(ours)), teacher_log_mels(ours), atol=1e-5)
+def test_log_offset_is_replaced_by_the_teachers() -> None:
+    log_mels = np.linspace(-4.6, 4, 100, dtype=np.float32)
+    converted = with_teacher_offset(torch.from_numpy(log_mels))
+    np.testing.assert_allclose(converted, teacher_log_mels(log_mels), atol=1e-5)
 
 
-def test_maps_pass_as_they_are_until_a_limit_is_found() -> None:
+def test_maps_are_unchanged_until_a_limit_is_found() -> None:
     maps = torch.rand(5, 3)
     assert Rounding()(maps) is maps
 
 
 @pytest.mark.parametrize("lower", [0.0, -6.9])
-def test_maps_come_down_on_steps_within_limits(lower: float) -> None:
+def test_maps_are_rounded_to_steps_within_limits(lower: float) -> None:
     rounding = Rounding(lower)
     rounding.find_limit(torch.linspace(lower, 4, 100_001))
     step = (float(rounding.limit) - lower) / LEVELS
@@ -53,14 +54,14 @@ def test_maps_come_down_on_steps_within_limits(lower: float) -> None:
     rounded = rounding(maps)
     expected = maps.detach().clamp(lower, 4)
     torch.testing.assert_close(rounded, expected, atol=step, rtol=0)
-    assert rounded[2] == 0  # exactly: it is what is padded with
+    assert rounded[2] == 0  # exactly, because convolutions pad with zeros
     torch.testing.assert_close(rounded / step, (rounded / step).round(), atol=1e-3, rtol=0)
     rounded.sum().backward()
     assert maps.grad is not None
     assert maps.grad[[0, 3, 5]].tolist() == [0, 1, 0]
 
 
-def test_a_few_large_values_do_not_make_the_steps_coarse() -> None:
+def test_outliers_do_not_raise_the_limit() -> None:
     rounding = Rounding()
     maps = torch.rand(200_000)
     maps[:5] = 1000
@@ -68,14 +69,14 @@ def test_a_few_large_values_do_not_make_the_steps_coarse() -> None:
     assert float(rounding.limit) < 1.01
 
 
-def test_a_silent_map_is_rounded_too() -> None:
+def test_an_all_zero_map_turns_rounding_on() -> None:
     rounding = Rounding()
     rounding.find_limit(torch.zeros(100))
     assert rounding.is_on
     assert rounding(torch.zeros(4)).tolist() == [0, 0, 0, 0]
 
 
-def test_each_output_of_a_kernel_has_its_own_steps() -> None:
+def test_kernels_are_rounded_with_one_step_size_per_output() -> None:
     kernel = torch.randn(4, 7, 3, 3) * torch.tensor([1e-4, 1.0, 100.0, 0.0]).view(-1, 1, 1, 1)
     rounded = round_kernel(kernel)
     steps = kernel.flatten(1).abs().amax(1) / WEIGHT_LEVELS
@@ -83,23 +84,22 @@ def test_each_output_of_a_kernel_has_its_own_steps() -> None:
     assert (rounded != kernel)[:3].any()
 
 
-def test_equalized_it_computes_the_same() -> None:
-    student, log_mels = Student(Trunk.of_teacher(uneven(make_layers()))).eval(), torch.from_numpy(LOG_MELS)
+def test_equalization_does_not_change_outputs() -> None:
+    student, log_mels = Student(Trunk.from_teacher(uneven(make_layers()))).eval(), torch.from_numpy(LOG_MELS)
     with torch.inference_mode():
-        before = student.judge(student.trunk(log_mels).mean((2, 3)))
+        before = student.outputs(student.trunk(log_mels).mean((2, 3)))
     equalize(student, log_mels)
     with torch.inference_mode():
-        after = student.judge(student.trunk(log_mels).mean((2, 3)))
+        after = student.outputs(student.trunk(log_mels).mean((2, 3)))
     for expected, actual in zip(before, after, strict=True):
         torch.testing.assert_close(actual, expected, rtol=1e-3, atol=1e-3 * float(expected.abs().max()))
 
 
-def test_equalized_it_survives_rounding() -> None:
-    """Channels of ranges apart by a thousand do not; made even, they lose a few percent."""
+def test_equalization_reduces_the_rounding_error_of_uneven_channels() -> None:
     log_mels = torch.from_numpy(LOG_MELS)
     errors = []
     for is_equalized in (False, True):
-        student = Student(Trunk.of_teacher(uneven(make_layers()))).eval()
+        student = Student(Trunk.from_teacher(uneven(make_layers()))).eval()
         with torch.inference_mode():
             expected = student.hint_from_pooled(student.trunk(log_mels).mean((2, 3)))
         if is_equalized:
@@ -114,7 +114,7 @@ def test_equalized_it_survives_rounding() -> None:
 
 
 def uneven(layers: list[Layer]) -> list[Layer]:
-    """The same function, but with channels of very different ranges behind each pointwise layer."""
+    """Scale the channels of pointwise layers to very different ranges, without changing the function."""
     rng, changed = np.random.default_rng(1), list(layers)
     for index in range(2, len(layers) - 2, 2):
         scale = np.exp(rng.uniform(-3.5, 3.5, len(layers[index].bias))).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Computed sounds: every recipe gives one, the same again; the physics that can be measured holds."""
+"""Synthesis: reproducible recipes, measurable properties of signals, styles, voices and instruments."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ def peak_hz(signal: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize("name", sorted(RECIPES))
-def test_a_recipe_makes_sounds_that_differ_and_come_again(name: str) -> None:
-    first, again, other = synthesise(name, 0, 1.5), synthesise(name, 0, 1.5), synthesise(name, 1, 1.5)
+def test_a_recipe_is_reproducible_and_varies_by_number(name: str) -> None:
+    first, repeated, other = synthesise(name, 0, 1.5), synthesise(name, 0, 1.5), synthesise(name, 1, 1.5)
     assert first.shape == (24_000,)
     assert np.abs(first).max() == pytest.approx(procedural.PEAK)
-    np.testing.assert_array_equal(first, again)
+    np.testing.assert_array_equal(first, repeated)
     assert not np.array_equal(first, other)
 
 
-def test_harmonics_lie_where_they_should_and_none_aliases() -> None:
+def test_harmonics_are_at_multiples_and_left_out_when_they_would_alias() -> None:
     rng = np.random.default_rng(0)
     assert peak_hz(dsp.harmonics(rng, 1000, [0.1, 1], 16_000)) == pytest.approx(2000)
     assert not dsp.harmonics(rng, 4000, [0, 1, 1], 16_000).any()
 
 
-def test_a_band_passes_what_is_in_it_and_rings_only_afterwards() -> None:
+def test_a_band_passes_its_frequencies_and_does_not_wrap_around() -> None:
     noise = dsp.band(np.random.default_rng(0).standard_normal(16_000), 1000, 2000, 4)
     power = np.abs(np.fft.rfft(noise)) ** 2
     assert power[800:2500].sum() > 0.9 * power.sum()
@@ -52,13 +52,13 @@ def test_a_voice_resonates_at_its_formants() -> None:
 
 
 @pytest.mark.parametrize(("slope", "octave_db"), [(0, 3.0), (1, 0.0), (2, -3.0)])
-def test_coloured_noise_falls_as_told(slope: float, octave_db: float) -> None:
+def test_coloured_noise_has_the_given_slope(slope: float, octave_db: float) -> None:
     power = np.abs(np.fft.rfft(dsp.coloured(np.random.default_rng(0), 160_000, slope))) ** 2
     ratio = power[20_000:40_000].sum() / power[10_000:20_000].sum()
     assert 10 * np.log10(ratio) == pytest.approx(octave_db, abs=0.2)
 
 
-def test_all_styles_make_notes_that_instruments_have() -> None:
+def test_styles_compose_notes_within_the_range_of_midi() -> None:
     for name, style in music.read_styles().items():
         programs, notes = music.ensemble(np.random.default_rng(0), style, 10)
         assert set(programs.values()) <= set(range(128)), name
@@ -67,7 +67,7 @@ def test_all_styles_make_notes_that_instruments_have() -> None:
         assert max(note.end_s for note in notes) > 8, name
 
 
-def test_patterns_of_drums_keep_time() -> None:
+def test_patterns_are_struck_in_time_with_and_without_swing() -> None:
     assert list(music.struck("x..x", 2.0, 0.5)) == pytest.approx(
         [0, 0.375, 0.5, 0.875, 1.0, 1.375, 1.5, 1.875]
     )
@@ -75,7 +75,7 @@ def test_patterns_of_drums_keep_time() -> None:
 
 
 @needs_espeak
-def test_voices_speak_in_their_languages() -> None:
+def test_all_languages_and_variants_produce_speech() -> None:
     rng = np.random.default_rng(0)
     for number in range(len(voices.LANGUAGES)):
         assert len(voices.utterance(rng, number)) > SAMPLE_RATE_HZ
@@ -84,7 +84,9 @@ def test_voices_speak_in_their_languages() -> None:
 
 
 @needs_espeak
-def test_a_quick_pool_has_all_that_needs_no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_quick_pool_contains_synthetic_clips_and_is_built_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(procedural, "DURATION_S", 0.5)
     recordings = tmp_path / "recordings"
     recordings.mkdir()
@@ -99,6 +101,6 @@ def test_instruments_play_in_tune(tmp_path: Path) -> None:
     font = Path("/usr/share/sounds/sf2/TimGM6mb.sf2")
     if not font.exists():
         pytest.skip("needs the package timgm6mb-soundfont")
-    sound = Instruments(font).play({0: 73}, [music.Note(0, 1, 0, 69, 100)], 1.0)
-    assert sound.shape == (SAMPLE_RATE_HZ,)
-    assert peak_hz(sound) == pytest.approx(440, rel=0.02)
+    signal = Instruments(font).play({0: 73}, [music.Note(0, 1, 0, 69, 100)], 1.0)
+    assert signal.shape == (SAMPLE_RATE_HZ,)
+    assert peak_hz(signal) == pytest.approx(440, rel=0.02)

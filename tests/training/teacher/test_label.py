@@ -1,4 +1,4 @@
-"""Labels belong to the sounds that they are stored with."""
+"""Labelling of natural, augmented and mixed patches."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ TEACHER: Any = FakeTeacher()
 
 
 def ignore(done: int, of: int) -> None:
-    """Nobody looks at progress here."""
+    """Ignore progress."""
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def natural(pool: ClipPool, tmp_path_factory: pytest.TempPathFactory) -> ShardRe
 
 
 def calls(times: int) -> Callable[[], bool]:
-    """A condition that holds after so many questions."""
+    """Return a condition that is false for the first ``times`` calls and true afterwards."""
     answers = iter([False] * times)
     return lambda: next(answers, True)
 
@@ -59,11 +59,11 @@ def calls(times: int) -> Callable[[], bool]:
         (PATCH_SAMPLES + 15360, [0, 15360, 7680]),
     ],
 )
-def test_windows_begin_every_half_patch(samples: int, offsets: list[int]) -> None:
+def test_windows_begin_at_every_half_hop(samples: int, offsets: list[int]) -> None:
     assert window_offsets(samples).tolist() == offsets
 
 
-def test_every_window_has_its_label(pool: ClipPool, natural: ShardReader) -> None:
+def test_every_window_is_stored_with_its_own_label(pool: ClipPool, natural: ShardReader) -> None:
     assert natural.count == sum(len(window_offsets(clip.samples)) for clip in pool.clips)
     for row in (0, natural.count // 2, natural.count - 1):
         patch = log_mel_patches(read_patch(pool, natural.clip[row], natural.offset[row]))
@@ -71,7 +71,9 @@ def test_every_window_has_its_label(pool: ClipPool, natural: ShardReader) -> Non
         np.testing.assert_allclose(natural.logits[row], TEACHER(teacher_log_mels(patch))[0][0], atol=2e-2)
 
 
-def test_labelling_goes_on_where_it_was_left(pool: ClipPool, natural: ShardReader, tmp_path: Path) -> None:
+def test_labelling_continues_after_an_interruption(
+    pool: ClipPool, natural: ShardReader, tmp_path: Path
+) -> None:
     class LabellingStopError(Exception):
         pass
 
@@ -81,10 +83,10 @@ def test_labelling_goes_on_where_it_was_left(pool: ClipPool, natural: ShardReade
     with pytest.raises(LabellingStopError):
         label_natural(pool, TEACHER, tmp_path, interrupt)
     assert 0 < len(ShardReader(tmp_path)) < natural.count
-    again = label_natural(pool, TEACHER, tmp_path, ignore)
-    assert again.clip[: again.count].tolist() == natural.clip[: natural.count].tolist()
-    assert again.offset[: again.count].tolist() == natural.offset[: natural.count].tolist()
-    assert (again.mel[: again.count] == natural.mel[: natural.count]).all()
+    continued = label_natural(pool, TEACHER, tmp_path, ignore)
+    assert continued.clip[: continued.count].tolist() == natural.clip[: natural.count].tolist()
+    assert continued.offset[: continued.count].tolist() == natural.offset[: natural.count].tolist()
+    assert (continued.mel[: continued.count] == natural.mel[: natural.count]).all()
 
 
 def test_only_training_clips_are_augmented(pool: ClipPool, natural: ShardReader) -> None:
@@ -95,7 +97,7 @@ def test_only_training_clips_are_augmented(pool: ClipPool, natural: ShardReader)
 
 
 @pytest.mark.parametrize("kind", [AUGMENTED, MIXED])
-def test_augmented_patches_come_until_enough(
+def test_augmentation_stops_on_condition_or_when_the_shard_is_full(
     pool: ClipPool, natural: ShardReader, tmp_path: Path, kind: str
 ) -> None:
     def label(times: int) -> ShardReader:
@@ -107,12 +109,12 @@ def test_augmented_patches_come_until_enough(
     assert 200 < first.count <= 256
     both = label(1)
     assert both.count == 2 * first.count
-    # Another run makes other patches.
+    # The second run makes different patches.
     assert not (both.mel[first.count : both.count] == both.mel[: first.count]).all()
-    assert label(9).count == 3 * first.count  # there is no room for a fourth
+    assert label(9).count == 3 * first.count  # the capacity is too small for a fourth batch
 
 
-def test_mixtures_are_sounds_of_ten_patches(pool: ClipPool, natural: ShardReader, tmp_path: Path) -> None:
+def test_mixtures_are_segments_of_ten_patches(pool: ClipPool, natural: ShardReader, tmp_path: Path) -> None:
     label_augmented(
         pool, natural, TEACHER, tmp_path, kind=MIXED, seed=1, capacity=500, until=calls(1), progress=ignore
     )

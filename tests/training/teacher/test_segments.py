@@ -1,4 +1,4 @@
-"""Ten patches are what the product would hear."""
+"""Segments of consecutive patches, ten-patch inputs, and pooling of scores."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SHORT, LONG = 0, 1
 SEGMENTS = Segments(np.array([100, 200]), np.array([3, 25]))
 
 
-def test_segments_are_clips_from_both_beginnings(tmp_path: Path) -> None:
+def test_each_clip_has_a_segment_for_whole_and_one_for_half_hops(tmp_path: Path) -> None:
     pool = make_pool(tmp_path / "pool", clips=9)
     shard = label_natural(pool, TEACHER, tmp_path / "shard", lambda done, of: None)
     segments = find_segments(shard)
@@ -30,19 +30,19 @@ def test_segments_are_clips_from_both_beginnings(tmp_path: Path) -> None:
     assert segments.first.tolist() == np.cumsum([0, *wanted[:-1]]).tolist()
 
 
-def test_a_short_clip_is_repeated_as_the_product_does() -> None:
+def test_a_short_segment_is_repeated_to_ten_patches() -> None:
     rows = rows_of(SEGMENTS, np.array([SHORT]))
     assert rows[0].tolist() == np.resize([100, 101, 102], CLIP_PATCHES).tolist()
 
 
-def test_of_a_long_clip_any_ten_patches_are_heard() -> None:
+def test_inputs_of_a_long_segment_begin_at_any_patch() -> None:
     rows = rows_of(SEGMENTS, np.full(500, LONG), np.random.default_rng(0))
     assert (np.diff(rows) == 1).all()
     assert {*rows[:, 0]} == {*range(200, 216)}
     assert rows_of(SEGMENTS, np.array([LONG]))[0].tolist() == [*range(200, 210)]
 
 
-def test_some_sounds_are_two_behind_each_other() -> None:
+def test_some_inputs_splice_two_segments() -> None:
     sampler = SegmentSampler(SEGMENTS, np.array([0.5, 0.5]))
     rows = sampler.batch(np.random.default_rng(0), 2000)
     assert rows.shape == (2000, CLIP_PATCHES)
@@ -50,7 +50,7 @@ def test_some_sounds_are_two_behind_each_other() -> None:
     assert both == pytest.approx(0.25 / 2, abs=0.03)
 
 
-def test_what_lasts_and_what_is_heard_once_both_count() -> None:
-    lasting, once, never = np.full(10, 0.6), np.eye(10)[3], np.zeros(10)
-    sound = pooled(np.column_stack([lasting, once, never]).astype(np.float32))
-    np.testing.assert_allclose(sound, [0.6, 1.0, 0.0], atol=1e-6)
+def test_pooled_scores_are_high_for_continuous_sounds_and_for_single_events() -> None:
+    continuous, single, absent = np.full(10, 0.6), np.eye(10)[3], np.zeros(10)
+    scores = pooled(np.column_stack([continuous, single, absent]).astype(np.float32))
+    np.testing.assert_allclose(scores, [0.6, 1.0, 0.0], atol=1e-6)

@@ -1,4 +1,4 @@
-"""Shards keep what was counted, whoever is killed, and can be read while they are written."""
+"""Shards: concurrent reads, recovery after a killed writer, and capacity."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def rows(patches: int, value: float) -> dict[str, NDArray[np.float32]]:
     return {name: np.full((patches, *column.shape), value, np.float32) for name, column in COLUMNS.items()}
 
 
-def test_what_is_written_can_be_read(tmp_path: Path) -> None:
+def test_a_reader_sees_appended_rows_after_refresh(tmp_path: Path) -> None:
     writer = ShardWriter(tmp_path, capacity=5)
     writer.append(rows(2, 1))
     reader = ShardReader(tmp_path)
@@ -30,9 +30,8 @@ def test_what_is_written_can_be_read(tmp_path: Path) -> None:
         assert (array[2:] == 7).all()
 
 
-def test_a_writer_goes_on_where_the_last_one_was_killed(tmp_path: Path) -> None:
+def test_a_writer_overwrites_uncounted_rows_of_a_killed_writer(tmp_path: Path) -> None:
     ShardWriter(tmp_path, capacity=4).append(rows(2, 1))
-    # What was written but not counted is written over.
     uncounted = np.memmap(tmp_path / COLUMNS["clip"].file, "<i4", "r+")
     uncounted[2] = 99
     writer = ShardWriter(tmp_path, capacity=4)
@@ -41,7 +40,7 @@ def test_a_writer_goes_on_where_the_last_one_was_killed(tmp_path: Path) -> None:
     assert ShardReader(tmp_path).clip[:3].tolist() == [1, 1, 3]
 
 
-def test_a_shard_can_grow_but_never_shrinks(tmp_path: Path) -> None:
+def test_capacity_grows_but_never_shrinks(tmp_path: Path) -> None:
     ShardWriter(tmp_path, capacity=2).append(rows(2, 1))
     reader = ShardReader(tmp_path)
     writer = ShardWriter(tmp_path, capacity=3)
@@ -51,12 +50,12 @@ def test_a_shard_can_grow_but_never_shrinks(tmp_path: Path) -> None:
     assert ShardWriter(tmp_path, capacity=1).capacity == 3
 
 
-def test_there_must_be_room(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="3 patches do not fit into the room for 2"):
+def test_rows_are_refused_when_they_exceed_the_capacity(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="the shard has room for 2 patches, got 3"):
         ShardWriter(tmp_path, capacity=2).append(rows(3, 1))
 
 
-def test_a_shard_that_was_only_begun_is_empty(tmp_path: Path) -> None:
+def test_a_new_shard_is_empty(tmp_path: Path) -> None:
     ShardWriter(tmp_path, capacity=2)
     assert not (tmp_path / COUNT).exists()
     assert len(ShardReader(tmp_path)) == 0

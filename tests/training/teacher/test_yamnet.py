@@ -1,4 +1,4 @@
-"""The teacher without its front end hears what it hears with it."""
+"""The teacher without its front end: classes, log offset, scores and batches."""
 
 from __future__ import annotations
 
@@ -39,38 +39,39 @@ def teacher(folder: Path) -> Teacher:
     return Teacher(folder / "yamnet.tflite")
 
 
-def test_another_file_is_refused(tmp_path: Path) -> None:
+def test_a_file_is_refused_when_its_hash_differs(tmp_path: Path) -> None:
     (tmp_path / "yamnet.tflite").write_bytes(b"TFL3")
-    with pytest.raises(TeacherError, match="not the known YAMNet"):
+    with pytest.raises(TeacherError, match="not the supported YAMNet"):
         Teacher(tmp_path / "yamnet.tflite")
 
 
-def test_the_offset_in_the_logarithm_is_exchanged() -> None:
+def test_log_offset_is_replaced_by_the_teachers() -> None:
     mel = np.concatenate([[0.0], np.geomspace(1e-6, 1e3, 100)])
-    ours = np.log(mel + LOG_OFFSET).astype(np.float32)
-    np.testing.assert_allclose(teacher_log_mels(ours), np.log(mel + TEACHER_LOG_OFFSET), atol=1e-3)
+    log_mels = np.log(mel + LOG_OFFSET).astype(np.float32)
+    np.testing.assert_allclose(teacher_log_mels(log_mels), np.log(mel + TEACHER_LOG_OFFSET), atol=1e-3)
 
 
-def test_its_classes_are_ours_but_for_six(folder: Path) -> None:
+def test_teacher_classes_are_audiosets_except_six(folder: Path) -> None:
     with (folder / "classes.csv").open(encoding="utf-8") as file:
-        theirs = [row["mid"] for row in csv.DictReader(file)]
+        published = [row["mid"] for row in csv.DictReader(file)]
     labels = LabelSet.read(audioset_labels_path())
-    assert [labels[index].label_id for index in known_classes()] == theirs
+    assert [labels[index].label_id for index in known_classes()] == published
     assert len(teacher_classes()) == TEACHER_CLASSES == CLASSES - len(UNKNOWN_CLASSES)
 
 
-def test_what_it_does_not_know_is_never_heard() -> None:
+def test_probabilities_of_unknown_classes_are_zero() -> None:
     spread = as_audioset(np.ones((2, TEACHER_CLASSES), np.float32))
     labels = LabelSet.read(audioset_labels_path())
-    silent = {labels[int(index)].name for index in np.flatnonzero(spread[1] == 0)}
-    assert silent == {*UNKNOWN_CLASSES}
+    zero = {labels[int(index)].name for index in np.flatnonzero(spread[1] == 0)}
+    assert zero == {*UNKNOWN_CLASSES}
 
 
 @pytest.mark.parametrize(
-    ("sound", "label"), [("church-bell", "Bell"), ("rain", "Rain"), ("siren", "Siren"), ("speech", "Speech")]
+    ("recording", "label"),
+    [("church-bell", "Bell"), ("rain", "Rain"), ("siren", "Siren"), ("speech", "Speech")],
 )
-def test_it_knows_the_sounds(teacher: Teacher, assets: Path, sound: str, label: str) -> None:
-    samples, _ = soundfile.read(assets / f"{sound}.wav", dtype="float32")
+def test_teacher_recognises_recordings(teacher: Teacher, assets: Path, recording: str, label: str) -> None:
+    samples, _ = soundfile.read(assets / f"{recording}.wav", dtype="float32")
     logits, hint = teacher(teacher_log_mels(log_mel_patches(samples)))
     best = np.argsort(-sigmoid(logits).mean(axis=0))[:5]
     assert label in [teacher_classes()[index] for index in best]
@@ -78,7 +79,7 @@ def test_it_knows_the_sounds(teacher: Teacher, assets: Path, sound: str, label: 
     assert (hint >= 0).all()
 
 
-def test_a_patch_is_judged_alike_in_any_company(teacher: Teacher) -> None:
+def test_scores_of_a_patch_do_not_depend_on_its_batch(teacher: Teacher) -> None:
     rng = np.random.default_rng(0)
     patches = rng.uniform(-6, 3, (BATCH_PATCHES + 3, 96, 64)).astype(np.float32)
     logits, hint = teacher(patches)
