@@ -111,6 +111,8 @@ lock:  ## update the lock files requirements/*.txt (needs uv)
 # Otherwise glibc returns PyTorch's buffers to the system at each step, which takes a quarter of the time.
 train: export MALLOC_MMAP_MAX_ := 0
 train: export MALLOC_TRIM_THRESHOLD_ := 8589934592
+# numpy's BLAS leaves the CPUs to PyTorch.
+train: export OPENBLAS_NUM_THREADS := 1
 train: $(TRAINING)/.training  ## train the built-in bundle from scratch, in hours (TEACHER=yamnet.tflite, RECORDINGS=a folder)
 	$(TRAINING)/bin/python -m training --teacher "$$TEACHER" $(if $(RECORDINGS),--recordings "$$RECORDINGS") $(TRAIN_OPTIONS)
 

@@ -39,7 +39,7 @@ _MODULES: Final = {
     "SoundEvent": "inference.sound_events",
     "Window": "inference.windows",
 }
-# Names of version 0.1, which version 0.3 will remove.
+# Former names, which version 0.3 will remove.
 _RENAMED: Final = {"Event": "SoundEvent", "TimelineWindow": "Window"}
 
 

@@ -10,7 +10,7 @@
     │   ├── DamagedAudioError           truncated or corrupt where it was read
     │   ├── InvalidSamplesError         NaN, infinite or out-of-range samples
     │   ├── StartBeyondEndError         the start lies outside the recording
-    │   ├── RecordingTooLongError       longer than a timeline may be
+    │   ├── RecordingTooLongError       longer than the limit of a timeline
     │   └── ObjectTooLargeError         larger than the deployment accepts
     ├── RequestError                    an HTTP request that cannot be served
     │   ├── NoAudioError                the part is declared as something other than audio
@@ -19,6 +19,7 @@
     │   ├── UnsupportedMediaError       the body has an unsupported media type
     │   └── BusyError                   too many requests are being served
     ├── UnknownEventError               an event of an unsupported kind
+    ├── NoInputError                    a folder or prefix contains no audio files
     ├── InvalidParameterError           an argument is out of range
     │   └── UnknownLabelError           no class has that name or id
     ├── BundleError                     the model cannot be used
@@ -27,6 +28,7 @@
     │   └── BundleCorruptError          a file differs from its manifest entry
     ├── TransferError                   a remote file could not be read; a retry may succeed
     │   ├── RemoteNotFoundError         the file does not exist or may not be read
+    │   ├── RemoteTooLongError          the file is longer than expected
     │   └── ObjectChangedError          the object was replaced while it was read
     ├── OutputError                     results cannot be stored
     │   └── ResultConflictError         something else is stored under the result's key
@@ -37,12 +39,14 @@
     └── MissingExtraError               an optional dependency is not installed
 
 Each carries a message, a ``code`` (a stable identifier for programs) and a ``hint`` (how to fix it; may be
-empty).  Entry points map codes to HTTP statuses and add the hints that hold for them alone.
+empty).  The HTTP server maps classes to statuses, and each entry point adds its own names and hints.
 """
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 
@@ -72,6 +76,30 @@ class AudioClassifierError(Exception):
 def error_body(code: str, message: str, hint: str = "") -> dict[str, str]:
     """Build the body of an error: the same for HTTP, NDJSON, Lambda, the command line and stored results."""
     return {"status": "error", "code": code, "message": message, "hint": hint}
+
+
+def describe_error(
+    error: AudioClassifierError | OSError,
+    *,
+    names: Mapping[str, str] = MappingProxyType({}),
+    hints: Mapping[type[AudioClassifierError], str] = MappingProxyType({}),
+) -> dict[str, str]:
+    """Build the body of an exception.
+
+    Parameters
+    ----------
+    names
+        The entry point's names of parameters, by the library's.
+    hints
+        The entry point's hints for exceptions that have none; that of the nearest base class applies.
+    """
+    if isinstance(error, OSError):
+        return error_body("os_error", error.strerror or str(error))
+    message = str(error)
+    if isinstance(error, InvalidParameterError):
+        message = f"{names.get(error.parameter, error.parameter)}: {error.reason}"
+    hint = error.hint or next((hints[cls] for cls in type(error).__mro__ if cls in hints), "")
+    return error_body(error.code, message, hint)
 
 
 class AudioError(AudioClassifierError):
@@ -121,10 +149,10 @@ class StartBeyondEndError(AudioError):
 
 
 class RecordingTooLongError(AudioError):
-    """The recording is longer than a timeline may be."""
+    """The recording is longer than the limit of a timeline."""
 
     code = "recording_too_long"
-    default_hint = "Split the recording, or use the command line, which has no limit."
+    default_hint = "Split the recording."
 
 
 class ObjectTooLargeError(AudioError):
@@ -176,15 +204,21 @@ class UnknownEventError(AudioClassifierError):
     code = "unknown_event"
 
 
+class NoInputError(AudioClassifierError):
+    """A folder or prefix contains no audio files."""
+
+    code = "no_input"
+
+
 class InvalidParameterError(AudioClassifierError):
     """An argument is out of range: ``parameter`` is its name, ``reason`` the rest of the message."""
 
     code = "invalid_parameter"
 
-    def __init__(self, parameter: str, message: str, *, hint: str | None = None) -> None:
-        super().__init__(f"{parameter}: {message}", hint=hint)
+    def __init__(self, parameter: str, reason: str, *, hint: str | None = None) -> None:
+        super().__init__(f"{parameter}: {reason}", hint=hint)
         self.parameter = parameter
-        self.reason = message
+        self.reason = reason
 
 
 class UnknownLabelError(InvalidParameterError):
@@ -232,10 +266,18 @@ class RemoteNotFoundError(TransferError):
     default_hint = "Check the address, and the permission to read it."
 
 
+class RemoteTooLongError(TransferError):
+    """The remote file is longer than expected."""
+
+    code = "remote_too_long"
+    default_hint = "Check that it is the expected file; if it is being replaced, try again later."
+
+
 class ObjectChangedError(TransferError):
     """The object was replaced while it was read."""
 
     code = "object_changed"
+    default_hint = "Try again when the object is no longer being replaced."
 
 
 class OutputError(AudioClassifierError):
@@ -296,7 +338,7 @@ def _restore(
 
 
 def __getattr__(name: str) -> Any:
-    """Resolve names of version 0.1, which version 0.3 will remove."""
+    """Resolve the former name of an exception, until version 0.3."""
     if name == "PlaceTakenError":
         warnings.warn(f"{name} is now ResultConflictError", DeprecationWarning, stacklevel=2)
         return ResultConflictError

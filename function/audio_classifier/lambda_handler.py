@@ -12,10 +12,9 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import gc
 import logging
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import pybase64
 from aws_lambda_powertools import Logger
@@ -27,11 +26,12 @@ from audio_classifier.audio.source import AudioSource
 from audio_classifier.aws_lambda import events
 from audio_classifier.aws_lambda.metrics import SERVICE, EmbeddedMetrics
 from audio_classifier.aws_lambda.snapstart import renew, warm_up
-from audio_classifier.errors import AudioError, InvalidParameterError, UnknownEventError
+from audio_classifier.errors import AudioError, InvalidParameterError, UnknownEventError, describe_error
+from audio_classifier.s3.location import S3Location
 from audio_classifier.s3.notifications import created_objects
-from audio_classifier.service.parameters import parse_parameters, request_error_body
+from audio_classifier.service.parameters import REQUEST_NAMES, parse_parameters
 from audio_classifier.service.predict import predict
-from audio_classifier.service.settings import Settings, WarmUp
+from audio_classifier.service.settings import Settings
 from audio_classifier.service.shared_classifier import SharedClassifier
 from audio_classifier.service.uploads import Uploads
 
@@ -66,25 +66,26 @@ def _warm_up_uploads() -> None:
     uploads.access.client()
 
 
-WARM_UPS: Final[dict[WarmUp | None, Callable[[], object]]] = {
-    None: lambda: None,
-    "http": _warm_up_http,
-    "uploads": _warm_up_uploads,
-}
+def _warm_up() -> None:
+    match shared.settings.warm_up:
+        case "http":
+            _warm_up_http()
+        case "uploads":
+            _warm_up_uploads()
 
 
 def _start() -> None:
-    """Load the model, and prepare in parallel what the deployment says that the function serves.
+    """Load the model and prepare, in parallel, the entry point that ``AUDIO_CLASSIFIER_WARM_UP`` names.
 
     The model's files are hashed without Python's lock, while modules are imported.
     """
     with ThreadPoolExecutor(1) as pool:
         loading = pool.submit(shared.load)
         try:
-            WARM_UPS[shared.settings.warm_up]()
+            _warm_up()
         except Exception:
             logger.exception("the function could not be warmed up")
-            loading.result()  # an error of the model matters more
+            loading.result()  # an error of the model takes precedence
             raise
     loading.result()
     # `boot` disables collection while modules are imported, because hardly any of their objects are garbage.
@@ -95,7 +96,7 @@ def _start() -> None:
 _start()
 # Hooks run in reverse order: this one last.
 register_before_snapshot(gc.freeze)
-# Every restored environment would otherwise report what was counted while the model was loaded.
+# Otherwise every restored environment would report the metrics of the initialisation again.
 register_before_snapshot(metrics.discard)
 register_before_snapshot(warm_up, shared, uploads.access, _warm_up_http)
 register_after_restore(renew, uploads.access)
@@ -135,25 +136,29 @@ def _dispatch(event: dict[str, Any], context: LambdaContext) -> Any:
 
         return process_task(event, uploads, metrics.count_failure)
     if events.is_direct_request(event):
-        return _answer_direct_request(event)
+        return _respond_to_direct_request(event)
     if event.get("warmup"):
         return {"status": "ok"}
     if events.is_queue(event):
         from audio_classifier.aws_lambda.batches import process_messages
 
         return process_messages(event, context, uploads, metrics.count_failure)
-    is_map_batch = events.is_map_batch(event)
-    locations = events.map_batch_objects(event) if is_map_batch else created_objects(event)
+    if events.is_map_batch(event):
+        return _process_objects(events.map_batch_objects(event))
+    return _process_objects(created_objects(event))
+
+
+def _process_objects(locations: list[S3Location]) -> dict[str, Any]:
     return {"status": "ok", "results": uploads.process_all(locations)}
 
 
-def _answer_direct_request(event: dict[str, Any]) -> dict[str, Any]:
-    """Answer as over HTTP; errors of the caller are answers as well."""
+def _respond_to_direct_request(event: dict[str, Any]) -> dict[str, Any]:
+    """Respond as over HTTP; errors of the caller are responses as well."""
     try:
         parameters = parse_parameters(event)
         return predict(shared, _direct_source(event), parameters)
     except (AudioError, InvalidParameterError) as error:
-        return dict(request_error_body(error))
+        return dict(describe_error(error, names=REQUEST_NAMES))
 
 
 def _direct_source(event: dict[str, Any]) -> AudioSource:

@@ -18,7 +18,7 @@ from audio_classifier.model.bundle import (
     FILES,
     Bundle,
     Manifest,
-    appearing,
+    atomic_directory,
     hash_file,
     load_arrays,
     write_bundle,
@@ -182,8 +182,8 @@ def test_killed_write_leaves_no_directory(tmp_path: Path) -> None:
     code = f"""
 import os, signal
 from pathlib import Path
-from audio_classifier.model.bundle import appearing
-with appearing(Path({str(tmp_path / "toy")!r})) as partial:
+from audio_classifier.model.bundle import atomic_directory
+with atomic_directory(Path({str(tmp_path / "toy")!r})) as partial:
     (partial / "manifest.json").write_text("half")
     os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -192,7 +192,7 @@ with appearing(Path({str(tmp_path / "toy")!r})) as partial:
 
 
 def test_new_directory_is_readable_by_all_users(tmp_path: Path) -> None:
-    with appearing(tmp_path / "new") as partial:
+    with atomic_directory(tmp_path / "new") as partial:
         (partial / "file").write_text("x")
         assert not (tmp_path / "new").exists()
     assert (tmp_path / "new").stat().st_mode & 0o777 == 0o755

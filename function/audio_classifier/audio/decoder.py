@@ -185,7 +185,7 @@ class MonoDecoder:
 
 
 class _ForwardSoundFile(soundfile.SoundFile):  # type: ignore[misc]  # untyped base class
-    """A sound file without the seek that soundfile performs after every read of a seekable file.
+    """An audio file without the seek that soundfile performs after every read of a seekable file.
 
     It seeks to the position where libsndfile already is.  At the end of a FLAC file of unknown length, as
     encoders write it to a pipe, this seek fails.

@@ -1,6 +1,6 @@
 """Process events whose parts fail independently: SQS messages and tasks of S3 Batch Operations.
 
-Importing Powertools' modules for them takes a tenth of a cold start, which an HTTP function does not need.
+HTTP functions do not import this module, because Powertools' batch modules take a tenth of a cold start.
 """
 
 from __future__ import annotations
@@ -11,14 +11,13 @@ from typing import Any, Final, Literal
 
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
 from aws_lambda_powertools.utilities.data_classes import S3BatchOperationEvent, S3BatchOperationResponse
-from aws_lambda_powertools.utilities.data_classes.s3_batch_operation_event import S3BatchOperationTask
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from audio_classifier.errors import AudioClassifierError
 from audio_classifier.s3.location import S3Location
 from audio_classifier.s3.notifications import created_objects, parse_json_object
-from audio_classifier.service.uploads import Skipped, Uploads
+from audio_classifier.service.uploads import Uploads
 
 RESULT_STRING_CHARACTERS: Final = 1024  # S3 Batch Operations truncates longer strings
 
@@ -46,21 +45,18 @@ def process_task(
     event: dict[str, Any], uploads: Uploads, count_failure: Callable[[], object]
 ) -> dict[str, Any]:
     """Process the one object of an S3 Batch Operations event; the response reports its outcome."""
-
-    def process(task: S3BatchOperationTask) -> Any:
-        try:
-            outcome = uploads.process(S3Location(task.s3_bucket, task.s3_key, task.s3_version_id))
-        except AudioClassifierError as error:
-            _log.exception("task %s", task.task_id)
-            count_failure()
-            return task.build_task_batch_response("TemporaryFailure", str(error)[:RESULT_STRING_CHARACTERS])
-        error_message = "" if isinstance(outcome, Skipped) else outcome.error
-        code: Literal["Succeeded", "PermanentFailure"] = "PermanentFailure" if error_message else "Succeeded"
-        return task.build_task_batch_response(
-            code, (error_message or str(outcome))[:RESULT_STRING_CHARACTERS]
-        )
-
     job = S3BatchOperationEvent(event)
+    task = job.task
+    code: Literal["Succeeded", "TemporaryFailure", "PermanentFailure"]
+    try:
+        outcome = uploads.process(S3Location(task.s3_bucket, task.s3_key, task.s3_version_id))
+    except AudioClassifierError as error:
+        _log.exception("task %s", task.task_id)
+        count_failure()
+        code, message = "TemporaryFailure", str(error)
+    else:
+        code = "PermanentFailure" if outcome.error else "Succeeded"
+        message = outcome.error or str(outcome)
     response = S3BatchOperationResponse(job.invocation_schema_version, job.invocation_id, "PermanentFailure")
-    response.add_result(process(job.task))
+    response.add_result(task.build_task_batch_response(code, message[:RESULT_STRING_CHARACTERS]))
     return response.asdict()

@@ -19,7 +19,7 @@ BATCH_OPERATIONS_SCHEMAS: Final = ("1.0", "2.0")
 
 
 def is_http(event: Mapping[str, Any]) -> bool:
-    """Whether the event is an HTTP request that Mangum adapts."""
+    """Return whether the event is an HTTP request that Mangum adapts."""
     context = event.get("requestContext")
     if not isinstance(context, dict):
         return False
@@ -27,31 +27,32 @@ def is_http(event: Mapping[str, Any]) -> bool:
 
 
 def is_batch_operation(event: Mapping[str, Any]) -> bool:
-    """Whether the event is a task of S3 Batch Operations."""
+    """Return whether the event is a task of S3 Batch Operations."""
     return event.get("invocationSchemaVersion") in BATCH_OPERATIONS_SCHEMAS and bool(event.get("tasks"))
 
 
 def is_direct_request(event: Mapping[str, Any]) -> bool:
-    """Whether the event is a request of a caller that invokes the function directly."""
+    """Return whether the event is a request of a caller that invokes the function directly."""
     return "audio" in event or "audio_base64" in event
 
 
 def is_queue(event: Mapping[str, Any]) -> bool:
-    """Whether the event is a batch of SQS messages."""
+    """Return whether the event is a batch of SQS messages."""
     records = event.get("Records")
     first = records[0] if isinstance(records, list) and records else None
     return isinstance(first, dict) and first.get("eventSource") == "aws:sqs"
 
 
 def is_map_batch(event: Mapping[str, Any]) -> bool:
-    """Whether the event is a batch of a Distributed Map."""
+    """Return whether the event is a batch of a Distributed Map."""
     return "Items" in event
 
 
 def map_batch_objects(event: Mapping[str, Any]) -> list[S3Location]:
     """Return the objects in a batch of a Distributed Map, as ``infra/backfill.asl.json`` builds it.
 
-    S3 lists keys as they are, but URL-encodes them in an inventory, which the batch's ``encoding`` states.
+    Keys of a listing are plain.  Keys of an inventory are URL-encoded, and then the batch's ``encoding`` is
+    ``url``.
 
     Raises
     ------
@@ -59,15 +60,22 @@ def map_batch_objects(event: Mapping[str, Any]) -> list[S3Location]:
         If the batch has another shape.
     """
     items, batch_input = event["Items"], event.get("BatchInput", {})
-    encoding = batch_input.get("encoding") if isinstance(batch_input, dict) else "unknown"
-    if not isinstance(items, list) or encoding not in (None, "url"):
+    if not isinstance(items, list) or not isinstance(batch_input, dict):
         raise UnknownEventError(
-            "the event is not a batch of objects: expected a list of Items, and the encoding url or none"
+            "the event is not a batch of objects: Items must be a list, BatchInput an object"
         )
+    encoding = batch_input.get("encoding")
+    if encoding not in (None, "url"):
+        raise UnknownEventError(
+            f"the event is not a batch of objects: encoding must be url, got {encoding!r:.20}"
+        )
+    return [_item_object(item, url_encoded=encoding == "url") for item in items]
+
+
+def _item_object(item: Any, *, url_encoded: bool) -> S3Location:
     try:
-        return [
-            S3Location(item["bucket"], unquote_plus(item["key"]) if encoding else item["key"])
-            for item in items
-        ]
+        return S3Location(item["bucket"], unquote_plus(item["key"]) if url_encoded else item["key"])
     except (AttributeError, InvalidParameterError, KeyError, TypeError) as error:
-        raise UnknownEventError(f"the event is not a batch of objects: {error!r}") from error
+        raise UnknownEventError(
+            f"the event is not a batch of objects: an item must have a bucket and a key, got {item!r:.200}"
+        ) from error

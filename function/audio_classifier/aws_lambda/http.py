@@ -26,18 +26,18 @@ class HttpAdapter:
         self._handler = Mangum(RootPathMiddleware(app), lifespan="off")
 
     def __call__(self, event: dict[str, Any], context: Any) -> Any:
-        """Answer an HTTP event."""
+        """Respond to an HTTP event."""
         return self._handler(_decoded(event), context)
 
     def warm_up(self) -> None:
-        """Serve one request, at which libraries import the rest of their modules."""
+        """Serve one request, because libraries import some of their modules only then."""
         response = self(HEALTH_CHECK, None)
         if response["statusCode"] != 200:
             raise RuntimeError(f"the HTTP application does not work: {response}")
 
 
 def _decoded(event: dict[str, Any]) -> dict[str, Any]:
-    """Decode a base64 body, for which Mangum takes longer than the network takes for the audio."""
+    """Decode a base64 body, which takes Mangum longer than the classification."""
     if not event.get("isBase64Encoded"):
         return event
     return {**event, "body": pybase64.b64decode(event.get("body") or b""), "isBase64Encoded": False}

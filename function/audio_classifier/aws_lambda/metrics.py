@@ -14,7 +14,7 @@ SERVICE: Final = "audio-classifier"
 
 
 class EmbeddedMetrics:
-    """Observes the classifier; `flush` prints what was counted, at the end of each invocation."""
+    """An observer of the classifier; `flush` prints the counts at the end of each invocation."""
 
     def __init__(self) -> None:
         self._metrics = Metrics(namespace=NAMESPACE, service=SERVICE)
@@ -43,7 +43,7 @@ class EmbeddedMetrics:
         self._metrics.add_metric("Failures", MetricUnit.Count, 1)
 
     def discard(self) -> None:
-        """Forget what was counted."""
+        """Discard the counts."""
         self._metrics.clear_metrics()
 
     def flush(self, function_name: str) -> None:

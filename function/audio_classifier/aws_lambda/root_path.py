@@ -26,8 +26,8 @@ def split_path(event: Mapping[str, Any]) -> tuple[str, str]:
     """Split the path of an HTTP event into root path and route.
 
     The stage of a REST API is part of the whole path only, a custom domain's base path is part of all paths,
-    and the stage of an HTTP API is part of its only path.  The route that matched shows what follows them.  A
-    route that matches all paths does not, but then the path may begin with the stage.
+    and the stage of an HTTP API is part of its only path.  The matched route is the rest of the path.  For a
+    catch-all route, only a leading stage is removed.
     """
     request = event["requestContext"]
     path = unquote(event.get("path") or event.get("rawPath") or "/")

@@ -22,9 +22,9 @@ NOISE_S: Final = 1
 
 
 def warm_up(shared: SharedClassifier, access: ObjectAccess, warm_up_http: Callable[[], object]) -> None:
-    """Do before the snapshot what a first request would otherwise wait for.
+    """Classify, create the S3 client and serve one HTTP request before the snapshot.
 
-    HTTP and uploads are both prepared, because memory that is not used later is not read from the snapshot.
+    First requests then do not wait for them.  Memory that is not used later is not read from the snapshot.
 
     Raises
     ------
@@ -38,8 +38,8 @@ def warm_up(shared: SharedClassifier, access: ObjectAccess, warm_up_http: Callab
 
 
 def renew(access: ObjectAccess) -> None:
-    """Replace after the restore what environments must not share, and what has expired."""
-    random.seed()  # otherwise all environments would retry after the same delays
+    """Reseed the random generator and discard the S3 client after a restore."""
+    random.seed()  # otherwise all environments would retry after equal delays
     access.discard_client()
 
 

@@ -19,8 +19,8 @@ from audio_classifier.audio.source import AudioSource
 from audio_classifier.errors import (
     AudioClassifierError,
     InvalidParameterError,
+    NoInputError,
     ObjectChangedError,
-    RemoteNotFoundError,
 )
 from audio_classifier.s3.errors import s3_errors
 from audio_classifier.s3.location import S3Location
@@ -39,11 +39,11 @@ class AudioInput(Protocol):
 
     @property
     def name(self) -> str:
-        """The name for people."""
+        """The name in messages and reports."""
 
     @property
     def result_key(self) -> str:
-        """A path for the result, with slashes, which no other input has."""
+        """The path of the result, with slashes; unique among inputs."""
 
     def open(self) -> AbstractContextManager[AudioSource]:
         """Open the recording; all reads within the block are of one state of it.
@@ -130,11 +130,11 @@ class ObjectInput:
 
     def identify(self, source: AudioSource) -> dict[str, Any]:
         assert isinstance(source, S3File)
-        return source.record()
+        return source.identity()
 
 
 def is_single(name: str) -> bool:
-    """Whether a name stands for one input, rather than for a folder or prefix of any number."""
+    """Return whether a name refers to one input, instead of a folder or prefix."""
     if name.startswith(S3_SCHEME):
         return not _is_prefix(name)
     return name == "-" or not os.path.isdir(name)
@@ -204,7 +204,7 @@ def _below_folder(folder: str) -> Iterator[FoundInput]:
             continue
         waiting.extend(os.path.join(path, name) for name in reversed(names))
     if not found:
-        yield UnusableInput(folder, FileNotFoundError(None, "there are no audio files in this folder"))
+        yield UnusableInput(folder, NoInputError("there are no audio files in this folder"))
 
 
 def _audio_name(entry: os.DirEntry[str]) -> str:
@@ -227,7 +227,7 @@ def _below_prefix(uri: str, client: Any) -> Iterator[FoundInput]:
             found = True
             yield ObjectInput(S3Location(bucket, key), client)
     if not found:
-        yield UnusableInput(uri, RemoteNotFoundError("there are no audio files below this prefix"))
+        yield UnusableInput(uri, NoInputError("there are no audio files below this prefix"))
 
 
 def _list_keys(client: Any, bucket: str, prefix: str) -> Iterator[str]:

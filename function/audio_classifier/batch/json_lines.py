@@ -7,11 +7,14 @@ import json
 import os
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Final
 
 from filelock import FileLock, Timeout
 
 from audio_classifier.errors import InvalidParameterError
 from audio_classifier.inference.record import Result, result_identity
+
+RESULT_START: Final = b'{"status"'
 
 
 class JsonLinesStore:
@@ -79,18 +82,25 @@ def _read_fingerprints(path: Path) -> tuple[set[bytes], int]:
         for number, line in enumerate(lines, 1):
             ended = line.endswith(b"\n")
             try:
-                fingerprint = _fingerprint(json.loads(line))
-            except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
-                truncated = isinstance(error, ValueError) and line.startswith(b'{"status"'[: len(line)])
-                if truncated and not ended:
-                    break  # written by a run that was killed
-                raise InvalidParameterError(
-                    "output",
-                    f"line {number} of {path} is not a result",
-                    hint="Name a new file, or one that an earlier run wrote.",
-                ) from error
+                result = json.loads(line)
+            except (RecursionError, ValueError) as error:
+                if not ended and line.startswith(RESULT_START[: len(line)]):
+                    break  # truncated: its writer was killed
+                raise _not_a_result(path, number) from error
+            try:
+                fingerprint = _fingerprint(result)
+            except (AttributeError, KeyError, TypeError) as error:
+                raise _not_a_result(path, number) from error
             if not ended:
                 break  # only the line feed is missing: the line is written again
             fingerprints.add(fingerprint)
             complete_bytes += len(line)
     return fingerprints, complete_bytes
+
+
+def _not_a_result(path: Path, number: int) -> InvalidParameterError:
+    return InvalidParameterError(
+        "output",
+        f"line {number} of {path} is not a result",
+        hint="Name a new file, or one that an earlier run wrote.",
+    )

@@ -59,7 +59,7 @@ class _Clip:
 
     audio_input: AudioInput
     clip: PreparedClip
-    identity: Result
+    identity: Result | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class _NotAudio:
 
     audio_input: AudioInput
     error: AudioError
-    identity: Result
+    identity: Result | None
 
 
 _Read: TypeAlias = _Clip | _NotAudio | AlreadyStored | Failed
@@ -80,6 +80,7 @@ def classify_inputs(
     selection: Selection,
     parameters: dict[str, Any],
     *,
+    start_s: float,
     threads: int,
     store: ResultStore | None = None,
     on_block: BlockObserver | None = None,
@@ -89,7 +90,9 @@ def classify_inputs(
     Parameters
     ----------
     parameters
-        The parameters as results name them; ``start_time`` (seconds) is where to begin.
+        The parameters, which results list and which identify them.
+    start_s
+        Where the clips begin.
     threads
         How many inputs are read at the same time.
     on_block
@@ -103,12 +106,11 @@ def classify_inputs(
         See `find_inputs`.
     """
     common = {"model": model_record(classifier.bundle), "parameters": parameters}
-    start_s = parameters["start_time"]
 
     def read(found: FoundInput) -> _Read:
         if isinstance(found, UnusableInput):
             return Failed(found.name, found.error)
-        identity: Result = {}
+        identity: Result | None = None
         try:
             with found.open() as source:
                 if store:
@@ -136,7 +138,7 @@ def classify_inputs(
 
 def _classified(item: _Clip, classification: Classification, store: ResultStore | None) -> Outcome:
     name = item.audio_input.name
-    if store:
+    if store and item.identity:
         result = classification_record(classification) | item.identity
         try:
             if not _write(store, item.audio_input, result):
@@ -148,7 +150,7 @@ def _classified(item: _Clip, classification: Classification, store: ResultStore 
 
 def _not_audio(item: _NotAudio, store: ResultStore | None) -> Outcome:
     name = item.audio_input.name
-    if store:
+    if store and item.identity:
         try:
             _write(store, item.audio_input, error_record(item.error) | item.identity)
         except ResultConflictError as error:

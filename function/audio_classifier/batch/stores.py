@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol
 from uuid import uuid4
 
 from audio_classifier.batch.json_lines import JsonLinesStore
-from audio_classifier.errors import InvalidParameterError, ResultConflictError, TransferError
+from audio_classifier.errors import InvalidParameterError, ResultConflictError
 from audio_classifier.inference.record import WRITTEN_BY, Result, result_identity
 from audio_classifier.s3 import json_documents
 from audio_classifier.s3.client import s3_client
@@ -20,14 +20,13 @@ from audio_classifier.s3.errors import s3_errors
 from audio_classifier.s3.location import S3Location
 
 MAX_NAME_BYTES: Final = 200  # of each part of a path; most file systems accept 255
-WRITE_ATTEMPTS: Final = 3
 
 
 class ResultStore(Protocol):
     """Any thread may call `contains`; one thread writes."""
 
     def contains(self, result_key: str, result: Result) -> bool:
-        """Whether a result of the same content, model and parameters is stored.
+        """Return whether a result of the same content, model and parameters is stored.
 
         Raises
         ------
@@ -134,18 +133,16 @@ class S3Store:
         return existing is not None and _is_same(existing.document, result, str(location))
 
     def write(self, result_key: str, result: Result) -> bool:
-        location, replaced_etag = self._location(result_key), None
-        metadata = {WRITTEN_BY: result["model"]["version"]}
-        for _ in range(WRITE_ATTEMPTS):  # the first one suffices unless an older result exists
-            if json_documents.write(
-                self._client, location, result, if_match=replaced_etag, metadata=metadata
-            ):
-                return True
-            existing = json_documents.read(self._client, location)
-            if existing is not None and _is_same(existing.document, result, str(location)):
-                return False
-            replaced_etag = existing.etag if existing else None
-        raise TransferError(f"{location}: other writers keep replacing it")
+        location = self._location(result_key)
+        final = json_documents.replace(  # one request suffices unless an older result exists
+            self._client,
+            location,
+            result,
+            existing=None,
+            is_final=lambda document: _is_same(document, result, str(location)),
+            metadata={WRITTEN_BY: result["model"]["version"]},
+        )
+        return final is None
 
     def close(self) -> None:
         self._client.close()
@@ -170,7 +167,7 @@ def _safe_part(part: str) -> str:
 
 
 def _is_same(existing: Any, result: Result, where: str) -> bool:
-    """Whether what is stored is the same result; False for an older one of the same input.
+    """Return whether a stored document is the same result; an older result of the same input is not.
 
     Raises
     ------

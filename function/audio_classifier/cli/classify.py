@@ -19,7 +19,7 @@ from audio_classifier.cli.common import (
 )
 from audio_classifier.cli.errors import describe
 from audio_classifier.cli.plot import ClipPicture
-from audio_classifier.cli.terminal import FilesProgress, complain, say, terminated_cleanly
+from audio_classifier.cli.terminal import FilesProgress, print_error, print_line, terminated_cleanly
 from audio_classifier.errors import InvalidParameterError
 
 if TYPE_CHECKING:
@@ -71,10 +71,10 @@ def _classify(args: argparse.Namespace) -> int:
         raise InvalidParameterError("start_s", f"must be at least 0, got {args.start_time:g}")
     if args.output and args.format:
         raise InvalidParameterError(
-            "format", "stored results are always JSON", hint="Omit it, or omit --output."
+            "format", "cannot be combined with --output, because stored results are JSON"
         )
     if args.output and args.plot is not None:
-        raise InvalidParameterError("plot", "stored results are not drawn", hint="Omit it, or omit --output.")
+        raise InvalidParameterError("plot", "cannot be combined with --output")
     if args.files.count("-") > 1:
         raise InvalidParameterError("FILE", "standard input can be read only once", hint="Name - once.")
     with terminated_cleanly():
@@ -139,6 +139,7 @@ class _Run:
             self._inputs(),
             self._selection,
             self._parameters,
+            start_s=self._parameters["start_time"],
             threads=S3_THREADS if self._in_s3 else self._classifier.reader_threads,
             store=self._store,
             on_block=self._picture.add_block if self._picture else None,
@@ -175,8 +176,8 @@ class _Run:
 
         if isinstance(outcome, Failed):
             self.failed += 1
-            description = describe(outcome.error)
-            complain(f"{outcome.name}: {description.message}", description.hint)
+            body = describe(outcome.error)
+            print_error(f"{outcome.name}: {body['message']}", body["hint"])
         elif isinstance(outcome, AlreadyStored):
             self._already_stored += 1
         else:
@@ -187,4 +188,4 @@ class _Run:
         where = f"; results: {self._output}" if self._store else ""
         rate = (self._classified + self._already_stored + self.failed) / seconds
         counts = f"{self._classified} classified,{already_stored} {self.failed} failed"
-        say(f"{counts}, in {seconds:.1f} s ({rate:.1f} files/s){where}")
+        print_line(f"{counts}, in {seconds:.1f} s ({rate:.1f} files/s){where}")

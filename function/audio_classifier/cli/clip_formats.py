@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass
 from textwrap import indent
 from typing import Any, Final, TextIO, TypeAlias
 
-from audio_classifier.cli.errors import Description
 from audio_classifier.inference.selection import Prediction
 
 BAR_CELLS: Final = 24
@@ -33,11 +32,11 @@ class FailedClip:
     """The error of one file, which is also reported on standard error."""
 
     file: str
-    error: Description
+    error: dict[str, str]
 
     def response(self) -> dict[str, Any]:
         """Return the error's JSON body."""
-        return dict(self.error.body())
+        return dict(self.error)
 
 
 ClipReport: TypeAlias = ClassifiedClip | FailedClip
@@ -55,7 +54,7 @@ def write_table(reports: Iterable[ClipReport], out: TextIO, *, single: bool) -> 
                 f"{prediction.probability:7.1%}  {bar(prediction.probability)}  {prediction.label}", file=out
             )
         if not report.predictions:
-            print("         nothing above the threshold", file=out)
+            print("         no class reaches the threshold", file=out)
         if not single:
             print(file=out, flush=True)
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from audio_classifier.cli.errors import describe
-from audio_classifier.cli.terminal import complain, download_progress, native_stderr_hidden
+from audio_classifier.cli.terminal import download_progress, native_stderr_hidden, print_error
 from audio_classifier.constants import EVENT_HOP_S, EVENT_WINDOW_S
 from audio_classifier.errors import AudioError
 
@@ -64,20 +65,19 @@ def file_or_standard_input(name: str) -> str | BinaryIO | bytes:
     return standard_input() if name == "-" else name
 
 
-def read_recording(name: str, read: Callable[[], None]) -> int:
-    """Call ``read``; return the exit status, after a message if the recording cannot be used."""
+def read_recording(name: str, read: Callable[[], None], *, as_json: bool = False) -> int:
+    """Call ``read`` and return the exit status; report an unusable recording on standard error."""
     try:
         read()
-    except AudioError as error:
-        description = describe(error)
-    except OSError as error:
-        if error.filename is None:  # an error of the output, not of the file
+    except (AudioError, OSError) as error:
+        if isinstance(error, OSError) and error.filename is None:  # an error of the output, not of the file
             raise
-        description = describe(error)
-    else:
-        return EXIT_OK
-    complain(f"{name}: {description.message}", description.hint)
-    return EXIT_SOME_FAILED
+        body = describe(error)
+        print_error(f"{name}: {body['message']}", body["hint"])
+        if as_json:
+            print(json.dumps({"file": name, **body}))
+        return EXIT_SOME_FAILED
+    return EXIT_OK
 
 
 def open_bundle(uri: str | None, settings: Settings) -> Bundle:

@@ -68,7 +68,7 @@ def write_rttm(events: Iterable[SoundEvent], out: TextIO, name: str) -> None:
         )
 
 
-TRACKS: Final[dict[str, Callable[[Iterable[SoundEvent], TextIO, str], None]]] = {
+FORMATS: Final[dict[str, Callable[[Iterable[SoundEvent], TextIO, str], None]]] = {
     "table": write_table,
     "json": write_json,
     "jsonl": write_jsonl,

@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from audio_classifier.cli.common import EXIT_OK, EXIT_SOME_FAILED
-from audio_classifier.cli.terminal import complain
+from audio_classifier.cli.terminal import print_error
 
 
 def add(commands: Any) -> None:
@@ -26,5 +26,5 @@ def _labels(args: argparse.Namespace) -> int:
     for label in found:
         print(f"{label.index:3}  {label.label_id:<13}  {label.name}")
     if not found:
-        complain(f"no class contains {args.search!r} in its name or id")
+        print_error(f"no class name or id contains {args.search!r}")
     return EXIT_OK if found else EXIT_SOME_FAILED

@@ -12,7 +12,7 @@ from typing import Any
 from audio_classifier.cli import bundle, classify, labels, plot, serve, timeline
 from audio_classifier.cli.common import EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE
 from audio_classifier.cli.errors import describe
-from audio_classifier.cli.terminal import complain
+from audio_classifier.cli.terminal import print_error
 from audio_classifier.errors import AudioClassifierError
 
 
@@ -22,7 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        The exit status: 0, 1 if some file failed, 2 if the command could not run.
+        The exit status: 0, 1 if some file failed, 2 if the command could not run, 130 if it was interrupted.
     """
     # Threads of numpy's BLAS would compete with those of the network.  numpy reads this when it is imported.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -37,11 +37,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_OK
     except OSError as error:
-        complain(str(error))
+        print_error(str(error))
         return EXIT_USAGE
     except AudioClassifierError as error:
-        description = describe(error)
-        complain(description.message, description.hint)
+        body = describe(error)
+        print_error(body["message"], body["hint"])
         return EXIT_USAGE
 
 

@@ -46,7 +46,6 @@ def add(commands: Any) -> None:
 def _plot(args: argparse.Namespace) -> int:
     figures = _import_figures("output", args.output, args.top_k)
     from audio_classifier.inference.sound_events import require_no_gaps
-    from audio_classifier.inference.windows import Window
     from audio_classifier.plotting.reduction import AudioOverview, ClassOverview
 
     require_no_gaps(args.window, args.hop)
@@ -55,18 +54,11 @@ def _plot(args: argparse.Namespace) -> int:
     audio, classes = AudioOverview(), ClassOverview(selection.classes)
 
     def read() -> None:
-        items = classifier.analyze(
-            file_or_standard_input(args.file),
-            window_s=args.window,
-            hop_s=args.hop,
-            hysteresis=None,
-            top_k=1,
-            labels=args.filter,
-            on_block=audio.add,
-        )
-        for item in items:
-            if isinstance(item, Window):
-                classes.add(item)
+        source = file_or_standard_input(args.file)
+        for window in classifier.timeline(
+            source, window_s=args.window, hop_s=args.hop, labels=args.filter, on_block=audio.add
+        ):
+            classes.add(window)
 
     status = read_recording(args.file, read)
     if status == EXIT_OK:
@@ -106,7 +98,7 @@ class ClipPicture:
 
 
 def _import_figures(parameter: str, path: str, top_k: int) -> ModuleType:
-    """Import the module that draws, after checking what would otherwise fail after a long analysis."""
+    """Check the arguments before the analysis, and import the module that draws."""
     if Path(path).suffix.lower() not in SUFFIXES:
         raise InvalidParameterError(
             parameter, f"must be a {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]} file, got {path!r}"

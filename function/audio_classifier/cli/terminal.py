@@ -179,14 +179,14 @@ def _stderr_console() -> rich.console.Console:
     return Console(stderr=True)
 
 
-def complain(message: str, hint: str = "") -> None:
+def print_error(message: str, hint: str = "") -> None:
     """Print an error message and, below it, the hint on how to fix it."""
-    say(f"audio-classifier: {message}")
+    print_line(f"audio-classifier: {message}")
     if hint:
-        say(f"  {hint}")
+        print_line(f"  {hint}")
 
 
-def say(message: str) -> None:
+def print_line(message: str) -> None:
     """Print one line to standard error, escaping characters that could control the terminal."""
     shown = (character if character.isprintable() else ascii(character)[1:-1] for character in message)
     print("".join(shown), file=sys.stderr)

@@ -54,7 +54,7 @@ def add(commands: Any) -> None:
 
 
 def _timeline(args: argparse.Namespace) -> int:
-    from audio_classifier.cli.event_formats import TRACKS
+    from audio_classifier.cli.event_formats import FORMATS
     from audio_classifier.inference.sound_events import Hysteresis
 
     hysteresis = Hysteresis(args.threshold, args.release, args.min_duration)
@@ -63,4 +63,8 @@ def _timeline(args: argparse.Namespace) -> int:
     events = classifier.events(
         source, window_s=args.window, hop_s=args.hop, hysteresis=hysteresis, labels=args.filter
     )
-    return read_recording(args.file, lambda: TRACKS[args.format](events, sys.stdout, args.file))
+    return read_recording(
+        args.file,
+        lambda: FORMATS[args.format](events, sys.stdout, args.file),
+        as_json=args.format in ("json", "jsonl"),
+    )

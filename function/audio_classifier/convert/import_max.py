@@ -25,7 +25,7 @@ from audio_classifier.model.bundle import (
     Bundle,
     FileContent,
     Source,
-    check_free,
+    check_absent,
     write_bundle,
 )
 
@@ -67,7 +67,7 @@ def import_max(
     """
     if any(find_spec(module) is None for module in ("tensorflow", "h5py")):
         raise MissingExtraError("importing the published weights", "convert")
-    check_free(out_dir)
+    check_absent(out_dir)
     out_dir.parent.mkdir(parents=True, exist_ok=True)  # fails early if it cannot be created
     with tempfile.TemporaryDirectory(prefix="import-max-") as workspace:
         artifacts = collect(

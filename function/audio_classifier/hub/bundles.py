@@ -21,7 +21,14 @@ from audio_classifier.errors import (
     TransferError,
 )
 from audio_classifier.hub.remote import CONNECTIONS, Progress, Remote, download, is_remote, open_remote
-from audio_classifier.model.bundle import MANIFEST, MAX_MANIFEST_BYTES, Bundle, FileEntry, Manifest, appearing
+from audio_classifier.model.bundle import (
+    MANIFEST,
+    MAX_MANIFEST_BYTES,
+    Bundle,
+    FileEntry,
+    Manifest,
+    atomic_directory,
+)
 
 COMPACT: Final = "compact"
 
@@ -77,7 +84,7 @@ def _open_remote_bundle(remote: Remote, cache: Path, progress: Progress | None) 
         except BundleError:
             for leftover in (directory, *cache.glob(f".{digest}.*")):  # left by killed processes
                 shutil.rmtree(leftover, ignore_errors=True)
-        with appearing(directory) as partial:
+        with atomic_directory(directory) as partial:
             _fetch(remote, manifest, partial, progress)
             (partial / MANIFEST).write_bytes(data)
     return Bundle(directory, manifest, digest)  # every file was verified while it was downloaded

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Self
@@ -72,7 +73,7 @@ class AudioClassifier:
 
     @property
     def reader_threads(self) -> int:
-        """How many threads should `prepare` clips: the CPUs that the network leaves, or all of them."""
+        """The number of threads for `prepare`: the CPUs that the network does not use, or all of them."""
         cpus = available_cpus()
         return max(0, cpus - self._threads) or cpus
 
@@ -252,7 +253,7 @@ class AudioClassifier:
             When a class counts as present; None for no sound events, and then the hop may be longer than the
             window.
         top_k, threshold, labels
-            Which predictions a window has, see `Selection`.  Sound events are those of ``labels``.
+            Which predictions a window has; see `Selection`.  Of these, only ``labels`` affects sound events.
         on_block
             Called with each block of audio before the windows that end in it, from the beginning of the
             recording to the end of its last whole patch, without gaps.
@@ -287,6 +288,7 @@ class AudioClassifier:
         top_k: int | None = TOP_K,
         threshold: float | None = None,
         labels: Iterable[str] | None = None,
+        on_block: BlockObserver | None = None,
     ) -> Iterator[Window]:
         """Yield the windows of `analyze`, by default of ten seconds each; raise the same errors."""
         stream = self.analyze(
@@ -297,6 +299,7 @@ class AudioClassifier:
             top_k=top_k,
             threshold=threshold,
             labels=labels,
+            on_block=on_block,
         )
         return (item for item in stream if isinstance(item, Window))
 
@@ -306,15 +309,36 @@ class AudioClassifier:
         *,
         window_s: float = EVENT_WINDOW_S,
         hop_s: float = EVENT_HOP_S,
-        hysteresis: Hysteresis = DEFAULT_HYSTERESIS,
+        hysteresis: Hysteresis | None = None,
         labels: Iterable[str] | None = None,
     ) -> Iterator[SoundEvent]:
-        """Yield the sound events of `analyze`, each when it has ended; raise the same errors."""
+        """Yield the sound events of `analyze`, each when it has ended; raise the same errors.
+
+        ``hysteresis`` is the default one if omitted.
+        """
         stream = self.analyze(
-            source, window_s=window_s, hop_s=hop_s, hysteresis=hysteresis, top_k=1, labels=labels
+            source,
+            window_s=window_s,
+            hop_s=hop_s,
+            hysteresis=hysteresis or DEFAULT_HYSTERESIS,
+            top_k=1,
+            labels=labels,
         )
         return (item for item in stream if isinstance(item, SoundEvent))
 
     def codes(self, samples: NDArray[np.floating]) -> NDArray[np.uint8]:
         """Compute the 8-bit codes ``(patches, 128)`` of 16 kHz mono samples ``(n >= 15,600,)``."""
         return self._network.code(log_mel_patches(samples))
+
+    @property
+    def readers(self) -> int:
+        """The former name of `reader_threads`, until version 0.3."""
+        warnings.warn("readers is now reader_threads", DeprecationWarning, stacklevel=2)
+        return self.reader_threads
+
+    def listen(
+        self, source: AudioSource, *, window_s: float, hop_s: float, watch: BlockObserver | None = None
+    ) -> Iterator[Window]:
+        """Do what `timeline` does; its former name for observers, until version 0.3."""
+        warnings.warn("listen(watch=...) is now timeline(on_block=...)", DeprecationWarning, stacklevel=2)
+        return self.timeline(source, window_s=window_s, hop_s=hop_s, on_block=watch)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,6 +39,12 @@ class Classification:
     audio: AudioInfo
     analyzed_s: float
     seconds: dict[str, float]
+
+    @property
+    def heard_s(self) -> float:
+        """The former name of ``analyzed_s``, until version 0.3."""
+        warnings.warn("heard_s is now analyzed_s", DeprecationWarning, stacklevel=2)
+        return self.analyzed_s
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ def prefetched_batches(
     items
         Consumed one by one, in the thread that iterates.
     max_batch
-        The largest batch.  Three times as many items are in progress, whatever their number.
+        The maximum size of a batch.  Three times as many items are in progress, whatever their number.
 
     Raises
     ------

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any, Final, TypeAlias
 
-from audio_classifier.errors import AudioClassifierError, error_body
+from audio_classifier.errors import AudioClassifierError, describe_error
 from audio_classifier.inference.clip import Classification
 from audio_classifier.model.bundle import Bundle
 
@@ -32,7 +32,7 @@ def classification_record(classification: Classification) -> dict[str, Any]:
 
 def error_record(error: AudioClassifierError) -> dict[str, Any]:
     """Describe a permanent failure."""
-    return error_body(error.code, str(error), error.hint)
+    return dict(describe_error(error))
 
 
 def model_record(bundle: Bundle) -> dict[str, Any]:

@@ -30,9 +30,9 @@ class Selection:
     all_labels
         The model's classes.
     top_k
-        The largest number of predictions; None for all.
+        The maximum number of predictions; None for all.
     threshold
-        The lowest probability; None for 0.
+        The minimum probability; None for 0.
     labels
         Names or ids of the classes to consider, in any case; None for all.  The filter is applied before
         ``top_k``.

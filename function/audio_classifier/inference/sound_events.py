@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import asdict, dataclass
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,10 @@ class SoundEvent:
     end_s: float
     peak: float
     mean: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the event as JSON represents it; times are in seconds."""
+        return {name.removesuffix("_s"): value for name, value in asdict(self).items()}
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +44,11 @@ class Window:
     core_start_s: float = field(repr=False, compare=False)
     core_end_s: float = field(repr=False, compare=False)
     probabilities: NDArray[np.float32] = field(repr=False, compare=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the window without its probabilities, as JSON represents it; times are in seconds."""
+        predictions = [asdict(prediction) for prediction in self.predictions]
+        return {"start": self.start_s, "end": self.end_s, "predictions": predictions}
 
 
 def read_windows(

@@ -173,7 +173,7 @@ class Bundle:
         BundleInvalidError
             If the directory exists.
         """
-        with appearing(directory) as partial:
+        with atomic_directory(directory) as partial:
             for name in (MANIFEST, *(entry.path for entry in self.manifest.files)):
                 shutil.copyfile(self.path(name), partial / name)
 
@@ -224,7 +224,7 @@ def write_bundle(directory: Path, files: Mapping[str, FileContent], **manifest: 
     """
     try:
         names = sorted(map(_plain_name, files))
-        with appearing(directory) as partial:
+        with atomic_directory(directory) as partial:
             for name in names:
                 _write_file(partial / name, files[name])
             entries = tuple(_describe(partial, name) for name in names)
@@ -235,7 +235,7 @@ def write_bundle(directory: Path, files: Mapping[str, FileContent], **manifest: 
     return Bundle.open(directory)
 
 
-def check_free(directory: Path) -> None:
+def check_absent(directory: Path) -> None:
     """Raise `BundleInvalidError` if the directory exists."""
     if directory.exists():
         raise BundleInvalidError(
@@ -244,7 +244,7 @@ def check_free(directory: Path) -> None:
 
 
 @contextmanager
-def appearing(directory: Path) -> Iterator[Path]:
+def atomic_directory(directory: Path) -> Iterator[Path]:
     """Create a directory that is renamed to ``directory`` if the block succeeds, and removed otherwise.
 
     Raises
@@ -252,12 +252,12 @@ def appearing(directory: Path) -> Iterator[Path]:
     BundleInvalidError
         If ``directory`` exists before or after the block.
     """
-    check_free(directory)
+    check_absent(directory)
     directory.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
     try:
         yield partial
-        check_free(directory)
+        check_absent(directory)
         partial.chmod(0o755)  # mkdtemp's 0700 would hide a bundle from the user that serves it
         partial.rename(directory)  # fails if another process was faster
     finally:

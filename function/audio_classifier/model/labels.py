@@ -41,7 +41,7 @@ class LabelSet:
     def __init__(self, labels: Sequence[Label]) -> None:
         self._labels = tuple(labels)
         self._by_text: dict[str, Label] = {}
-        self._most_parts = 1 + max((label.name.count(",") for label in self._labels), default=0)
+        self._max_parts = 1 + max((label.name.count(",") for label in self._labels), default=0)
         for position, label in enumerate(self._labels):
             if label.index != position:
                 raise BundleInvalidError(f"labels: expected index {position}, got {label.index}")
@@ -99,7 +99,7 @@ class LabelSet:
         names: list[str] = []
         start = 0
         while start < len(parts):
-            for stop in range(min(start + self._most_parts, len(parts)), start, -1):
+            for stop in range(min(start + self._max_parts, len(parts)), start, -1):
                 name = ",".join(parts[start:stop]).strip()
                 if stop == start + 1 or name.casefold() in self._by_text:
                     break

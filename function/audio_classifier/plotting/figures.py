@@ -25,8 +25,8 @@ from audio_classifier.inference.selection import Prediction
 from audio_classifier.plotting.reduction import AudioOverview, ClassOverview
 
 WIDTH_IN: Final = 9.0
-WAVE_IN, MELS_IN, ROW_IN, LEAST_CLASSES_IN, BORDERS_IN = 0.8, 1.5, 0.26, 0.52, 0.95
-LEAST_LOG_MEL_RANGE: Final = 4.0  # with less, near-silence would look loud
+WAVE_IN, MELS_IN, ROW_IN, MIN_CLASSES_IN, BORDERS_IN = 0.8, 1.5, 0.26, 0.52, 0.95
+MIN_LOG_MEL_RANGE: Final = 4.0  # with less, near-silence would look loud
 INK: Final = "#3b1f5b"
 LINE: Final = "#666666"
 COLOURS: Final = "magma_r"
@@ -36,7 +36,7 @@ STEPS_S: Final = (
     *(0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30),
     *(60 * minutes for minutes in (1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1440)),
 )
-MOST_TICKS: Final = 10
+MAX_TICKS: Final = 10
 STYLE: Final = {
     "axes.edgecolor": LINE,
     "axes.labelcolor": LINE,
@@ -112,7 +112,7 @@ def draw_clip(audio: AudioOverview, predictions: Sequence[Prediction], *, title:
         bars.barh(row + 0.5, prediction.probability, 0.7, color=INK)
         bars.text(prediction.probability + 0.01, row + 0.5, f"{prediction.probability:.1%}", va="center")
     if not predictions:
-        bars.text(0.01, 0.5, "nothing above the threshold", va="center", transform=bars.transAxes)
+        bars.text(0.01, 0.5, "no class reaches the threshold", va="center", transform=bars.transAxes)
     bars.set(xlim=(0, 1), xlabel="probability", xticks=[0, 0.25, 0.5, 0.75, 1])
     return figure
 
@@ -138,7 +138,7 @@ def write_picture(figure: Figure, path: Path) -> None:
 
 def _panels(rows: int, title: str) -> tuple[Figure, Any, Any, Any, Any]:
     """Return a figure and its axes: waveform, spectrogram, classes, and a narrow one next to the classes."""
-    heights_in = (WAVE_IN, MELS_IN, max(LEAST_CLASSES_IN, rows * ROW_IN))
+    heights_in = (WAVE_IN, MELS_IN, max(MIN_CLASSES_IN, rows * ROW_IN))
     figure = Figure(figsize=(WIDTH_IN, sum(heights_in) + BORDERS_IN), layout="constrained")
     grid = figure.add_gridspec(3, 2, height_ratios=heights_in, width_ratios=(70, 1))
     wave, mels, classes = (figure.add_subplot(grid[row, 0]) for row in range(3))
@@ -164,7 +164,7 @@ def _draw_audio(wave: Any, mels: Any, audio: AudioOverview) -> None:
         origin="lower",
         extent=(edges_s[0], end_s, 0, MEL_BANDS),
         vmin=floor,
-        vmax=max(float(log_mels.max()), floor + LEAST_LOG_MEL_RANGE),
+        vmax=max(float(log_mels.max()), floor + MIN_LOG_MEL_RANGE),
         cmap=COLOURS,
     )
     mels.set(xlim=(audio.start_s, audio.end_s), ylabel="frequency (kHz)")
@@ -187,8 +187,8 @@ def _draw_time(axes: Any, audio: AudioOverview) -> None:
 
 
 def time_ticks(start_s: float, end_s: float) -> list[float]:
-    """Return at most `MOST_TICKS` + 1 round times from ``start_s`` to ``end_s``."""
-    step_s = next((step for step in STEPS_S if (end_s - start_s) / step <= MOST_TICKS), end_s - start_s)
+    """Return at most `MAX_TICKS` + 1 round times from ``start_s`` to ``end_s``."""
+    step_s = next((step for step in STEPS_S if (end_s - start_s) / step <= MAX_TICKS), end_s - start_s)
     first, last = math.ceil(start_s / step_s), math.floor(end_s / step_s)
     return [round(number * step_s, 1) for number in range(first, last + 1)]
 

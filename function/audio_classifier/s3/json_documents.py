@@ -1,20 +1,22 @@
-"""Read JSON documents in S3, and write them on the condition that nobody else did."""
+"""Read JSON documents from S3, and write them only if they have not changed since."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
-from audio_classifier.errors import ObjectChangedError, RemoteNotFoundError
+from audio_classifier.errors import ObjectChangedError, RemoteNotFoundError, TransferError
 from audio_classifier.s3.errors import NOT_FOUND, s3_errors
 from audio_classifier.s3.location import S3Location
+
+WRITE_ATTEMPTS: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
 class StoredDocument:
-    """A document, None if the object is not JSON, and the ETag that a later `write` names."""
+    """A stored object: its document (None if it is not JSON), and its ETag for `write`."""
 
     document: Any
     etag: str
@@ -59,10 +61,16 @@ def write(
     metadata: Mapping[str, str],
     encryption: Mapping[str, str] | None = None,
 ) -> bool:
-    """Write a document; False, and nothing is written, if the object changed.
+    """Write a document; return False, without writing, if the object changed.
 
     Parameters
     ----------
+    client
+        boto3's S3 client.
+    location
+        Where to write it.
+    document
+        Anything that JSON represents.
     if_match
         The ETag of the document to replace; None if the object must not exist yet.
     metadata
@@ -77,7 +85,7 @@ def write(
     """
     condition = {"IfNoneMatch": "*"} if if_match is None else {"IfMatch": if_match}
     try:
-        with s3_errors(location, missing=()):  # a bucket may be created later
+        with s3_errors(location, missing=(NOT_FOUND,) if if_match else ()):
             client.put_object(
                 **location.arguments(),
                 Body=json.dumps(document, indent=2).encode(),
@@ -86,6 +94,49 @@ def write(
                 **condition,
                 **(encryption or {}),
             )
-    except ObjectChangedError:
+    except (ObjectChangedError, RemoteNotFoundError):  # replaced or deleted
         return False
     return True
+
+
+def replace(
+    client: Any,
+    location: S3Location,
+    document: Any,
+    *,
+    existing: StoredDocument | None,
+    is_final: Callable[[Any], bool],
+    metadata: Mapping[str, str],
+    encryption: Mapping[str, str] | None = None,
+    missing: Collection[int] = (NOT_FOUND,),
+) -> StoredDocument | None:
+    """Write a document in place of ``existing``, unless a final one is stored in the meantime.
+
+    Parameters
+    ----------
+    existing
+        What was read before; None if there was no object, or it was not read.
+    is_final
+        Whether a document that is stored must stay.
+    metadata, encryption
+        See `write`.
+    missing
+        See `read`.
+
+    Returns
+    -------
+    The final document that another writer stored; None if this one was written.
+
+    Raises
+    ------
+    TransferError
+        If the object cannot be read or written; a retry may succeed.
+    """
+    for _ in range(WRITE_ATTEMPTS):
+        etag = existing.etag if existing else None
+        if write(client, location, document, if_match=etag, metadata=metadata, encryption=encryption):
+            return None
+        existing = read(client, location, missing=missing)
+        if existing is not None and is_final(existing.document):
+            return existing
+    raise TransferError(f"{location}: other writers keep replacing it")

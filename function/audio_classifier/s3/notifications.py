@@ -27,7 +27,7 @@ def created_objects(event: Mapping[str, Any]) -> list[S3Location]:
     try:
         return _created_objects(event)
     except (AttributeError, InvalidParameterError, KeyError, TypeError) as error:
-        raise UnknownEventError(f"the event is not a valid S3 notification: {error!r}") from error
+        raise UnknownEventError(f"the event is not a complete S3 notification: {error!r}") from error
 
 
 def parse_json_object(text: str | bytes) -> dict[str, Any]:
@@ -47,7 +47,7 @@ def parse_json_object(text: str | bytes) -> dict[str, Any]:
     return value
 
 
-def unknown_event(event: Mapping[str, Any]) -> UnknownEventError:
+def _unknown_event(event: Mapping[str, Any]) -> UnknownEventError:
     """Return the error for an event of an unsupported kind."""
     keys = ", ".join(sorted(map(str, event))[:MAX_SHOWN_KEYS]) or "none"
     return UnknownEventError(f"the event is of an unsupported kind (its keys: {keys})")
@@ -63,7 +63,7 @@ def _created_objects(event: Mapping[str, Any]) -> list[S3Location]:
         return created_objects(parse_json_object(event["Message"]))
     records = event.get("Records")
     if not isinstance(records, list):
-        raise unknown_event(event)
+        raise _unknown_event(event)
     return [location for record in records for location in _in_record(record)]
 
 
@@ -71,7 +71,7 @@ def _in_record(record: Mapping[str, Any]) -> list[S3Location]:
     if record.get("EventSource") == "aws:sns":
         return created_objects(parse_json_object(record["Sns"]["Message"]))
     if record.get("eventSource") not in S3_SOURCES:
-        raise unknown_event(record)
+        raise _unknown_event(record)
     if "ObjectCreated:" not in record["eventName"]:  # MinIO sends s3:ObjectCreated:
         return []
     bucket, s3_object = record["s3"]["bucket"], record["s3"]["object"]

@@ -89,7 +89,7 @@ class S3File(io.RawIOBase):
         self._position += len(data)
         return len(data)
 
-    def record(self) -> dict[str, Any]:
+    def identity(self) -> dict[str, Any]:
         """Identify the object and its state, for a stored result."""
         return {
             "bucket": self.location.bucket,

@@ -1,4 +1,4 @@
-"""The HTTP API: the original's routes and those of this package."""
+"""The HTTP API: the routes of the MAX Audio Classifier, and additional ones."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from starlette.middleware.errors import ServerErrorMiddleware
 from audio_classifier.errors import BusyError, UnreadableAudioError
 from audio_classifier.server.body import BodyLimit, audio_request
 from audio_classifier.server.cloudevents import event_routes
-from audio_classifier.server.errors import ERROR_RESPONSES, add_error_handlers, answer_unexpected
+from audio_classifier.server.errors import ERROR_RESPONSES, add_error_handlers, respond_to_unexpected
 from audio_classifier.server.limiter import ConcurrencyLimiter
 from audio_classifier.server.metrics import CountRequests, Metrics
 from audio_classifier.server.ndjson import accepts_ndjson, stream_timeline
@@ -38,8 +38,8 @@ from audio_classifier.server.schemas import (
 )
 from audio_classifier.server.swagger2 import swagger_2
 from audio_classifier.server.uploads import upload_routes
-from audio_classifier.service import predict as prediction
 from audio_classifier.service.parameters import parse_parameters
+from audio_classifier.service.predict import predict, timeline
 from audio_classifier.service.settings import Settings
 from audio_classifier.service.shared_classifier import SharedClassifier
 from audio_classifier.service.uploads import Uploads
@@ -108,7 +108,7 @@ def _add_middleware(app: FastAPI, settings: Settings, metrics: Metrics) -> None:
     hint += "; for larger files, POST /uploads returns where to upload." if settings.uploads_bucket else "."
     app.add_middleware(BodyLimit, max_bytes=settings.max_upload_bytes, hint=hint)
     # CORS wraps it, so that browsers can also read the response to an unexpected error.
-    app.add_middleware(ServerErrorMiddleware, handler=answer_unexpected)
+    app.add_middleware(ServerErrorMiddleware, handler=respond_to_unexpected)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -135,8 +135,8 @@ def _add_model_routes(
     async def metadata() -> MetadataResponse:
         """Return the metadata associated with the model"""
         bundle = (await lookups.run(shared.load)).bundle
-        about = {"name": bundle.manifest.name, "version": bundle.manifest.version, "digest": bundle.digest}
-        return MetadataResponse(**METADATA, bundle={**about, "metrics": bundle.manifest.metrics})
+        identity = {"name": bundle.manifest.name, "version": bundle.manifest.version, "digest": bundle.digest}
+        return MetadataResponse(**METADATA, bundle={**identity, "metrics": bundle.manifest.metrics})
 
     @app.get("/model/labels", tags=["model"], operation_id="get_labels")
     async def labels() -> LabelsResponse:
@@ -154,7 +154,7 @@ def _add_model_routes(
         responses=ERROR_RESPONSES,
         openapi_extra={"requestBody": PREDICT_BODY, "parameters": query_parameters()},
     )
-    async def predict(request: Request) -> Any:
+    async def predict_audio(request: Request) -> Any:
         """Predict audio classes from input data"""
         async with AsyncExitStack() as resources:
             audio = await resources.enter_async_context(audio_request(request, uploads.access))
@@ -163,10 +163,10 @@ def _add_model_routes(
                 if parameters.timeline and accepts_ndjson(request):
                     return await stream_timeline(
                         limiter,
-                        lambda: prediction.timeline(shared, audio.open_source(), parameters),
+                        lambda: timeline(shared, audio.open_source(), parameters),
                         resources,
                     )
-                return await limiter.run(lambda: prediction.predict(shared, audio.open_source(), parameters))
+                return await limiter.run(lambda: predict(shared, audio.open_source(), parameters))
             except UnreadableAudioError as error:
                 error.hint = audio.unreadable_hint() or error.hint
                 raise
@@ -175,12 +175,12 @@ def _add_model_routes(
 def _add_operation_routes(app: FastAPI, shared: SharedClassifier, metrics: Metrics) -> None:
     @app.get("/healthz", tags=["operation"])
     async def alive() -> StatusResponse:
-        """Whether the process is alive"""
+        """Report whether the process is alive"""
         return StatusResponse(status="ok")
 
     @app.get("/readyz", tags=["operation"], responses={503: ERROR_RESPONSES[503]})
     async def ready() -> StatusResponse:
-        """Whether the model is loaded"""
+        """Report whether the model is loaded"""
         if not shared.ready and shared.failure:
             raise BusyError(
                 f"the model cannot be loaded: {shared.failure}",

@@ -20,7 +20,7 @@ _log = logging.getLogger(__name__)
 def event_routes(uploads: Uploads, limiter: ConcurrencyLimiter) -> APIRouter:
     """Return ``/events``, for Knative's and other brokers of CloudEvents.
 
-    The response is empty, because a broker takes a body for another event, and one that is not an event for a
+    The response has no body: a broker would treat a body as a new event, and a body that is not an event as a
     failure.
     """
     router = APIRouter(tags=["uploads"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
@@ -22,6 +22,7 @@ from audio_classifier.errors import (
     ObjectTooLargeError,
     RecordingTooLongError,
     RemoteNotFoundError,
+    RemoteTooLongError,
     RequestError,
     RequestTooLargeError,
     StartBeyondEndError,
@@ -29,12 +30,11 @@ from audio_classifier.errors import (
     UnknownEventError,
     UnknownLabelError,
     UnsupportedMediaError,
+    describe_error,
     error_body,
 )
 from audio_classifier.server.schemas import ErrorResponse
-from audio_classifier.service.parameters import request_error_body
-
-T = TypeVar("T")
+from audio_classifier.service.parameters import REQUEST_NAMES
 
 # The status of the nearest base class applies.
 STATUSES: Final[Mapping[type[AudioClassifierError], int]] = {
@@ -51,10 +51,10 @@ STATUSES: Final[Mapping[type[AudioClassifierError], int]] = {
     UnknownEventError: 422,
     TransferError: 503,
     RemoteNotFoundError: 500,
+    RemoteTooLongError: 500,
 }
-# Hints for clients of the API, for errors that have none of their own.
+# Hints for clients of the API, for errors without one; that of the nearest base class applies.
 HINTS: Final[Mapping[type[AudioClassifierError], str]] = {
-    AudioClassifierError: "",
     BusyError: "Try again in a moment.",
     NoAudioError: "Send the audio file as audio/* or application/octet-stream.",
     NoResultError: "Upload a recording first: POST /uploads returns where to.",
@@ -80,12 +80,12 @@ _log = logging.getLogger(__name__)
 
 def status_of(cls: type[AudioClassifierError]) -> int:
     """Return the HTTP status of a class of errors."""
-    return _of_class(STATUSES, cls)
+    return next(STATUSES[base] for base in cls.__mro__ if base in STATUSES)
 
 
 def body_of(error: AudioClassifierError) -> dict[str, str]:
     """Build the body of an error."""
-    body = request_error_body(error, hint=_of_class(HINTS, type(error)))
+    body = describe_error(error, names=REQUEST_NAMES, hints=HINTS)
     if isinstance(error, StartBeyondEndError):  # the original's message, which clients may compare
         hint = f"{body['message']}. {body['hint']}"
         body |= {"message": "Invalid start time: value outside audio clip", "hint": hint}
@@ -93,32 +93,28 @@ def body_of(error: AudioClassifierError) -> dict[str, str]:
 
 
 def add_error_handlers(app: FastAPI) -> None:
-    """Answer this package's errors and HTTP errors with the one error body."""
-    app.add_exception_handler(AudioClassifierError, _answer_error)  # type: ignore[arg-type]  # a narrower type
-    app.add_exception_handler(HTTPException, _answer_http_error)  # type: ignore[arg-type]
-    app.add_exception_handler(ClientDisconnect, _answer_disconnected)
+    """Respond to this package's errors and to HTTP errors with the one error body."""
+    app.add_exception_handler(AudioClassifierError, _respond_to_error)  # type: ignore[arg-type]  # a narrower type
+    app.add_exception_handler(HTTPException, _respond_to_http_error)  # type: ignore[arg-type]
+    app.add_exception_handler(ClientDisconnect, _respond_to_disconnected)
 
 
-async def answer_unexpected(_: Request, error: Exception) -> JSONResponse:
-    """Log an unexpected exception and answer with status 500."""
+async def respond_to_unexpected(_: Request, error: Exception) -> JSONResponse:
+    """Log an unexpected exception and respond with status 500."""
     _log.error("unexpected error", exc_info=error)
     return JSONResponse(error_body("internal_error", "an unexpected error occurred", "It was logged."), 500)
 
 
-async def _answer_error(_: Request, error: AudioClassifierError) -> JSONResponse:
+async def _respond_to_error(_: Request, error: AudioClassifierError) -> JSONResponse:
     status = status_of(type(error))
     headers = {"Retry-After": str(RETRY_AFTER_S)} if status == 503 else None
     return JSONResponse(body_of(error), status, headers)
 
 
-async def _answer_http_error(_: Request, error: HTTPException) -> JSONResponse:
+async def _respond_to_http_error(_: Request, error: HTTPException) -> JSONResponse:
     code = HTTPStatus(error.status_code).name.lower()
     return JSONResponse(error_body(code, str(error.detail)), error.status_code, dict(error.headers or {}))
 
 
-async def _answer_disconnected(_: Request, __: Exception) -> Response:
+async def _respond_to_disconnected(_: Request, __: Exception) -> Response:
     return Response(status_code=CLIENT_CLOSED_REQUEST)
-
-
-def _of_class(values: Mapping[type[AudioClassifierError], T], cls: type[AudioClassifierError]) -> T:
-    return next(values[base] for base in cls.__mro__ if base in values)

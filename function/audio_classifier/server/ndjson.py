@@ -11,22 +11,23 @@ from starlette.requests import Request
 from starlette.responses import StreamingResponse
 
 from audio_classifier.errors import AudioClassifierError
+from audio_classifier.inference.sound_events import SoundEvent
+from audio_classifier.inference.windows import Window
 from audio_classifier.server.errors import body_of
 from audio_classifier.server.limiter import ConcurrencyLimiter
-from audio_classifier.service.predict import TimelineItem
 
 MEDIA_TYPE: Final = "application/x-ndjson"
 
 
 def accepts_ndjson(request: Request) -> bool:
-    """Whether the client asks for newline-delimited JSON."""
+    """Return whether the client asks for newline-delimited JSON."""
     accepted = request.headers.get("accept", "").lower().split(",")
     return any(choice.partition(";")[0].strip() == MEDIA_TYPE for choice in accepted)
 
 
 async def stream_timeline(
     limiter: ConcurrencyLimiter,
-    start_timeline: Callable[[], Iterator[TimelineItem]],
+    start_timeline: Callable[[], Iterator[Window | SoundEvent]],
     resources: AsyncExitStack,
 ) -> StreamingResponse:
     """Answer with a line for each ``{"window": ...}`` and ``{"event": ...}``, and ``{"status": ...}`` last.
@@ -41,24 +42,28 @@ async def stream_timeline(
     start_timeline
         Starts the timeline; see `service.predict.timeline`.
     resources
-        What the timeline reads from; taken over, and closed with the response.
+        The open files; the response takes ownership and closes them.
     """
     items = limiter.stream(await limiter.run(start_timeline))
     first = await anext(items)
-    held = resources.pop_all()
+    owned_resources = resources.pop_all()
 
     async def lines() -> AsyncIterator[str]:
-        async with held:
-            yield _line(dict([first]))
+        async with owned_resources:
+            yield _item_line(first)
             try:
                 async for item in items:
-                    yield _line(dict([item]))
+                    yield _item_line(item)
             except AudioClassifierError as error:
                 yield _line(body_of(error))
             else:
                 yield _line({"status": "ok"})
 
     return StreamingResponse(lines(), media_type=MEDIA_TYPE)
+
+
+def _item_line(item: Window | SoundEvent) -> str:
+    return _line({"window" if isinstance(item, Window) else "event": item.to_dict()})
 
 
 def _line(content: dict[str, Any]) -> str:

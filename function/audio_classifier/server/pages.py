@@ -50,24 +50,24 @@ def page_routes() -> APIRouter:
         base = f"{root}/" if (root := request.scope.get("root_path")) else ""
         page = Template((WEB / "swagger.html").read_text(encoding="utf-8"))
         content = page.substitute(base=escape(base), title=escape(TITLE)).encode()
-        return _answer(request, content, "text/html", SWAGGER_POLICY)
+        return _respond(request, content, "text/html", SWAGGER_POLICY)
 
     @router.get("/demo")
     def demo_page(request: Request) -> Response:
-        return _answer(request, (WEB / "demo.html").read_bytes(), "text/html", DEMO_POLICY)
+        return _respond(request, (WEB / "demo.html").read_bytes(), "text/html", DEMO_POLICY)
 
     @router.get("/demo/{name}")
     def page_file(request: Request, name: str) -> Response:
         if name not in paths:
             raise HTTPException(404)
         path = paths[name]
-        return _answer(request, path.read_bytes(), TYPES[path.suffix], DEMO_POLICY)
+        return _respond(request, path.read_bytes(), TYPES[path.suffix], DEMO_POLICY)
 
     return router
 
 
-def _answer(request: Request, content: bytes, media_type: str, policy: str) -> Response:
-    """Answer with an ETag of the content, because files in layers and images all have the same times."""
+def _respond(request: Request, content: bytes, media_type: str, policy: str) -> Response:
+    """Respond with an ETag of the content, because files in layers and images all have the same times."""
     tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
     headers = {**HEADERS, "Content-Security-Policy": policy, "ETag": tag}
     if tag in request.headers.get("if-none-match", ""):

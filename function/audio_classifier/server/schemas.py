@@ -37,14 +37,14 @@ def query_parameters() -> list[dict[str, Any]]:
 
 
 class LabelPrediction(BaseModel):
-    """One class."""
+    """A class and its probability."""
 
     label_id: str = Field(description="Label identifier")
     label: str = Field(description="Audio class label")
     probability: float
 
 
-class WindowResponse(BaseModel):
+class Window(BaseModel):
     """The predictions for a window of a recording; times in seconds."""
 
     start: float
@@ -52,7 +52,7 @@ class WindowResponse(BaseModel):
     predictions: list[LabelPrediction]
 
 
-class SoundEventResponse(BaseModel):
+class SoundEvent(BaseModel):
     """A class and when it is present, in seconds, with its peak and mean probability there."""
 
     label_id: str = Field(description="Label identifier")
@@ -68,8 +68,8 @@ class PredictResponse(BaseModel):
 
     status: str = Field(description="Response status message")
     predictions: list[LabelPrediction] | None = Field(None, description="The most probable classes")
-    windows: list[WindowResponse] | None = None
-    events: list[SoundEventResponse] | None = None
+    windows: list[Window] | None = None
+    events: list[SoundEvent] | None = None
 
 
 class ErrorResponse(BaseModel):
@@ -93,7 +93,7 @@ class MetadataResponse(BaseModel):
 
 
 class LabelEntry(BaseModel):
-    """One class."""
+    """The id and name of a class."""
 
     id: str
     name: str

@@ -9,6 +9,7 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
 from audio_classifier.errors import NoResultError
+from audio_classifier.s3.errors import s3_errors
 from audio_classifier.s3.location import S3Location
 from audio_classifier.server.limiter import ConcurrencyLimiter
 from audio_classifier.server.schemas import ErrorResponse, ResultResponse, UploadResponse
@@ -36,9 +37,10 @@ def upload_routes(uploads: Uploads, limiter: ConcurrencyLimiter) -> APIRouter:
                 ["content-length-range", 1, settings.max_object_bytes],
                 ["starts-with", "$Content-Type", "audio/"],
             ]
-            signed: dict[str, Any] = uploads.access.client().generate_presigned_post(
-                location.bucket, location.key, {"Content-Type": "audio/wav"}, conditions, EXPIRES_S
-            )
+            with s3_errors(location):
+                signed: dict[str, Any] = uploads.access.client().generate_presigned_post(
+                    location.bucket, location.key, {"Content-Type": "audio/wav"}, conditions, EXPIRES_S
+                )
             return signed
 
         return UploadResponse(

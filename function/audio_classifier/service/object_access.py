@@ -1,7 +1,8 @@
-"""Which objects in S3 clients may name, and how they are opened."""
+"""Open objects in S3, and check which of them API clients may name."""
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 from audio_classifier.errors import InvalidParameterError, ObjectTooLargeError, RemoteNotFoundError
@@ -12,40 +13,43 @@ from audio_classifier.service.settings import Settings
 
 
 class ObjectAccess:
-    """Opens objects with one client of S3, which is created at its first use.
+    """Opens objects with one S3 client, which is created at its first use.
 
     Parameters
     ----------
     settings
-        The limit on objects' sizes, and the buckets that clients may name.
+        The limit on objects' sizes, and the buckets that API clients may name.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._client: Any = None
+        self._creating = threading.Lock()
 
     def client(self) -> Any:
-        """Return the client of S3.
+        """Return the S3 client.
 
         Raises
         ------
         MissingExtraError, TransferError
             See `s3_client`.
         """
-        if self._client is None:
-            self._client = s3_client()
-        return self._client
+        with self._creating:
+            if self._client is None:
+                self._client = s3_client()
+            return self._client
 
     def discard_client(self) -> None:
-        """Create a new client at the next use, with the credentials and connections of then."""
-        self._client = None
+        """Discard the client; the next use creates one with new connections and current credentials."""
+        with self._creating:
+            self._client = None
 
     def open(self, location: S3Location) -> S3File:
         """Open an object; raises the errors of `S3File`."""
         return S3File(self.client(), location)
 
     def open_allowed(self, uri: object) -> S3File:
-        """Open an object that a client named.
+        """Open an object that an API client named.
 
         Raises
         ------
@@ -66,7 +70,7 @@ class ObjectAccess:
         return file
 
     def exists(self, location: S3Location) -> bool:
-        """Whether there is such an object."""
+        """Return whether there is such an object."""
         try:
             self.open(location)
         except RemoteNotFoundError:
@@ -74,7 +78,7 @@ class ObjectAccess:
         return True
 
     def check_allowed(self, location: S3Location) -> None:
-        """Raise `InvalidParameterError` if clients may not name objects of that bucket."""
+        """Raise `InvalidParameterError` if API clients may not name objects of that bucket."""
         if location.bucket not in (*self._settings.read_buckets, self._settings.uploads_bucket):
             raise InvalidParameterError(
                 "audio",

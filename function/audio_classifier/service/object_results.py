@@ -7,15 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
-from audio_classifier.errors import TransferError
 from audio_classifier.inference.record import WRITTEN_BY, Result
 from audio_classifier.s3 import json_documents
+from audio_classifier.s3.json_documents import StoredDocument
 from audio_classifier.s3.location import S3Location
 from audio_classifier.service.object_access import ObjectAccess
 from audio_classifier.service.settings import Settings
 
 BUCKET: Final = "{bucket}"  # in the prefix of results: the object's bucket
-WRITE_ATTEMPTS: Final = 3
 S3_ENCRYPTION: Final = {"ServerSideEncryption": "AES256"}
 # Without the permission to list the bucket, S3 answers 403 for an object that does not exist.
 MISSING: Final = (403, 404)
@@ -24,7 +23,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class ResultReference:
+class ResultOutcome:
     """Where the result of an object is, and the message of the error that it reports, if any."""
 
     state: ClassVar[str]
@@ -36,24 +35,16 @@ class ResultReference:
         return f"{self.state} {self.location}" + (f": {self.error}" if self.error else "")
 
 
-class Stored(ResultReference):
+class Stored(ResultOutcome):
     """The result was stored."""
 
     state = "stored"
 
 
-class Unchanged(ResultReference):
+class Unchanged(ResultOutcome):
     """An equal or newer result was stored before."""
 
     state = "unchanged"
-
-
-@dataclass(frozen=True, slots=True)
-class ExistingResult:
-    """A stored result, None if the object is not a result of this package, and its ETag."""
-
-    result: Result | None
-    etag: str
 
 
 class ObjectResults:
@@ -62,7 +53,7 @@ class ObjectResults:
     Parameters
     ----------
     access
-        Has the client of S3.
+        Provides the S3 client.
     settings
         Where results are stored, and how they are encrypted.
     """
@@ -77,59 +68,52 @@ class ObjectResults:
         return S3Location(bucket, f"{self._prefix(source)}{source.key}.json")
 
     def is_below_results(self, location: S3Location) -> bool:
-        """Whether an object is where results are stored."""
+        """Return whether an object is where results are stored."""
         common_prefix = self._settings.results_prefix.partition(BUCKET)[0] or self._prefix(location)
         results_bucket = self._settings.results_bucket or location.bucket
         return location.bucket == results_bucket and location.key.startswith(common_prefix)
 
-    def find(self, location: S3Location) -> ExistingResult | None:
-        """Read what is stored at the location of a result; None if nothing is.
+    def find(self, location: S3Location) -> StoredDocument | None:
+        """Read the object at a result's location; return None if there is none.
 
         Raises
         ------
         TransferError
             If it cannot be read now.
         """
-        stored = json_documents.read(self._access.client(), location, missing=MISSING)
-        if stored is None:
-            return None
-        return ExistingResult(stored.document if _is_result(stored.document) else None, stored.etag)
+        return json_documents.read(self._access.client(), location, missing=MISSING)
 
     def store(
         self,
         location: S3Location,
         result: Result,
         *,
-        existing: ExistingResult | None,
-        is_final: Callable[[Result], bool],
+        existing: StoredDocument | None,
+        is_final: Callable[[Any], bool],
     ) -> Stored | Unchanged:
-        """Store a result in place of ``existing``, unless a final one was stored in the meantime.
+        """Store a result in place of ``existing``, unless a final one is stored in the meantime.
 
         Raises
         ------
         TransferError
             If it cannot be stored now.
         """
-        for _ in range(WRITE_ATTEMPTS):
-            if self._write(location, result, existing):
-                _log.info("stored %s: %s", location, result["status"])
-                return Stored(location, error_message(result))
-            existing = self.find(location)
-            if existing is not None and existing.result is not None and is_final(existing.result):
-                return Unchanged(location, error_message(existing.result))
-        raise TransferError(f"{location}: other writers keep replacing it")
-
-    def _write(self, location: S3Location, result: Result, existing: ExistingResult | None) -> bool:
         kms_key = self._settings.results_kms_key
         encryption = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": kms_key} if kms_key else S3_ENCRYPTION
-        return json_documents.write(
+        final = json_documents.replace(
             self._access.client(),
             location,
             result,
-            if_match=existing.etag if existing else None,
+            existing=existing,
+            is_final=is_final,
             metadata={WRITTEN_BY: result["model"]["version"]},
             encryption=encryption,
+            missing=MISSING,
         )
+        if final is not None:
+            return Unchanged(location, error_message(final.document))
+        _log.info("stored %s: %s", location, result["status"])
+        return Stored(location, error_message(result))
 
     def _prefix(self, source: S3Location) -> str:
         return self._settings.results_prefix.replace(BUCKET, source.bucket)
@@ -140,8 +124,8 @@ def error_message(result: Result) -> str:
     return str(result.get("message", "")) if result.get("status") == "error" else ""
 
 
-def _is_result(document: Any) -> bool:
-    """Whether a document has the parts of a result that are compared."""
+def is_result(document: Any) -> bool:
+    """Return whether a stored document is a result of this package."""
     if not isinstance(document, dict):
         return False
     source, model = document.get("source"), document.get("model")

@@ -7,11 +7,11 @@ from typing import Any, Final
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from audio_classifier.constants import CLIP_PATCHES, EVENT_THRESHOLD, PATCH_S, TOP_K
-from audio_classifier.errors import AudioClassifierError, InvalidParameterError, error_body
+from audio_classifier.errors import InvalidParameterError
 from audio_classifier.inference.sound_events import Hysteresis
 
-# Parameters of the library that requests name differently.
-FIELDS: Final = {
+# The names of requests for parameters of the library.
+REQUEST_NAMES: Final = {
     "hop_s": "hop",
     "label": "filter",
     "min_duration_s": "min_duration",
@@ -34,8 +34,8 @@ class PredictParameters(BaseModel):
     filter: str = Field(
         "", max_length=5_000, description="Only these classes: names or ids, separated by commas."
     )
-    top_k: int = Field(TOP_K, ge=1, le=1000, description="The largest number of classes.")
-    threshold: float | None = Field(None, ge=0, le=1, description="The lowest probability.")
+    top_k: int = Field(TOP_K, ge=1, le=1000, description="The maximum number of classes.")
+    threshold: float | None = Field(None, ge=0, le=1, description="The minimum probability.")
     timeline: bool = Field(
         False, description="Analyze the whole file: return its windows and sound events instead."
     )
@@ -82,14 +82,3 @@ def parse_parameters(fields: dict[str, Any]) -> PredictParameters:
     except ValidationError as error:
         first = error.errors()[0]
         raise InvalidParameterError(".".join(map(str, first["loc"])), first["msg"]) from error
-
-
-def request_error_body(error: AudioClassifierError, *, hint: str = "") -> dict[str, str]:
-    """Build the body of an error with the names that requests have for parameters.
-
-    ``hint`` is used if the error has none of its own.
-    """
-    message = str(error)
-    if isinstance(error, InvalidParameterError):
-        message = f"{FIELDS.get(error.parameter, error.parameter)}: {error.reason}"
-    return error_body(error.code, message, error.hint or hint)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
-from operator import itemgetter
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 from audio_classifier.audio.source import AudioSource
 from audio_classifier.errors import RecordingTooLongError
@@ -14,12 +13,9 @@ from audio_classifier.inference.windows import Window
 from audio_classifier.service.parameters import PredictParameters
 from audio_classifier.service.shared_classifier import SharedClassifier
 
-TimelineItem: TypeAlias = tuple[Literal["window", "event"], dict[str, Any]]
-"""A window or a sound event of a timeline, as JSON."""
-
 
 def predict(shared: SharedClassifier, source: AudioSource, parameters: PredictParameters) -> dict[str, Any]:
-    """Classify a clip, or analyze a whole recording, and build the original's response.
+    """Classify a clip, or analyze a whole recording, and build the response of the MAX Audio Classifier.
 
     Raises
     ------
@@ -42,13 +38,13 @@ def predict(shared: SharedClassifier, source: AudioSource, parameters: PredictPa
 
 def timeline(
     shared: SharedClassifier, source: AudioSource, parameters: PredictParameters
-) -> Iterator[TimelineItem]:
-    """Analyze a recording and yield its windows and sound events as JSON.
+) -> Iterator[Window | SoundEvent]:
+    """Analyze a recording and yield its windows and sound events.
 
     Raises
     ------
     RecordingTooLongError
-        When the stream reaches the limit: headers are not reliable.
+        When the stream reaches the limit, because the length in a file's header is not reliable.
     AudioError, InvalidParameterError, BundleError, TransferError
         See `AudioClassifier.analyze` and `SharedClassifier.load`.
     """
@@ -63,32 +59,28 @@ def timeline(
         labels=_labels(shared, parameters),
     )
     for item in items:
-        if isinstance(item, SoundEvent):
-            yield "event", _event_json(item)
-            continue
-        if item.end_s > max_s:
+        if isinstance(item, Window) and item.end_s > max_s:
             raise RecordingTooLongError(f"the recording is longer than {max_s} s, the limit of a timeline")
-        yield "window", _window_json(item)
+        yield item
 
 
-def collect_timeline(items: Iterable[TimelineItem], response: dict[str, Any]) -> None:
-    """Add ``windows`` and ``events``, each by start, to a response; if the stream fails, those before."""
-    response |= {"windows": [], "events": []}
+def collect_timeline(items: Iterable[Window | SoundEvent], response: dict[str, Any]) -> None:
+    """Add ``windows`` and ``events``, each by start, to a response.
+
+    If the stream fails, the items that precede the failure are added.
+    """
+    windows: list[dict[str, Any]] = []
+    events: list[SoundEvent] = []
     try:
-        for kind, content in items:
-            response[f"{kind}s"].append(content)
+        for item in items:
+            if isinstance(item, Window):
+                windows.append(item.to_dict())
+            else:
+                events.append(item)
     finally:
-        response["events"].sort(key=itemgetter("start"))
+        response["windows"] = windows
+        response["events"] = [event.to_dict() for event in sorted(events, key=lambda event: event.start_s)]
 
 
 def _labels(shared: SharedClassifier, parameters: PredictParameters) -> list[str] | None:
     return shared.load().labels.split(parameters.filter) or None
-
-
-def _window_json(window: Window) -> dict[str, Any]:
-    predictions = [asdict(prediction) for prediction in window.predictions]
-    return {"start": window.start_s, "end": window.end_s, "predictions": predictions}
-
-
-def _event_json(event: SoundEvent) -> dict[str, Any]:
-    return {name.removesuffix("_s"): value for name, value in asdict(event).items()}

@@ -1,4 +1,4 @@
-"""The deployment's settings, read from the environment in this one place."""
+"""The deployment's settings (``AUDIO_CLASSIFIER_*``), read from the environment in this one place."""
 
 from __future__ import annotations
 
@@ -41,17 +41,17 @@ class Settings:
         CPUs for one prediction.  The default is one for every 1,769 MB of memory in Lambda, and all that the
         container may use elsewhere.
     max_upload_bytes
-        The largest request body; 64 MiB by default.
+        The maximum size of a request body; 64 MiB by default.
     max_concurrency
         How many recordings are processed at the same time; ``threads`` by default.
     max_queue
         How many more requests may wait; 16 by default.
     max_timeline_s
-        The longest recording that a timeline may have, over HTTP or in a result; 3,600 s by default.
+        The maximum length of a recording for a timeline, over HTTP or in a result; 3,600 by default.
     timeline_over_s
         Results of recordings longer than this also have a timeline; None for never.
     max_object_bytes
-        The largest object that is classified; 5 GiB by default.
+        The maximum size of an object; 5 GiB by default.
     uploads_bucket
         The bucket that clients may upload to; None for no uploads.
     uploads_prefix

@@ -21,16 +21,16 @@ _log = logging.getLogger(__name__)
 
 
 class Observer(Protocol):
-    """Receives what the classifier does, for metrics."""
+    """An observer of the classifier's work, such as metrics."""
 
     def model_loaded(self, seconds: float) -> None:
-        """The model was loaded in ``seconds``."""
+        """Record that the model was loaded in ``seconds``."""
 
     def clip_classified(self, classification: Classification) -> None:
-        """A clip was classified."""
+        """Record that a clip was classified."""
 
     def recording_analyzed(self, analyzed_s: float) -> None:
-        """The first ``analyzed_s`` of a recording were analyzed, window by window."""
+        """Record that the first ``analyzed_s`` of a recording were analyzed, window by window."""
 
 
 class SharedClassifier:
@@ -124,17 +124,18 @@ class SharedClassifier:
         labels: Iterable[str] | None = None,
     ) -> Iterator[Window | SoundEvent]:
         """Analyze a recording.  See `AudioClassifier.analyze`; errors are raised with the first item."""
+        items = self.load().analyze(
+            source,
+            window_s=window_s,
+            hop_s=hop_s,
+            hysteresis=hysteresis,
+            top_k=top_k,
+            threshold=threshold,
+            labels=labels,
+        )
         analyzed_s = 0.0
         try:
-            for item in self.load().analyze(
-                source,
-                window_s=window_s,
-                hop_s=hop_s,
-                hysteresis=hysteresis,
-                top_k=top_k,
-                threshold=threshold,
-                labels=labels,
-            ):
+            for item in items:
                 if isinstance(item, Window):
                     analyzed_s = item.end_s
                 yield item

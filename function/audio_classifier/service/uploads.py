@@ -26,12 +26,18 @@ from audio_classifier.inference.record import (
 from audio_classifier.s3.location import S3Location
 from audio_classifier.s3.objects import S3File
 from audio_classifier.service.object_access import ObjectAccess
-from audio_classifier.service.object_results import ObjectResults, Stored, Unchanged, error_message
+from audio_classifier.service.object_results import (
+    ObjectResults,
+    Stored,
+    Unchanged,
+    error_message,
+    is_result,
+)
 from audio_classifier.service.parameters import PredictParameters
 from audio_classifier.service.predict import collect_timeline, timeline
 from audio_classifier.service.shared_classifier import SharedClassifier
 
-TIMELINE: Final = PredictParameters.model_validate(
+TIMELINE_PARAMETERS: Final = PredictParameters.model_validate(
     {"timeline": True, "window": EVENT_WINDOW_S, "hop": EVENT_HOP_S, "threshold": EVENT_THRESHOLD}
 )
 
@@ -43,6 +49,7 @@ class Skipped:
     """The object is a folder or a result, which are not classified."""
 
     state: ClassVar[str] = "skipped"
+    error: ClassVar[str] = ""
 
     def __str__(self) -> str:
         return self.state
@@ -87,20 +94,20 @@ class Uploads:
             return self._store_missing(location, result_location, error, model, begin)
         if WRITTEN_BY in file.metadata:
             return Skipped()
-        source = file.record()
+        source = file.identity()
         is_final = partial(_is_final, source=source, digest=model["digest"])
         existing = self.results.find(result_location)
-        if existing is not None and existing.result is not None and is_final(existing.result):
-            return Unchanged(result_location, error_message(existing.result))
+        if existing is not None and is_final(existing.document):
+            return Unchanged(result_location, error_message(existing.document))
         try:
-            answer = self._classify(file)
+            record = self._classify(file)
         except (AudioError, RemoteNotFoundError) as error:
-            answer = error_record(error)
-        result = _result(answer, source, model, begin)
+            record = error_record(error)
+        result = _result(record, source, model, begin)
         return self.results.store(result_location, result, existing=existing, is_final=is_final)
 
     def process_all(self, locations: Iterable[S3Location]) -> list[str]:
-        """Process all objects; then raise the first error that a retry may not meet."""
+        """Process every object, then raise the first error, so that the event is delivered again."""
         outcomes: list[str] = []
         failures: list[Exception] = []
         for location in locations:
@@ -116,7 +123,7 @@ class Uploads:
     def result(self, source: S3Location) -> Result | None:
         """Return the result of an object; None if there is none yet."""
         existing = self.results.find(self.results.location(source))
-        return existing.result if existing else None
+        return existing.document if existing and is_result(existing.document) else None
 
     def _store_missing(
         self,
@@ -129,30 +136,30 @@ class Uploads:
         """Store that an object does not exist, unless it has a result already."""
         source = {"bucket": location.bucket, "key": location.key, "version_id": location.version_id}
         result = _result(error_record(error), source, model, begin)
-        return self.results.store(result_location, result, existing=None, is_final=lambda _: True)
+        return self.results.store(result_location, result, existing=None, is_final=is_result)
 
     def _classify(self, file: S3File) -> dict[str, Any]:
         self.access.check_size(file)
         classification = self._shared.classify(file)
-        answer, duration_s = classification_record(classification), classification.audio.duration_s
-        over_s = self.settings.timeline_over_s
-        if over_s is not None and (duration_s is None or duration_s > over_s):
-            answer["timeline"] = self._timeline(file)
-        return answer
+        record, duration_s = classification_record(classification), classification.audio.duration_s
+        min_timeline_s = self.settings.timeline_over_s
+        if min_timeline_s is not None and (duration_s is None or duration_s > min_timeline_s):
+            record["timeline"] = self._timeline(file)
+        return record
 
     def _timeline(self, file: S3File) -> dict[str, Any]:
-        """Return windows and events; if the recording is damaged or too long, those before and the error."""
-        answer: dict[str, Any] = {"status": "ok"}
+        """Return windows and events; after a fault of the recording, those before it, and the error."""
+        record: dict[str, Any] = {"status": "ok"}
         try:
-            collect_timeline(timeline(self._shared, file, TIMELINE), answer)
+            collect_timeline(timeline(self._shared, file, TIMELINE_PARAMETERS), record)
         except AudioError as error:
-            answer |= error_record(error)
-        return answer
+            record |= error_record(error)
+        return record
 
 
-def _result(answer: dict[str, Any], source: dict[str, Any], model: dict[str, Any], begin: float) -> Result:
+def _result(record: dict[str, Any], source: dict[str, Any], model: dict[str, Any], begin: float) -> Result:
     return {
-        **answer,
+        **record,
         "source": source,
         "model": model,
         "work_seconds": round(time.perf_counter() - begin, 4),
@@ -160,12 +167,14 @@ def _result(answer: dict[str, Any], source: dict[str, Any], model: dict[str, Any
     }
 
 
-def _is_final(existing: Result, source: dict[str, Any], digest: str) -> bool:
-    """Whether a result is of the same object by the same model, or of a newer state of the object."""
-    of = existing["source"]
-    if any(of.get(name) != source[name] for name in ("bucket", "key")):
+def _is_final(existing: Any, source: dict[str, Any], digest: str) -> bool:
+    """Return whether a stored document is the result of the same object and model, or of a newer object."""
+    if not is_result(existing) or (existing.get("status") == "error" and "message" not in existing):
+        return False  # not a result, or an error in the format of version 0.1
+    existing_source = existing["source"]
+    if any(existing_source.get(name) != source[name] for name in ("bucket", "key")):
         return False
-    if of.get("last_modified", "") > source["last_modified"]:
+    if existing_source.get("last_modified", "") > source["last_modified"]:
         return True
-    same_object = all(of.get(name) == source[name] for name in ("version_id", "etag"))
+    same_object = all(existing_source.get(name) == source[name] for name in ("version_id", "etag"))
     return bool(same_object and existing["model"].get("digest") == digest)
