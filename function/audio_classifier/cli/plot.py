@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -111,6 +110,8 @@ def _import_figures(parameter: str, path: str, top_k: int) -> ModuleType:
         )
     if top_k > MAX_ROWS:
         raise InvalidParameterError("top_k", f"must be at most {MAX_ROWS} for a picture, got {top_k}")
+    import logging
+
     # matplotlib warns that its cache is elsewhere if the home directory is not writable.
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
     try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import logging
 import os
 import signal
 import sys
@@ -51,6 +50,8 @@ def native_stderr_hidden() -> Iterator[None]:
 @contextmanager
 def log_shown() -> Iterator[None]:
     """Show the log messages of this package, and only the errors of TensorFlow."""
+    import logging
+
     for name in ("absl", "tensorflow"):
         logging.getLogger(name).setLevel(logging.ERROR)
     logger, handler = logging.getLogger("audio_classifier"), logging.StreamHandler()
