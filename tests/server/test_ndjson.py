@@ -61,12 +61,12 @@ def test_first_line_is_sent_before_the_recording_is_analyzed_to_its_end() -> Non
         embed = classifier._network.embedder.embed
         calls = iter(range(100))
 
-        def embed_in_two_steps(patches: Any) -> Any:
-            if next(calls) == 4:  # a window is yielded when the window after the next one begins
+        def embed_and_wait(patches: Any) -> Any:
+            if next(calls) == 4:  # the first window is yielded after call 2
                 assert resume.wait(10)
             return embed(patches)
 
-        classifier._network.embedder.embed = embed_in_two_steps  # type: ignore[method-assign]
+        classifier._network.embedder.embed = embed_and_wait  # type: ignore[method-assign]
         with post_for_lines(url, encode(busy(60, 16_000), 16_000), stream=True) as response:
             lines = response.iter_lines()
             assert json.loads(next(lines))["window"]["start"] == 0

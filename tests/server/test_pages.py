@@ -70,7 +70,7 @@ def test_file_has_its_media_type_and_is_revalidated_by_etag(url: str, name: str)
         "demo.html",
         "rain.wav",
         "class_labels_indices.csv",
-        "..%2Fcli.py",
+        "..%2Fapp.py",
         "%2Fetc%2Fpasswd",
         "%00.js",
     ],
