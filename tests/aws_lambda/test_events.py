@@ -1,16 +1,78 @@
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from audio_classifier.aws_lambda.events import map_batch_objects
+from audio_classifier.aws_lambda.events import (
+    is_batch_operation,
+    is_direct_request,
+    is_http,
+    is_map_batch,
+    is_queue,
+    map_batch_objects,
+)
 from audio_classifier.errors import UnknownEventError
 from audio_classifier.s3.location import S3Location
 
+EVENTS = {
+    path.stem: json.loads(path.read_text()) for path in (Path(__file__).parents[1] / "events").glob("*.json")
+}
+KINDS = {
+    "batch_operation": is_batch_operation,
+    "direct_request": is_direct_request,
+    "http": is_http,
+    "map_batch": is_map_batch,
+    "queue": is_queue,
+}
+
+
+def kinds_of(event: dict[str, Any]) -> list[str]:
+    return [kind for kind, is_kind in KINDS.items() if is_kind(event)]
+
+
+@pytest.mark.parametrize(
+    ("name", "kinds"),
+    [
+        ("event_bridge", []),
+        ("http_api", ["http"]),
+        ("load_balancer", ["http"]),
+        ("rest_api", ["http"]),
+        ("s3", []),
+        ("s3_batch_operation_1", ["batch_operation"]),
+        ("s3_batch_operation_2", ["batch_operation"]),
+        ("sns", []),
+        ("sqs", ["queue"]),
+    ],
+)
+def test_sample_event_is_recognised_as_one_kind(name: str, kinds: list[str]) -> None:
+    assert kinds_of(EVENTS[name]) == kinds
+
+
+@pytest.mark.parametrize(
+    ("event", "kinds"),
+    [
+        ({}, []),
+        ({"audio": "s3://bucket/key"}, ["direct_request"]),
+        ({"audio_base64": ""}, ["direct_request"]),
+        ({"Items": []}, ["map_batch"]),
+        ({"requestContext": None, "httpMethod": "GET"}, []),
+        ({"requestContext": {}, "version": "2.0"}, []),
+        ({"Records": {}}, []),
+        ({"Records": []}, []),
+        ({"Records": [7]}, []),
+        ({"invocationSchemaVersion": "3.0", "tasks": [{}]}, []),
+        ({"invocationSchemaVersion": "1.0", "tasks": []}, []),
+    ],
+)
+def test_event_is_recognised_by_its_shape(event: dict[str, Any], kinds: list[str]) -> None:
+    assert kinds_of(event) == kinds
+
 
 def batch(*items: Any, **batch_input: Any) -> dict[str, Any]:
-    """Build a batch as a Distributed Map sends it."""
+    """Return a batch as a Distributed Map sends it."""
     return {"Items": list(items), **({"BatchInput": batch_input} if batch_input else {})}
 
 
@@ -28,7 +90,7 @@ ITEM = {"bucket": "uploads", "key": "in/a+b%20c.wav"}
         (batch({**ITEM, "size": 1}, other="thing"), [S3Location("uploads", "in/a+b%20c.wav")]),
     ],
 )
-def test_map_batch_objects_returns_the_locations(event: dict[str, Any], locations: list[S3Location]) -> None:
+def test_objects_of_a_map_batch_are_returned(event: dict[str, Any], locations: list[S3Location]) -> None:
     assert map_batch_objects(event) == locations
 
 
@@ -52,6 +114,6 @@ def test_map_batch_objects_returns_the_locations(event: dict[str, Any], location
         {"Items": [ITEM], "BatchInput": "url"},
     ],
 )
-def test_map_batch_objects_refuses_other_shapes(event: dict[str, Any]) -> None:
+def test_map_batch_of_another_shape_is_refused(event: dict[str, Any]) -> None:
     with pytest.raises(UnknownEventError, match="not a batch of objects"):
         map_batch_objects(event)

@@ -1,4 +1,4 @@
-"""The HTTP door below a stage or a base path of API Gateway."""
+"""HTTP below a stage or a base path of API Gateway."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from audio_classifier.service.settings import Settings
 from audio_classifier.service.shared_classifier import SharedClassifier
 
 Event: TypeAlias = dict[str, Any]
-ALL = "/{proxy+}"
+MATCH_ALL = "/{proxy+}"
 
 
-def rest(whole: str, path: str, resource: str = ALL, **parameters: str) -> Event:
-    """Of a REST API, whose events have both paths."""
-    if resource == ALL and not parameters:
+def rest_event(whole: str, path: str, resource: str = MATCH_ALL, **parameters: str) -> Event:
+    """Return an event of a REST API, which has the whole path and the path below the stage."""
+    if resource == MATCH_ALL and not parameters:
         parameters = {"proxy": path.removeprefix("/")}
     return {
         "resource": resource,
@@ -36,8 +36,8 @@ def rest(whole: str, path: str, resource: str = ALL, **parameters: str) -> Event
     }
 
 
-def http(whole: str, route: str = "$default", stage: str = "$default", **parameters: str) -> Event:
-    """Of an HTTP API, with payload format 2.0."""
+def http_event(whole: str, route: str = "$default", stage: str = "$default", **parameters: str) -> Event:
+    """Return an event of an HTTP API, with payload format 2.0."""
     return {
         "version": "2.0",
         "routeKey": route,
@@ -53,79 +53,84 @@ def http(whole: str, route: str = "$default", stage: str = "$default", **paramet
     ("event", "root_path", "route"),
     [
         # A REST API at its own address, and at a custom domain with and without a base path.
-        (rest("/prod/model/predict", "/model/predict"), "/prod", "/model/predict"),
-        (rest("/prod/", "/", resource="/"), "/prod", "/"),
-        (rest("/prod", "/", resource="/"), "/prod", "/"),
-        (rest("/prod/model/predict", "/model/predict", "/model/predict"), "/prod", "/model/predict"),
-        (rest("/prod/results/7", "/results/7", "/results/{id}", id="7"), "/prod", "/results/7"),
-        (rest("/prod/a%20b", "/a b", proxy="a b"), "/prod", "/a b"),
-        (rest("/model/predict", "/model/predict"), "", "/model/predict"),
-        (rest("/v1/x/model/labels", "/v1/x/model/labels", proxy="model/labels"), "/v1/x", "/model/labels"),
-        (rest("/v1", "/v1", resource="/"), "/v1", "/"),
-        # The same, where the first part of a path is called as the stage.
-        (rest("/prod/prod/x", "/prod/x"), "/prod", "/prod/x"),
+        (rest_event("/prod/model/predict", "/model/predict"), "/prod", "/model/predict"),
+        (rest_event("/prod/", "/", resource="/"), "/prod", "/"),
+        (rest_event("/prod", "/", resource="/"), "/prod", "/"),
+        (rest_event("/prod/model/predict", "/model/predict", "/model/predict"), "/prod", "/model/predict"),
+        (rest_event("/prod/results/7", "/results/7", "/results/{id}", id="7"), "/prod", "/results/7"),
+        (rest_event("/prod/a%20b", "/a b", proxy="a b"), "/prod", "/a b"),
+        (rest_event("/model/predict", "/model/predict"), "", "/model/predict"),
+        (
+            rest_event("/v1/x/model/labels", "/v1/x/model/labels", proxy="model/labels"),
+            "/v1/x",
+            "/model/labels",
+        ),
+        (rest_event("/v1", "/v1", resource="/"), "/v1", "/"),
+        # A path that begins with the name of the stage.
+        (rest_event("/prod/prod/x", "/prod/x"), "/prod", "/prod/x"),
         # An HTTP API.
-        (http("/model/predict"), "", "/model/predict"),
-        (http("/"), "", "/"),
-        (http("/prod/model/predict", stage="prod"), "/prod", "/model/predict"),
-        (http("/prod/", stage="prod"), "/prod", "/"),
-        (http("/prod", stage="prod"), "/prod", "/"),
-        (http("/production/x", stage="prod"), "", "/production/x"),
-        (http("/v1/model/labels", "ANY /{proxy+}", proxy="model/labels"), "/v1", "/model/labels"),
-        (http("/v1/", "ANY /", stage="prod"), "/v1", "/"),
-        (http("/$default/x"), "", "/$default/x"),
-        # A load balancer knows neither stages nor routes.
+        (http_event("/model/predict"), "", "/model/predict"),
+        (http_event("/"), "", "/"),
+        (http_event("/prod/model/predict", stage="prod"), "/prod", "/model/predict"),
+        (http_event("/prod/", stage="prod"), "/prod", "/"),
+        (http_event("/prod", stage="prod"), "/prod", "/"),
+        (http_event("/production/x", stage="prod"), "", "/production/x"),
+        (http_event("/v1/model/labels", "ANY /{proxy+}", proxy="model/labels"), "/v1", "/model/labels"),
+        (http_event("/v1/", "ANY /", stage="prod"), "/v1", "/"),
+        (http_event("/$default/x"), "", "/$default/x"),
+        # A load balancer has neither stages nor routes.
         ({"path": "/None/x", "requestContext": {"elb": {}}}, "", "/None/x"),
-        # What does not fit together, as some emulators send it, is left as it is.
-        (rest("/{proxy+}", "/model/predict"), "", "/model/predict"),
-        (rest("", "/model/predict"), "", "/model/predict"),
+        # Inconsistent paths, which some emulators send, are not changed.
+        (rest_event("/{proxy+}", "/model/predict"), "", "/model/predict"),
+        (rest_event("", "/model/predict"), "", "/model/predict"),
     ],
 )
-def test_the_route_says_where_the_application_begins(event: Event, root_path: str, route: str) -> None:
+def test_path_is_split_into_root_path_and_route(event: Event, root_path: str, route: str) -> None:
     assert split_path(event) == (root_path, route)
 
 
 @pytest.fixture(scope="module")
-def door() -> Any:
+def handler() -> Any:
+    """A handler of HTTP events."""
     return Mangum(
         RootPathMiddleware(create_app(SharedClassifier(Settings.from_environment({})))), lifespan="off"
     )
 
 
 def below_stage(path: str) -> Event:
-    return rest(f"/prod{path}", path, **({"resource": "/"} if path == "/" else {}))
+    return rest_event(f"/prod{path}", path, **({"resource": "/"} if path == "/" else {}))
 
 
 def below_base_path(path: str) -> Event:
-    return rest(f"/v1/audio{path}", f"/v1/audio{path}", proxy=path.removeprefix("/"))
+    return rest_event(f"/v1/audio{path}", f"/v1/audio{path}", proxy=path.removeprefix("/"))
 
 
 def below_http_stage(path: str) -> Event:
-    return http(f"/prod{path}", stage="prod")
+    return http_event(f"/prod{path}", stage="prod")
 
 
 @pytest.mark.parametrize(
     ("event_for", "root_path"),
     [(below_stage, "/prod"), (below_base_path, "/v1/audio"), (below_http_stage, "/prod")],
 )
-def test_the_page_and_what_it_calls_stay_below(
-    door: Any, event_for: Callable[[str], Event], root_path: str, assets: Path
+def test_pages_and_their_links_are_below_the_root_path(
+    handler: Any, event_for: Callable[[str], Event], root_path: str, assets: Path
 ) -> None:
-    page = door(event_for("/"), None)
+    page = handler(event_for("/"), None)
     assert page["statusCode"] == 200
     addresses = re.findall(r"(?:href|src|url)[=:] ?[\"']([^\"']+)", page["body"])
     assert len(addresses) == 7
     for address in addresses:
         assert address.startswith(f"{root_path}/")
-        assert door(event_for(address.removeprefix(root_path)), None)["statusCode"] == 200
+        assert handler(event_for(address.removeprefix(root_path)), None)["statusCode"] == 200
 
-    demo = door(event_for("/demo"), None)["body"]
-    for address in re.findall(r"(?:href|src)=\"([^\"]+)", demo):  # from /prod/demo on
-        assert door(event_for(f"/{address.removeprefix('./')}"), None)["statusCode"] == 200
+    demo = handler(event_for("/demo"), None)["body"]
+    for address in re.findall(r"(?:href|src)=\"([^\"]+)", demo):  # relative to /prod/demo
+        assert handler(event_for(f"/{address.removeprefix('./')}"), None)["statusCode"] == 200
 
-    document = json.loads(door(event_for("/openapi.json"), None)["body"])
+    document = json.loads(handler(event_for("/openapi.json"), None)["body"])
     assert document["servers"] == [{"url": root_path}]
-    assert json.loads(door(event_for("/swagger.json"), None)["body"])["basePath"] == root_path
+    assert json.loads(handler(event_for("/swagger.json"), None)["body"])["basePath"] == root_path
 
     event = event_for("/model/predict")
     event["httpMethod"] = "POST"
@@ -133,11 +138,11 @@ def test_the_page_and_what_it_calls_stay_below(
     event["headers"]["content-type"] = "audio/wav"
     event["body"] = base64.b64encode((assets / "rain.wav").read_bytes()).decode()
     event["isBase64Encoded"] = True
-    answer = json.loads(door(event, None)["body"])
-    assert "Rain" in [prediction["label"] for prediction in answer["predictions"]]
+    response = json.loads(handler(event, None)["body"])
+    assert "Rain" in [prediction["label"] for prediction in response["predictions"]]
 
 
-def test_nothing_changes_at_the_root_of_an_address(door: Any) -> None:
-    assert 'data-url="openapi.json"' in door(http("/"), None)["body"]
-    assert "servers" not in json.loads(door(http("/openapi.json"), None)["body"])
-    assert json.loads(door(http("/swagger.json"), None)["body"])["basePath"] == "/"
+def test_documents_have_no_root_path_at_the_root_of_a_domain(handler: Any) -> None:
+    assert 'data-url="openapi.json"' in handler(http_event("/"), None)["body"]
+    assert "servers" not in json.loads(handler(http_event("/openapi.json"), None)["body"])
+    assert json.loads(handler(http_event("/swagger.json"), None)["body"])["basePath"] == "/"

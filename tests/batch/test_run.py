@@ -1,4 +1,4 @@
-"""Many files on the command line: stored, resumed, killed, in S3."""
+"""Batches: results are stored, runs resume after interruptions, and inputs may be in S3."""
 
 from __future__ import annotations
 
@@ -21,19 +21,18 @@ from audio_classifier.batch.inputs import FileInput
 from audio_classifier.batch.run import Failed, classify_inputs
 from audio_classifier.batch.stores import open_store
 from audio_classifier.cli.parser import main
-from audio_classifier.errors import AudioClassifierError, ObjectChangedError
-from audio_classifier.inference.clip import Classification
+from audio_classifier.errors import ObjectChangedError
 from tests.support.sounds import busy, encode
 
 COMMAND = (sys.executable, "-m", "audio_classifier", "classify")
-ROUNDING = 1e-5  # the last digits of sums depend on how many are made at once
+ROUNDING = 1e-5  # the order of summation depends on how many clips the network classifies at once
 
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Seven sounds at some depths, one that is none; the working folder is above."""
+    """Seven recordings in two folders and a broken one; the working folder is the one above."""
     monkeypatch.chdir(tmp_path)
-    folder = tmp_path / "sounds"
+    folder = tmp_path / "recordings"
     for number in range(7):
         path = folder / ("deep" * (number % 2)) / f"{number}.wav"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -46,215 +45,192 @@ def run(*arguments: object) -> int:
     return main(["classify", *map(str, arguments)])
 
 
-def stored(place: Path) -> dict[str, Any]:
-    """All results, by the file."""
-    if place.suffix == ".jsonl":
-        results = [json.loads(line) for line in place.read_text().splitlines()]
+def read_results(output: Path) -> dict[str, Any]:
+    """Return all stored results by the name of the file."""
+    if output.suffix == ".jsonl":
+        results = [json.loads(line) for line in output.read_text().splitlines()]
     else:
-        results = [json.loads(path.read_text()) for path in place.rglob("*.json")]
+        results = [json.loads(path.read_text()) for path in output.rglob("*.json")]
     assert len({result["source"]["file"] for result in results}) == len(results)
     return {result["source"]["file"]: result for result in results}
 
 
-def assert_alike(results: dict[str, Any], wanted: dict[str, Any]) -> None:
-    """All the same but for the last digits of probabilities."""
-    assert results.keys() == wanted.keys()
-    for place, result in results.items():
-        predictions, others = (one.pop("predictions", []) for one in (result, wanted[place]))
-        assert result == wanted[place]
+def assert_equal_but_for_rounding(results: dict[str, Any], expected: dict[str, Any]) -> None:
+    assert results.keys() == expected.keys()
+    for file, result in results.items():
+        predictions, others = (one.pop("predictions", []) for one in (result, expected[file]))
+        assert result == expected[file]
         assert [one["label_id"] for one in predictions] == [one["label_id"] for one in others]
         for one, other in zip(predictions, others, strict=True):
             assert one["probability"] == pytest.approx(other["probability"], abs=ROUNDING)
 
 
-def test_many_are_heard_as_one_at_a_time(classifier: AudioClassifier, assets: Path, folder: Path) -> None:
-    files = [*sorted(assets.glob("*.wav")), *sorted(folder.rglob("*.wav")), Path("gone")] * 3
-    count = 0
-    for file, heard in zip(files, classifier.classify_many(iter(files), top_k=None), strict=True):
-        count += 1
-        try:
-            wanted = classifier.classify(file, top_k=None)
-        except (AudioClassifierError, OSError) as error:
-            refused = str(error)
-        else:
-            refused = ""
-            assert isinstance(heard, Classification)
-            assert {one.label_id: one.probability for one in heard.predictions} == pytest.approx(
-                {one.label_id: one.probability for one in wanted.predictions}, abs=ROUNDING
-            )
-            assert (heard.audio, heard.analyzed_s) == (wanted.audio, wanted.analyzed_s)
-        assert isinstance(heard, Classification) or str(heard) == refused
-    assert count == len(files)
-
-
-@pytest.mark.parametrize("place", ["out", "out/r.jsonl"])
-def test_results_are_stored_and_not_made_again(folder: Path, capsys: Any, place: str) -> None:
-    assert run("sounds", "--output", place, "--top-k", 2) == 1
+@pytest.mark.parametrize("output", ["out", "out/r.jsonl"])
+def test_stored_results_are_not_computed_again(folder: Path, capsys: Any, output: str) -> None:
+    assert run("recordings", "--output", output, "--top-k", 2) == 1
     out, err = capsys.readouterr()
     assert out == ""
     assert "7 classified, 0 already stored, 1 failed" in err
     assert "broken.wav: not a readable" in err
-    results = stored(Path(place))
-    assert {name.removeprefix("sounds/") for name in results} == {
+    results = read_results(Path(output))
+    assert {name.removeprefix("recordings/") for name in results} == {
         str(path.relative_to(folder)) for path in folder.rglob("*.wav")
     }
-    assert results["sounds/broken.wav"]["code"] == "unreadable_audio"
-    one = results["sounds/deep/1.wav"]
-    assert (one["status"], len(one["predictions"]), one["audio"]["seconds"]) == ("ok", 2, 2.0)
-    assert one["parameters"] == {"start_time": 0.0, "top_k": 2, "threshold": None, "filter": None}
-    assert one["model"]["bundle"] == "compact"
+    assert results["recordings/broken.wav"]["code"] == "unreadable_audio"
+    result = results["recordings/deep/1.wav"]
+    assert (result["status"], len(result["predictions"]), result["audio"]["seconds"]) == ("ok", 2, 2.0)
+    assert result["parameters"] == {"start_time": 0.0, "top_k": 2, "threshold": None, "filter": None}
+    assert result["model"]["bundle"] == "compact"
 
-    assert run("sounds", "sounds/0.wav", "./sounds/0.wav", "sounds", "--output", place, "--top-k", 2) == 0
+    names = ("recordings", "recordings/0.wav", "./recordings/0.wav", "recordings")
+    assert run(*names, "--output", output, "--top-k", 2) == 0
     assert "0 classified, 18 already stored, 0 failed" in capsys.readouterr().err
-    assert stored(Path(place)) == results
+    assert read_results(Path(output)) == results
     (folder / "0.wav").write_bytes(encode(busy(2, 8_000), 8_000))
-    assert run("sounds", "--output", place, "--top-k", 2) == 0
+    assert run("recordings", "--output", output, "--top-k", 2) == 0
     assert "1 classified, 7 already stored" in capsys.readouterr().err
 
 
-def test_a_file_named_twice_is_stored_once(folder: Path, capsys: Any) -> None:
-    for place in ("out", "r.jsonl"):
-        assert run("sounds/0.wav", "sounds/0.wav", "sounds/0.wav", "--output", place) == 0
+def test_file_that_is_named_repeatedly_is_stored_once(folder: Path, capsys: Any) -> None:
+    for output in ("out", "r.jsonl"):
+        names = ["recordings/0.wav"] * 3
+        assert run(*names, "--output", output) == 0
         assert "1 classified, 2 already stored" in capsys.readouterr().err
 
 
-def test_places_that_cannot_be_written_say_so(folder: Path, capsys: Any, s3: Any) -> None:
+def test_output_that_cannot_be_written_is_reported(folder: Path, capsys: Any, s3: Any) -> None:
     Path("file").touch()
-    for place in ("file", "file/r.jsonl", "s3://no-such-bucket/x/", "s3://models/x", "/proc/x"):
-        assert run("sounds", "--output", place) == 2
+    for output in ("file", "file/r.jsonl", "s3://no-such-bucket/x/", "s3://models/x", "/proc/x"):
+        assert run("recordings", "--output", output) == 2
         assert capsys.readouterr().err.startswith("audio-classifier: ")
-    assert run("sounds", "--output", "out", "--format", "csv") == 2
-    assert "--format: stored results are always JSON" in capsys.readouterr().err
+
+
+def test_bucket_of_inputs_that_does_not_exist_is_reported(capsys: Any, s3: Any) -> None:
     for name in ("s3://no-such-bucket/", "s3:///x/"):
         assert run(name) == 2
     assert "no-such-bucket/ does not exist" in capsys.readouterr().err
 
 
-def test_a_full_disk_is_said_and_leaves_whole_lines(folder: Path) -> None:
-    command = f"ulimit -f 2; exec {' '.join(COMMAND)} sounds --output r.jsonl"
+def test_full_disk_is_reported_and_leaves_whole_lines(folder: Path) -> None:
+    command = f"ulimit -f 2; exec {' '.join(COMMAND)} recordings --output r.jsonl"
     result = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
     assert result.returncode == 2
     assert "cannot be stored: [Errno 27] File too large" in result.stderr
     assert "Free some space" in result.stderr
-    assert 0 < len(stored(Path("r.jsonl"))) < 8
+    assert 0 < len(read_results(Path("r.jsonl"))) < 8
 
 
-@pytest.mark.parametrize("place", ["out", "r.jsonl"])
-def test_killed_at_any_moment_it_goes_on(folder: Path, place: str) -> None:
-    for number in range(7, 500):  # so many that none of the five below gets to the end
+@pytest.mark.parametrize("output", ["out", "r.jsonl"])
+def test_run_resumes_after_it_was_stopped_at_any_moment(folder: Path, output: str) -> None:
+    for number in range(7, 500):  # enough that none of the five runs below completes
         (folder / f"{number}.wav").write_bytes(encode(busy(1, 16_000, seed=number), 16_000))
-    assert run("sounds", "--output", f"whole-{place}") == 1
+    assert run("recordings", "--output", f"uninterrupted-{output}") == 1
 
     def count() -> int:
-        path = Path(place)
+        path = Path(output)
         if path.is_dir():
             return len(list(path.rglob("*.json")))
         return path.read_bytes().count(b"\n") if path.exists() else 0
 
     generator = random.Random(0)
-    for kind in (signal.SIGINT, signal.SIGKILL, signal.SIGTERM, signal.SIGKILL, signal.SIGINT):
+    for stop_signal in (signal.SIGINT, signal.SIGKILL, signal.SIGTERM, signal.SIGKILL, signal.SIGINT):
         before = count()
-        process = subprocess.Popen([*COMMAND, "sounds", "--output", place], stderr=subprocess.PIPE, text=True)
-        while process.poll() is None and count() == before:  # until something more is stored
+        process = subprocess.Popen(
+            [*COMMAND, "recordings", "--output", output], stderr=subprocess.PIPE, text=True
+        )
+        while process.poll() is None and count() == before:  # until another result is stored
             time.sleep(0.01)
         time.sleep(generator.uniform(0, 0.1))
-        process.send_signal(kind)
+        process.send_signal(stop_signal)
         _, err = process.communicate(timeout=30)
-        assert process.returncode == {signal.SIGINT: 130, signal.SIGTERM: 143}.get(kind, -kind)
+        statuses = {signal.SIGINT: 130, signal.SIGTERM: 143}
+        assert process.returncode == statuses.get(stop_signal, -stop_signal)
         assert "Traceback" not in err
-        assert ("already stored" in err) == (kind is not signal.SIGKILL)
-        if place == "out":
-            stored(Path(place))  # each is whole
+        assert ("already stored" in err) == (stop_signal is not signal.SIGKILL)
+        if output == "out":
+            read_results(Path(output))  # fails if a file is incomplete
     assert count() < 500
-    assert run("sounds", "--output", place) in (0, 1)
-    assert_alike(stored(Path(place)), stored(Path(f"whole-{place}")))
+    assert run("recordings", "--output", output) in (0, 1)
+    assert_equal_but_for_rounding(read_results(Path(output)), read_results(Path(f"uninterrupted-{output}")))
 
 
-def key_of(client: Any, bucket: str) -> set[str]:
+def keys_in(client: Any, bucket: str) -> set[str]:
     pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket)
     return {item["Key"] for page in pages for item in page.get("Contents", ())}
 
 
-def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The names of all calls for sounds in S3 from here on."""
-    import audio_classifier.s3.client as aws
+def record_input_operations(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Record the operations of clients that read inputs from S3 from now on."""
+    import audio_classifier.s3.client as client_module
 
-    calls: list[str] = []
-    original: Callable[[], Any] = aws.s3_client
+    operations: list[str] = []
+    original: Callable[[], Any] = client_module.s3_client
 
-    def made() -> Any:
+    def create_client() -> Any:
         client = original()
-        client.meta.events.register("before-call.s3", lambda model, **_: calls.append(model.name))
+        client.meta.events.register("before-call.s3", lambda model, **_: operations.append(model.name))
         return client
 
-    monkeypatch.setattr(aws, "s3_client", made)
-    return calls
+    monkeypatch.setattr(client_module, "s3_client", create_client)
+    return operations
 
 
-def test_a_bucket_is_classified_into_another(
+def test_results_of_objects_are_stored_in_another_bucket(
     s3: Any, tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for bucket in ("many", "heard"):
+    for bucket in ("batch-inputs", "batch-results"):
         s3.create_bucket(Bucket=bucket)
-    sound = encode(busy(2, 16_000), 16_000)
+    content = encode(busy(2, 16_000), 16_000)
     keys = ["in/a.wav", "in/b/ü.FLAC", "in/../c.wav", "in/long.wav"]
     for key in (*keys, "in/notes.txt", "other/d.wav"):
-        s3.put_object(Bucket="many", Key=key, Body=sound)
-    s3.put_object(Bucket="many", Key="in/long.wav", Body=encode(busy(600, 16_000), 16_000))
-    arguments = ["s3://many/in/", "s3://many/in/notes.txt", "--output", "s3://heard/r/"]
+        s3.put_object(Bucket="batch-inputs", Key=key, Body=content)
+    s3.put_object(Bucket="batch-inputs", Key="in/long.wav", Body=encode(busy(600, 16_000), 16_000))
+    names = ["s3://batch-inputs/in/", "s3://batch-inputs/in/notes.txt"]
+    arguments = [*names, "--output", "s3://batch-results/r/"]
     assert run(*arguments) == 0
     assert "5 classified" in capsys.readouterr().err
-    assert len(key_of(s3, "heard")) == 5
-    result = json.loads(s3.get_object(Bucket="heard", Key="r/many/in/a.wav.json")["Body"].read())
+    assert len(keys_in(s3, "batch-results")) == 5
+    stored = s3.get_object(Bucket="batch-results", Key="r/batch-inputs/in/a.wav.json")
+    result = json.loads(stored["Body"].read())
     assert (result["source"]["key"], result["status"]) == ("in/a.wav", "ok")
 
-    calls = counted(monkeypatch)
+    operations = record_input_operations(monkeypatch)
     assert run(*arguments) == 0
     assert "5 already stored" in capsys.readouterr().err
-    assert "GetObject" not in calls  # nothing of a sound
-    s3.put_object(Bucket="many", Key="in/a.wav", Body=encode(busy(1, 8_000), 8_000))
+    assert operations
+    assert "GetObject" not in operations
+    s3.put_object(Bucket="batch-inputs", Key="in/a.wav", Body=encode(busy(1, 8_000), 8_000))
     assert run(*arguments) == 0
     assert "1 classified, 4 already stored" in capsys.readouterr().err
     monkeypatch.chdir(tmp_path)
-    assert run("s3://many/in/", "--output", "out") == 0
+    assert run("s3://batch-inputs/in/", "--output", "out") == 0
     assert len(list((tmp_path / "out").rglob("*.json"))) == 4
 
 
-def test_what_is_not_there_is_a_failure_and_tried_again(s3: Any, capsys: Any, tmp_path: Path) -> None:
+def test_object_that_does_not_exist_fails_and_is_tried_again(s3: Any, capsys: Any, tmp_path: Path) -> None:
     s3.create_bucket(Bucket="few")
-    where = tmp_path / "r.jsonl"
-    assert run("s3://few/gone.wav", "s3://few/", "--output", where) == 1
+    output = tmp_path / "r.jsonl"
+    assert run("s3://few/gone.wav", "s3://few/", "--output", output) == 1
     err = capsys.readouterr().err
     assert "s3://few/gone.wav does not exist" in err
     assert "there are no audio files below this prefix" in err
-    assert where.read_text() == ""
+    assert output.read_text() == ""
     s3.put_object(Bucket="few", Key="gone.wav", Body=encode(busy(1, 8_000), 8_000))
-    assert run("s3://few/gone.wav", "--output", where) == 0
+    assert run("s3://few/gone.wav", "--output", output) == 0
 
 
-def test_a_prefix_is_listed_page_by_page(s3: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    import audio_classifier.s3.client as aws
-    from audio_classifier.batch.inputs import find_inputs
-
-    s3.create_bucket(Bucket="pages")
-    for number in range(1100):
-        s3.put_object(Bucket="pages", Key=f"{number:04}.wav", Body=b"")
-    calls = counted(monkeypatch)
-    sounds = find_inputs(["s3://pages"], aws.s3_client)
-    assert next(sounds).name == "s3://pages/0000.wav"
-    assert len(calls) == 1
-    assert sum(1 for _ in sounds) == 1099
-    assert len(calls) == 2
-
-
-def test_output_goes_on_in_order_with_many(folder: Path, capsys: Any) -> None:
-    assert run("sounds", "--format", "jsonl") == 1
+def test_outcomes_are_printed_in_the_order_of_the_inputs(folder: Path, capsys: Any) -> None:
+    assert run("recordings", "--format", "jsonl") == 1
     names = [json.loads(line)["file"] for line in capsys.readouterr().out.splitlines()]
-    assert names == sorted(os.path.join("sounds", path.relative_to(folder)) for path in folder.rglob("*.wav"))
+    assert names == sorted(
+        os.path.join("recordings", path.relative_to(folder)) for path in folder.rglob("*.wav")
+    )
 
 
-def test_a_file_written_to_meanwhile_is_tried_again(folder: Path, classifier: AudioClassifier) -> None:
-    class Growing(FileInput):
+def test_file_that_is_modified_while_it_is_read_fails_and_is_not_stored(
+    folder: Path, classifier: AudioClassifier
+) -> None:
+    class GrowingInput(FileInput):
         def identify(self, source: AudioSource) -> dict[str, Any]:
             identity = FileInput.identify(self, source)  # super() does not work with slots
             with open(self.name, "ab") as file:
@@ -262,46 +238,60 @@ def test_a_file_written_to_meanwhile_is_tried_again(folder: Path, classifier: Au
             return identity
 
     store = open_store("r.jsonl")
-    sounds, selection = [Growing("sounds/0.wav")], Selection(classifier.labels)
-    (outcome,) = classify_inputs(classifier, sounds, selection, {"start_time": 0.0}, threads=1, store=store)
+    inputs, selection = [GrowingInput("recordings/0.wav")], Selection(classifier.labels)
+    (outcome,) = classify_inputs(classifier, inputs, selection, {"start_time": 0.0}, threads=1, store=store)
     store.close()
     assert isinstance(outcome, Failed)
     assert isinstance(outcome.error, ObjectChangedError)
     assert Path("r.jsonl").read_bytes() == b""
 
 
-def test_two_runs_do_not_share_a_file_of_lines(folder: Path, capsys: Any) -> None:
+def test_second_run_with_the_same_output_is_refused(folder: Path, capsys: Any) -> None:
     store = open_store("r.jsonl")
-    assert run("sounds", "--output", "r.jsonl") == 2
+    assert run("recordings", "--output", "r.jsonl") == 2
     assert "--output: another process writes to" in capsys.readouterr().err
     store.close()
-    assert run("sounds", "--output", "r.jsonl") == 1
+    assert run("recordings", "--output", "r.jsonl") == 1
 
 
-def test_several_files_end_in_a_summary_and_one_does_not(folder: Path, capsys: Any) -> None:
-    assert run("sounds", "--format", "jsonl") == 1
+def test_summary_is_printed_for_several_files_only(folder: Path, capsys: Any) -> None:
+    assert run("recordings", "--format", "jsonl") == 1
     assert "\n7 classified, 1 failed, in " in capsys.readouterr().err
-    assert run("sounds/0.wav") == 0
+    assert run("recordings/0.wav") == 0
     assert capsys.readouterr().err == ""
 
 
-def test_what_comes_before_a_place_that_cannot_be_listed_is_heard(folder: Path, capsys: Any) -> None:
-    assert run("sounds/0.wav", "sounds/2.wav", "s3:///x", "--output", "r.jsonl") == 2
+def test_inputs_before_an_invalid_uri_are_stored(folder: Path, capsys: Any) -> None:
+    assert run("recordings/0.wav", "recordings/2.wav", "s3:///x", "--output", "r.jsonl") == 2
     assert "FILE: 's3:///x' is not s3://bucket/key" in capsys.readouterr().err
-    assert len(stored(Path("r.jsonl"))) == 2
+    assert len(read_results(Path("r.jsonl"))) == 2
 
 
-def test_what_makes_no_sense_together_is_refused(folder: Path, capsys: Any) -> None:
-    assert run("-", "-") == 2
-    assert "FILE: standard input can be read only once" in capsys.readouterr().err
-    assert run("sounds/0.wav", "--plot", "a.png", "--output", "r.jsonl") == 2
-    assert "--plot: stored results are not drawn" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["-", "-"], "FILE: standard input can be read only once"),
+        (
+            ["recordings/0.wav", "--plot", "a.png", "--output", "r.jsonl"],
+            "--plot: stored results are not drawn",
+        ),
+        (
+            ["recordings", "--output", "r.jsonl", "--format", "csv"],
+            "--format: stored results are always JSON",
+        ),
+    ],
+)
+def test_arguments_that_exclude_each_other_are_refused(
+    folder: Path, capsys: Any, arguments: list[str], message: str
+) -> None:
+    assert run(*arguments) == 2
+    assert message in capsys.readouterr().err
     assert not Path("r.jsonl").exists()
 
 
-def test_a_pipe_can_be_stored(folder: Path) -> None:
-    command = f"{' '.join(COMMAND)} <(cat sounds/0.wav) --output r.jsonl"
+def test_result_of_a_pipe_is_stored(folder: Path) -> None:
+    command = f"{' '.join(COMMAND)} <(cat recordings/0.wav) --output r.jsonl"
     subprocess.run(["bash", "-c", command], check=True)
-    (heard,) = stored(Path("r.jsonl")).values()
-    assert heard["source"]["size"] == (folder / "0.wav").stat().st_size
-    assert heard["status"] == "ok"
+    (result,) = read_results(Path("r.jsonl")).values()
+    assert result["source"]["size"] == (folder / "0.wav").stat().st_size
+    assert result["status"] == "ok"

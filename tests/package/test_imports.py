@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).parents[2] / "function" / "audio_classifier"
 HEAVY = {
     *("tensorflow", "h5py", "numba", "llvmlite", "resampy", "scipy", "pandas", "matplotlib"),
     *("boto3", "botocore", "urllib3", "fastapi", "mangum", "rich"),
@@ -88,12 +86,12 @@ def test_entry_points_limit_blas_threads_and_the_library_does_not(
 def test_lambda_handler_limits_blas_threads_before_numpy_is_imported() -> None:
     code = """
 import sys
-class Watch:
+class NumpyImportPrinter:
     def find_spec(self, name, path=None, target=None):
         if name == "numpy":
             import os
             print("numpy is imported with", os.environ.get("OPENBLAS_NUM_THREADS"))
-sys.meta_path.insert(0, Watch())
+sys.meta_path.insert(0, NumpyImportPrinter())
 from audio_classifier import lambda_handler
 """
     environ = {name: value for name, value in os.environ.items() if name != "OPENBLAS_NUM_THREADS"}
@@ -117,48 +115,6 @@ handler({event!r}, context)
 def test_upload_function_never_imports_the_http_application() -> None:
     loaded = modules_after(LAMBDA.format(event={"Event": "s3:TestEvent"}))
     assert {"fastapi", "mangum", "starlette", "uvicorn", "prometheus_client", "tensorflow"} & loaded == set()
-
-
-@pytest.mark.parametrize(
-    ("warm_up", "ready", "not_needed"),
-    [("http", "mangum", "botocore.client"), ("uploads", "botocore.client", "mangum")],
-)
-def test_configured_warm_up_is_done_when_the_function_has_started(
-    warm_up: str, ready: str, not_needed: str
-) -> None:
-    environ = {
-        "AWS_LAMBDA_FUNCTION_NAME": "x",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AUDIO_CLASSIFIER_WARM_UP": warm_up,
-    }
-    script = f"""
-import gc, os, sys
-gc.disable()  # as the image does
-os.environ.update({environ!r})
-from audio_classifier import lambda_handler
-print(gc.isenabled(), lambda_handler.shared.ready, {ready!r} in sys.modules, {not_needed!r} in sys.modules)
-"""
-    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert run.stdout.split()[-4:] == ["True", "True", "True", "False"]
-
-
-def test_function_that_cannot_start_reports_the_warm_up_and_the_model(tmp_path: Path) -> None:
-    environ = {
-        "AWS_LAMBDA_FUNCTION_NAME": "x",
-        "AUDIO_CLASSIFIER_BUNDLE": str(tmp_path / "nowhere"),
-        "AUDIO_CLASSIFIER_WARM_UP": "uploads",
-    }
-    script = f"""
-import os
-os.environ.update({environ!r})
-from audio_classifier.service.object_access import ObjectAccess
-ObjectAccess.client = lambda self: 1 / 0
-from audio_classifier import lambda_handler
-"""
-    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
-    assert run.returncode == 1
-    assert "ZeroDivisionError" in run.stdout  # the log
-    assert re.search(r"\n\S*BundleNotFoundError: .*nowhere.*\n$", run.stderr)
 
 
 def test_http_function_imports_no_tensorflow() -> None:

@@ -14,15 +14,14 @@ def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("region", ["us-east-1", "eu-central-1"])
-def test_forms_are_signed_for_every_region(monkeypatch: pytest.MonkeyPatch, region: str) -> None:
-    """By signature version 4, as encryption with a key demands."""
+def test_form_is_signed_with_version_4_in_every_region(monkeypatch: pytest.MonkeyPatch, region: str) -> None:
     monkeypatch.setenv("AWS_DEFAULT_REGION", region)
     form = s3_client().generate_presigned_post("bucket", "key")
     assert form["fields"]["x-amz-algorithm"] == "AWS4-HMAC-SHA256"
     assert "bucket." in form["url"]
 
 
-def test_an_endpoint_of_ones_own_keeps_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_custom_endpoint_is_addressed_by_path(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://minio:9000")
     assert s3_client().generate_presigned_post("bucket", "key")["url"].startswith("http://minio:9000/bucket")

@@ -32,6 +32,6 @@ def test_exception_of_botocore_is_translated(raised: Exception, expected: type[T
     assert caught.value.__cause__ is raised
 
 
-def test_other_exceptions_pass_unchanged() -> None:
+def test_other_exception_passes_unchanged() -> None:
     with pytest.raises(ZeroDivisionError), s3_errors("s3://bucket/key"):
         raise ZeroDivisionError

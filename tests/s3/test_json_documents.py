@@ -24,7 +24,7 @@ def write(client: Any, document: Any, if_match: str | None = None, **options: An
     )
 
 
-def test_document_that_does_not_exist_is_none(bucket: Any) -> None:
+def test_read_returns_none_when_no_object_exists(bucket: Any) -> None:
     assert json_documents.read(bucket, LOCATION) is None
 
 
@@ -38,7 +38,7 @@ def test_document_is_read_as_it_was_written(bucket: Any) -> None:
     assert head["Metadata"] == {"written-by": "a test"}
 
 
-def test_new_document_is_not_written_over_an_existing_one(bucket: Any) -> None:
+def test_document_is_not_written_when_the_object_exists(bucket: Any) -> None:
     assert write(bucket, 1)
     assert not write(bucket, 2)
     assert bucket.get_object(**LOCATION.arguments())["Body"].read() == b"1"
@@ -61,19 +61,19 @@ def test_object_that_is_not_json_has_no_document_but_an_etag(bucket: Any, conten
     assert write(bucket, 1, if_match=put["ETag"])
 
 
-def test_encryption_is_passed_on(bucket: Any) -> None:
+def test_document_is_encrypted_as_requested(bucket: Any) -> None:
     write(bucket, 1, encryption={"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": "alias/a"})
     assert bucket.head_object(**LOCATION.arguments())["SSEKMSKeyId"] == "alias/a"
 
 
-def test_writing_to_a_bucket_that_does_not_exist_may_be_retried(bucket: Any) -> None:
+def test_missing_bucket_is_a_transfer_error(bucket: Any) -> None:
     with pytest.raises(TransferError, match=r"s3://no-such-bucket/a: .*NoSuchBucket"):
         json_documents.write(bucket, S3Location("no-such-bucket", "a"), 1, if_match=None, metadata={})
 
 
-@pytest.mark.parametrize(("status", "missing", "found"), [(403, (403, 404), True), (403, (404,), False)])
-def test_statuses_that_mean_missing_are_chosen_by_the_caller(
-    bucket: Any, status: int, missing: tuple[int, ...], found: bool
+@pytest.mark.parametrize(("status", "missing", "is_missing"), [(403, (403, 404), True), (403, (404,), False)])
+def test_caller_chooses_the_statuses_that_mean_missing(
+    bucket: Any, status: int, missing: tuple[int, ...], is_missing: bool
 ) -> None:
     from botocore.exceptions import ClientError
 
@@ -82,14 +82,14 @@ def test_statuses_that_mean_missing_are_chosen_by_the_caller(
             response = {"ResponseMetadata": {"HTTPStatusCode": status}, "Error": {"Code": "AccessDenied"}}
             raise ClientError(response, "GetObject")
 
-    if found:
+    if is_missing:
         assert json_documents.read(Refusing(), LOCATION, missing=missing) is None
     else:
         with pytest.raises(TransferError, match=r"s3://models/documents/a\.json: .*AccessDenied"):
             json_documents.read(Refusing(), LOCATION, missing=missing)
 
 
-def test_documents_are_stored_as_ascii_json(bucket: Any) -> None:
+def test_document_is_stored_as_ascii(bucket: Any) -> None:
     write(bucket, {"ü": 1})
     content = bucket.get_object(**LOCATION.arguments())["Body"].read()
     assert json.loads(content.decode("ascii")) == {"ü": 1}

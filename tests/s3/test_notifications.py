@@ -10,17 +10,17 @@ from audio_classifier.s3.location import S3Location
 from audio_classifier.s3.notifications import created_objects, parse_json_object
 
 
-def s3_event(key: str = "in/a.wav", name: str = "ObjectCreated:Put", **more: Any) -> dict[str, Any]:
-    """One record, as S3 sends it: the key is URL-encoded."""
-    s3 = {"bucket": {"name": "uploads"}, "object": {"key": key, "size": 1, "eTag": "e", **more}}
+def s3_event(key: str = "in/a.wav", name: str = "ObjectCreated:Put", **fields: Any) -> dict[str, Any]:
+    """Return a notification with one record, as S3 sends it: the key is URL-encoded."""
+    s3 = {"bucket": {"name": "uploads"}, "object": {"key": key, "size": 1, "eTag": "e", **fields}}
     return {"Records": [{"eventSource": "aws:s3", "eventName": name, "s3": s3}]}
 
 
-def sns(message: object) -> dict[str, Any]:
+def sns_event(message: object) -> dict[str, Any]:
     return {"Records": [{"EventSource": "aws:sns", "Sns": {"Message": json.dumps(message)}}]}
 
 
-EVENT_BRIDGE = {
+EVENT_BRIDGE_EVENT = {
     "detail-type": "Object Created",
     "source": "aws.s3",
     "detail": {"bucket": {"name": "uploads"}, "object": {"key": "in/a+b c.wav", "version-id": "v1"}},
@@ -37,15 +37,15 @@ EVENT_BRIDGE = {
         (s3_event(name="s3:ObjectCreated:Put"), [S3Location("uploads", "in/a.wav")]),
         (s3_event(name="ObjectRemoved:Delete"), []),
         ({"Records": s3_event("a")["Records"] * 2}, [S3Location("uploads", "a")] * 2),
-        (sns(s3_event("c")), [S3Location("uploads", "c")]),
+        (sns_event(s3_event("c")), [S3Location("uploads", "c")]),
         ({"Type": "Notification", "Message": json.dumps(s3_event("d"))}, [S3Location("uploads", "d")]),
-        (EVENT_BRIDGE, [S3Location("uploads", "in/a+b c.wav", "v1")]),
-        (sns(EVENT_BRIDGE), [S3Location("uploads", "in/a+b c.wav", "v1")]),
+        (EVENT_BRIDGE_EVENT, [S3Location("uploads", "in/a+b c.wav", "v1")]),
+        (sns_event(EVENT_BRIDGE_EVENT), [S3Location("uploads", "in/a+b c.wav", "v1")]),
         ({"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "uploads"}, []),
         ({"Records": []}, []),
     ],
 )  # fmt: skip
-def test_objects_are_found_however_they_are_wrapped(
+def test_created_objects_are_returned_from_every_envelope(
     event: dict[str, Any], locations: list[S3Location]
 ) -> None:
     assert created_objects(event) == locations
@@ -56,7 +56,7 @@ def test_objects_are_found_however_they_are_wrapped(
     [
         {},
         {"hello": "world"},
-        {"Records": "no list"},
+        {"Records": "not a list"},
         {"Records": [1]},
         {"Records": [{}]},
         {"Records": [{"eventSource": "aws:s3"}]},
@@ -64,18 +64,18 @@ def test_objects_are_found_however_they_are_wrapped(
         s3_event(key=""),
         s3_event(versionId=7),
         {"detail-type": "Object Created"},
-        {"Type": "Notification", "Message": "no JSON"},
-        sns([1]),
+        {"Type": "Notification", "Message": "not JSON"},
+        sns_event([1]),
         [],
         "text",
     ],
 )
-def test_created_objects_refuses_events_that_are_not_notifications(event: Any) -> None:
+def test_event_that_is_not_a_notification_is_refused(event: Any) -> None:
     with pytest.raises(UnknownEventError):
         created_objects(event)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", "1"])
-def test_messages_must_be_objects(text: str) -> None:
+def test_message_that_is_not_a_json_object_is_refused(text: str) -> None:
     with pytest.raises(UnknownEventError):
         parse_json_object(text)

@@ -1,9 +1,8 @@
-"""The one error body over HTTP: codes, statuses and hints."""
+"""Errors over HTTP: statuses, codes, hints and the one error body."""
 
 from __future__ import annotations
 
 import inspect
-import json
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +12,9 @@ import requests
 from audio_classifier import errors
 from audio_classifier.errors import AudioClassifierError, RequestError
 from audio_classifier.server.errors import body_of, status_of
+from tests.server.client import ERROR_FIELDS
 from tests.support.serving import serving
-from tests.support.sounds import busy, encode
 
-FIELDS = {"status", "code", "message", "hint"}
 CLASSES = [
     cls
     for _, cls in inspect.getmembers(errors, inspect.isclass)
@@ -25,14 +23,14 @@ CLASSES = [
 
 
 @pytest.mark.parametrize("cls", CLASSES)
-def test_every_error_has_the_one_body(cls: type[AudioClassifierError]) -> None:
+def test_error_of_every_class_has_the_one_body(cls: type[AudioClassifierError]) -> None:
     arguments: tuple[Any, ...] = ("top_k", "no") if issubclass(cls, errors.InvalidParameterError) else ("no",)
     body = body_of(cls(*arguments))
-    assert body.keys() == FIELDS
+    assert body.keys() == ERROR_FIELDS
     assert (body["status"], body["code"]) == ("error", cls.code)
 
 
-def test_every_request_error_is_the_clients_or_asks_to_retry() -> None:
+def test_request_error_has_a_status_of_the_client_or_503() -> None:
     for cls in RequestError.__subclasses__():
         assert 400 <= status_of(cls) < 500 or status_of(cls) == 503
 
@@ -61,7 +59,7 @@ def test_response_has_a_stable_code(
     body = (assets / "rain.wav").read_bytes() if content is None else content
     response = requests.post(url + path, body, params=parameters, timeout=30)
     assert (response.status_code, response.json()["code"]) == (status, code)
-    assert response.json().keys() == FIELDS
+    assert response.json().keys() == ERROR_FIELDS
 
 
 def test_unknown_label_names_a_route_instead_of_a_command(url: str, assets: Path) -> None:
@@ -87,30 +85,3 @@ def test_unexpected_exception_has_the_body_and_no_details(monkeypatch: pytest.Mo
         response = requests.get(f"{url}/model/labels", timeout=5)
     assert (response.status_code, response.json()["code"]) == (500, "internal_error")
     assert "ZeroDivision" not in response.text
-
-
-def test_last_line_of_a_failed_stream_is_the_error_body(url: str) -> None:
-    content = encode(busy(60, 16_000), 16_000, "FLAC")
-    response = requests.post(
-        f"{url}/model/predict",
-        content[: len(content) // 2],
-        headers={"Content-Type": "audio/flac", "Accept": "application/x-ndjson"},
-        params={"timeline": "true"},
-        timeout=30,
-    )
-    last = json.loads(response.text.splitlines()[-1])
-    assert (last.keys(), last["code"]) == (FIELDS, "damaged_audio")
-
-
-def test_threshold_of_zero_is_zero(url: str) -> None:
-    content, parameters = encode(busy(3, 16_000), 16_000), {"timeline": "true", "filter": "Rain,Dog"}
-
-    def events(**threshold: Any) -> list[dict[str, Any]]:
-        response = requests.post(
-            f"{url}/model/predict", content, params={**parameters, **threshold}, timeout=30
-        )
-        found: list[dict[str, Any]] = response.json()["events"]
-        return found
-
-    assert events() == []  # at the default threshold, 0.3
-    assert {event["label"] for event in events(threshold=0)} == {"Rain", "Dog"}

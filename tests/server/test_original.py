@@ -1,4 +1,4 @@
-"""The original's behaviour, request by request, with the client library of its own tests."""
+"""The behaviour of the original, IBM's MAX Audio Classifier, that its clients rely on."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def post(url: str, path: Path, media_type: str = "audio/wav", **parameters: Any)
         )
 
 
-def test_swagger(url: str) -> None:
+def test_swagger_document_is_that_of_the_original(url: str) -> None:
     response = requests.get(f"{url}/swagger.json", timeout=5)
     assert response.status_code == 200
     assert response.headers["Content-Type"] == "application/json"
@@ -29,7 +29,7 @@ def test_swagger(url: str) -> None:
     assert document["info"]["description"] == "Identify sounds in short audio clips"
 
 
-def test_metadata(url: str) -> None:
+def test_metadata_is_that_of_the_original_and_of_the_bundle(url: str) -> None:
     metadata = requests.get(f"{url}/model/metadata", timeout=5).json()
     assert metadata["id"] == "audio_embeddings-tf-imagenet"
     assert metadata["name"] == "audio_embeddings TensorFlow Model"
@@ -39,46 +39,46 @@ def test_metadata(url: str) -> None:
     assert len(metadata["bundle"]["digest"]) == 64
 
 
-def test_labels(url: str) -> None:
+def test_labels_have_ids_and_names(url: str) -> None:
     labels = requests.get(f"{url}/model/labels", timeout=5).json()
     assert labels["count"] == len(labels["labels"]) == 527
     assert labels["labels"][0] == {"id": "/m/09x0r", "name": "Speech"}
 
 
-def test_predict(url: str, assets: Path) -> None:
+def test_response_has_the_five_most_probable_classes(url: str, assets: Path) -> None:
     response = post(url, assets / "thunder.wav")
     assert response.status_code == 200
-    answer = response.json()
-    assert answer.keys() == {"status", "predictions"}
-    assert answer["status"] == "ok"
-    assert [prediction.keys() for prediction in answer["predictions"]] == [
+    body = response.json()
+    assert body.keys() == {"status", "predictions"}
+    assert body["status"] == "ok"
+    assert [prediction.keys() for prediction in body["predictions"]] == [
         {"label_id", "label", "probability"}
     ] * 5
-    probabilities = [prediction["probability"] for prediction in answer["predictions"]]
+    probabilities = [prediction["probability"] for prediction in body["predictions"]]
     assert probabilities == sorted(probabilities, reverse=True)
-    assert {"Thunder", "Thunderstorm"} <= {prediction["label"] for prediction in answer["predictions"]}
+    assert {"Thunder", "Thunderstorm"} <= {prediction["label"] for prediction in body["predictions"]}
 
 
 @pytest.mark.parametrize("text", ["", ",,", " , "])
-def test_empty_filters_change_nothing(url: str, assets: Path, text: str) -> None:
+def test_empty_filter_selects_all_classes(url: str, assets: Path, text: str) -> None:
     assert post(url, assets / "thunder.wav", filter=text).json() == post(url, assets / "thunder.wav").json()
 
 
-def test_filters(url: str, assets: Path) -> None:
-    answer = post(url, assets / "thunder.wav", filter="Thunder,Rain").json()
-    assert [prediction["label"] for prediction in answer["predictions"]] == ["Thunder", "Rain"]
+def test_filter_selects_classes_before_the_best_are_taken(url: str, assets: Path) -> None:
+    body = post(url, assets / "thunder.wav", filter="Thunder,Rain").json()
+    assert [prediction["label"] for prediction in body["predictions"]] == ["Thunder", "Rain"]
     late = post(url, assets / "thunder.wav", filter="Gunshot, gunfire").json()
     assert [prediction["label"] for prediction in late["predictions"]] == ["Gunshot, gunfire"]
 
 
-@pytest.mark.parametrize("place", ["query", "form"])
-def test_a_start_outside_of_the_clip(url: str, assets: Path, place: str) -> None:
+@pytest.mark.parametrize("location", ["query", "form"])
+def test_start_outside_the_recording_is_refused(url: str, assets: Path, location: str) -> None:
     with (assets / "thunder.wav").open("rb") as file:
         response = requests.post(
             url + PREDICT,
             files={"audio": file},
-            params={"start_time": 10} if place == "query" else None,
-            data={"start_time": 10} if place == "form" else None,
+            params={"start_time": 10} if location == "query" else None,
+            data={"start_time": 10} if location == "form" else None,
             timeout=30,
         )
     assert response.status_code == 400
@@ -87,7 +87,7 @@ def test_a_start_outside_of_the_clip(url: str, assets: Path, place: str) -> None
     assert "lasts 10 s" in response.json()["hint"]
 
 
-def test_a_part_that_is_no_audio(url: str, assets: Path) -> None:
+def test_part_that_is_declared_as_another_type_is_refused(url: str, assets: Path) -> None:
     response = post(url, assets / "make_samples.py", "text/x-python")
     assert response.status_code == 400
     assert response.json()["status"] == "error"
@@ -95,7 +95,7 @@ def test_a_part_that_is_no_audio(url: str, assets: Path) -> None:
 
 
 @pytest.mark.parametrize("media_type", ["application/octet-stream", "audio/x-wav", "", "audio/wav; codecs=1"])
-def test_the_content_decides(url: str, assets: Path, media_type: str, tmp_path: Path) -> None:
-    odd = tmp_path / "sound.txt"
-    odd.write_bytes((assets / "thunder.wav").read_bytes())
-    assert post(url, odd, media_type).status_code == 200
+def test_file_is_recognised_by_its_content(url: str, assets: Path, media_type: str, tmp_path: Path) -> None:
+    renamed = tmp_path / "recording.txt"
+    renamed.write_bytes((assets / "thunder.wav").read_bytes())
+    assert post(url, renamed, media_type).status_code == 200

@@ -12,7 +12,7 @@ from audio_classifier.service.settings import PREFIX, Settings
 IN_LAMBDA = {"AWS_LAMBDA_FUNCTION_NAME": "classify", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "8192"}
 
 
-def test_the_defaults_are_the_built_in_model_on_all_cpus() -> None:
+def test_defaults_are_the_built_in_model_on_all_cpus() -> None:
     cpus = available_cpus()
     assert Settings.from_environment({}) == Settings(
         "compact",
@@ -35,7 +35,7 @@ def test_the_defaults_are_the_built_in_model_on_all_cpus() -> None:
     )
 
 
-def test_every_variable_is_heeded() -> None:
+def test_every_setting_is_read_from_its_variable() -> None:
     environ = {
         "AUDIO_CLASSIFIER_BUNDLE": "s3://models/max/",
         "AUDIO_CLASSIFIER_CACHE_DIR": "/somewhere",
@@ -48,9 +48,9 @@ def test_every_variable_is_heeded() -> None:
         "AUDIO_CLASSIFIER_MAX_OBJECT_BYTES": "2000",
         "AUDIO_CLASSIFIER_UPLOADS_BUCKET": "in",
         "AUDIO_CLASSIFIER_UPLOADS_PREFIX": "new/",
-        "AUDIO_CLASSIFIER_RESULTS_BUCKET": "answers",
-        "AUDIO_CLASSIFIER_RESULTS_PREFIX": "heard/",
-        "AUDIO_CLASSIFIER_RESULTS_KMS_KEY": "alias/ours",
+        "AUDIO_CLASSIFIER_RESULTS_BUCKET": "results",
+        "AUDIO_CLASSIFIER_RESULTS_PREFIX": "all/",
+        "AUDIO_CLASSIFIER_RESULTS_KMS_KEY": "alias/results",
         "AUDIO_CLASSIFIER_READ_BUCKETS": "one, two",
         "AUDIO_CLASSIFIER_CORS_ORIGINS": "https://a.example,http://localhost:8080",
         "AUDIO_CLASSIFIER_WARM_UP": "uploads",
@@ -67,9 +67,9 @@ def test_every_variable_is_heeded() -> None:
         2000,
         "in",
         "new/",
-        "answers",
-        "heard/",
-        "alias/ours",
+        "results",
+        "all/",
+        "alias/results",
         ("one", "two"),
         ("https://a.example", "http://localhost:8080"),
         "uploads",
@@ -78,7 +78,7 @@ def test_every_variable_is_heeded() -> None:
     assert Settings.from_environment({**environ, **IN_LAMBDA}) == expected
 
 
-def test_an_empty_variable_counts_as_unset() -> None:
+def test_empty_variable_counts_as_unset() -> None:
     empty = {PREFIX + field.name.upper(): "" for field in fields(Settings)}
     assert Settings.from_environment(empty) == Settings.from_environment({})
 
@@ -86,34 +86,34 @@ def test_an_empty_variable_counts_as_unset() -> None:
 @pytest.mark.parametrize(
     ("memory_mb", "threads"), [("128", 1), ("1769", 1), ("3538", 2), ("8192", 5), ("10240", 6)]
 )
-def test_lambda_grants_a_cpu_for_every_1769_mb(memory_mb: str, threads: int) -> None:
+def test_threads_in_lambda_are_one_for_every_1769_mb(memory_mb: str, threads: int) -> None:
     settings = Settings.from_environment({**IN_LAMBDA, "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": memory_mb})
     assert settings.threads == threads
 
 
-def test_lambda_can_write_to_tmp_only() -> None:
+def test_cache_directory_in_lambda_is_below_tmp() -> None:
     assert Settings.from_environment(IN_LAMBDA).cache_dir == Path("/tmp/audio-classifier")
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "2.5", "many", " ", "1000000"])
-def test_a_number_that_makes_no_sense_is_named(value: str) -> None:
+def test_invalid_number_of_threads_is_refused(value: str) -> None:
     with pytest.raises(InvalidParameterError, match="AUDIO_CLASSIFIER_THREADS"):
         Settings.from_environment({"AUDIO_CLASSIFIER_THREADS": value})
 
 
-def test_any_origin_is_a_star() -> None:
+def test_star_allows_any_origin() -> None:
     assert Settings.from_environment({"AUDIO_CLASSIFIER_CORS_ORIGINS": "*"}).cors_origins == ("*",)
 
 
 @pytest.mark.parametrize(
     "origin", ["a.example", "https://a.example/", "https://a.example/page", "true", "**"]
 )
-def test_what_is_no_origin_is_named(origin: str) -> None:
+def test_invalid_origin_is_refused(origin: str) -> None:
     with pytest.raises(InvalidParameterError, match="AUDIO_CLASSIFIER_CORS_ORIGINS"):
         Settings.from_environment({"AUDIO_CLASSIFIER_CORS_ORIGINS": f"https://b.example, {origin}"})
 
 
 @pytest.mark.parametrize("value", ["both", "HTTP", " http"])
-def test_a_warm_up_of_what_there_is_not_is_named(value: str) -> None:
+def test_unknown_warm_up_is_refused(value: str) -> None:
     with pytest.raises(InvalidParameterError, match="AUDIO_CLASSIFIER_WARM_UP"):
         Settings.from_environment({"AUDIO_CLASSIFIER_WARM_UP": value})

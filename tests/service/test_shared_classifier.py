@@ -1,34 +1,98 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
 from unittest.mock import Mock
 
 import pytest
 
+from audio_classifier import Hysteresis, Window
+from audio_classifier.errors import DamagedAudioError
 from audio_classifier.service.settings import Settings
 from audio_classifier.service.shared_classifier import SharedClassifier
+from tests.support.sounds import busy, encode
+
+TEN_SECONDS: dict[str, Any] = {"window_s": 9.6, "hop_s": 9.6, "hysteresis": Hysteresis()}
 
 
-def test_whoever_comes_late_is_told_of_the_model_too() -> None:
-    service = SharedClassifier(Settings.from_environment({}))
+@pytest.fixture
+def shared() -> SharedClassifier:
+    """A classifier that is not loaded."""
+    return SharedClassifier(Settings.from_environment({}))
+
+
+def test_observer_is_notified_of_the_model_whenever_it_is_added(shared: SharedClassifier) -> None:
     early, late = Mock(), Mock()
-    service.observe(early)
+    shared.observe(early)
     early.model_loaded.assert_not_called()
-    service.load()
+    shared.load()
     early.model_loaded.assert_called_once()
-    service.observe(late)
+    shared.observe(late)
     late.model_loaded.assert_called_once_with(*early.model_loaded.call_args.args)
-    service.load()
+    shared.load()
     early.model_loaded.assert_called_once()
 
 
-def test_nobody_is_told_of_a_model_that_could_not_be_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
-    service = SharedClassifier(Settings.from_environment({}))
+def test_observer_is_not_notified_of_a_model_that_cannot_be_loaded(
+    shared: SharedClassifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(
         "audio_classifier.service.shared_classifier.open_bundle", Mock(side_effect=OSError("broken"))
     )
     with pytest.raises(OSError, match="broken"):
-        service.load()
+        shared.load()
     observer = Mock()
-    service.observe(observer)
+    shared.observe(observer)
     observer.model_loaded.assert_not_called()
-    assert (service.ready, service.failure) == (False, "broken")
+    assert (shared.ready, shared.failure) == (False, "broken")
+
+
+def test_loading_is_tried_again_after_a_failure(
+    shared: SharedClassifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            "audio_classifier.service.shared_classifier.open_bundle", Mock(side_effect=OSError("broken"))
+        )
+        with pytest.raises(OSError, match="broken"):
+            shared.load()
+    shared.load()
+    assert (shared.ready, shared.failure) == (True, "")
+
+
+def test_concurrent_threads_load_the_model_once(shared: SharedClassifier) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        first, *others = pool.map(lambda _: shared.load(), range(4))
+    assert all(other is first for other in others)
+
+
+def test_observer_receives_classified_clips(shared: SharedClassifier, assets: Path) -> None:
+    observer = Mock()
+    shared.observe(observer)
+    classification = shared.classify(assets / "rain.wav", top_k=1)
+    observer.clip_classified.assert_called_once_with(classification)
+
+
+def test_observer_receives_the_analyzed_seconds_of_a_recording(shared: SharedClassifier) -> None:
+    observer = Mock()
+    shared.observe(observer)
+    windows = [
+        item
+        for item in shared.analyze(encode(busy(21, 16_000), 16_000), **TEN_SECONDS)
+        if isinstance(item, Window)
+    ]
+    observer.recording_analyzed.assert_called_once_with(windows[-1].end_s)
+
+
+def test_observer_receives_the_seconds_before_a_fault(shared: SharedClassifier) -> None:
+    observer = Mock()
+    shared.observe(observer)
+    content = encode(busy(60, 16_000), 16_000, "FLAC")
+    items = shared.analyze(content[: len(content) // 2], **TEN_SECONDS)
+    observer.recording_analyzed.assert_not_called()
+    ends_s: list[float] = []
+    with pytest.raises(DamagedAudioError):
+        ends_s.extend(item.end_s for item in items if isinstance(item, Window))
+    assert 0 < ends_s[-1] <= 30
+    observer.recording_analyzed.assert_called_once_with(ends_s[-1])

@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from audio_classifier.aws_lambda.http import HEALTH_CHECK, HttpAdapter
+
+BODY = bytes(range(256))
+
+
+async def reverse(request: Request) -> Response:
+    return Response((await request.body())[::-1], media_type="application/octet-stream")
+
+
+def post_event(**fields: Any) -> dict[str, Any]:
+    http = {"method": "POST", "path": "/reverse", "sourceIp": "::1"}
+    context = {"http": http, "stage": "$default"}
+    return {**HEALTH_CHECK, "rawPath": "/reverse", "requestContext": context, **fields}
+
+
+@pytest.fixture
+def adapter() -> HttpAdapter:
+    return HttpAdapter(Starlette(routes=[Route("/reverse", reverse, methods=["POST"])]))
+
+
+def test_base64_body_is_decoded(adapter: HttpAdapter) -> None:
+    event = post_event(body=base64.b64encode(BODY).decode(), isBase64Encoded=True)
+    response = adapter(event, None)
+    assert response["statusCode"] == 200
+    assert base64.b64decode(response["body"]) == BODY[::-1]
+
+
+@pytest.mark.parametrize(
+    ("fields", "body"),
+    [({"body": "abc"}, b"cba"), ({}, b""), ({"body": None, "isBase64Encoded": True}, b"")],
+)
+def test_body_may_be_text_or_missing(adapter: HttpAdapter, fields: dict[str, Any], body: bytes) -> None:
+    assert base64.b64decode(adapter(post_event(**fields), None)["body"]) == body
+
+
+def test_warm_up_of_an_application_that_does_not_work_fails(adapter: HttpAdapter) -> None:
+    with pytest.raises(RuntimeError, match="404"):
+        adapter.warm_up()

@@ -1,0 +1,188 @@
+"""The handler in a process of its own, because its module loads the model and registers hooks."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pytest
+
+from audio_classifier.aws_lambda.events import SUPPORTED_EVENTS
+
+Invoke: TypeAlias = Callable[[Any], dict[str, Any]]
+
+ENVIRONMENT = {"AWS_LAMBDA_FUNCTION_NAME": "x", "AWS_DEFAULT_REGION": "us-east-1"}
+# Reads events from standard input, and prints an outcome for each, after the log and the metrics.
+LOOP = """
+import json, sys
+from types import SimpleNamespace
+from audio_classifier.lambda_handler import handler
+
+names = ("function_name", "memory_limit_in_mb", "invoked_function_arn", "aws_request_id")
+context = SimpleNamespace(**dict.fromkeys(names, "x"))
+for line in sys.stdin:
+    try:
+        outcome = {"response": handler(json.loads(line), context)}
+    except Exception as error:
+        outcome = {"error": type(error).__name__, "message": str(error)}
+    print("outcome", json.dumps(outcome), flush=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def invoke() -> Iterator[Invoke]:
+    """Invoke the handler; return its ``response`` or ``error``, and the ``log`` with the metrics."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", LOOP],
+        env={**os.environ, **ENVIRONMENT},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdin
+    assert process.stdout
+    requests, lines = process.stdin, process.stdout
+
+    def send(event: Any) -> dict[str, Any]:
+        requests.write(json.dumps(event) + "\n")
+        requests.flush()
+        log = ""
+        for line in lines:
+            kind, _, outcome = line.partition(" ")
+            if kind == "outcome":
+                return {"log": log, **json.loads(outcome)}
+            log += line
+        raise AssertionError(f"the process ended: {log}")
+
+    with process:
+        yield send
+        requests.close()
+
+
+@pytest.fixture(scope="module")
+def rain_base64(assets: Path) -> str:
+    return base64.b64encode((assets / "rain.wav").read_bytes()).decode()
+
+
+def test_direct_request_is_classified(invoke: Invoke, rain_base64: str) -> None:
+    for content in (rain_base64, rain_base64.replace("A", "A\n", 100)):
+        response = invoke({"audio_base64": content, "top_k": 2, "filter": "Rain,Dog"})["response"]
+        assert response["status"] == "ok"
+        assert [prediction["label"] for prediction in response["predictions"]] == ["Rain", "Dog"]
+
+
+def test_direct_request_may_ask_for_a_timeline(invoke: Invoke, rain_base64: str) -> None:
+    response = invoke({"audio_base64": rain_base64, "timeline": True})["response"]
+    assert response.keys() == {"status", "windows", "events"}
+    assert response["windows"][0]["start"] == 0
+
+
+@pytest.mark.parametrize(
+    ("parameters", "code", "message"),
+    [
+        ({"start_time": -1}, "invalid_parameter", "start_time: "),
+        ({"start_time": 11}, "start_beyond_end", ""),
+        ({"top_k": 0}, "invalid_parameter", "top_k: "),
+        ({"filter": "Thundr"}, "unknown_label", "filter: no class is called 'Thundr'"),
+        ({"filter": "xyzzy"}, "unknown_label", "filter: no class is called 'xyzzy'"),
+        ({"timeline": True, "window": 0.96, "hop": 1.92}, "invalid_parameter", "hop: "),
+        ({"timeline": True, "release": 0.5}, "invalid_parameter", "release: "),
+        ({"audio_base64": "%"}, "invalid_parameter", "audio_base64: is not base64"),
+        ({"audio_base64": 7}, "invalid_parameter", "audio_base64: is not base64"),
+        ({"audio_base64": "bm90IGF1ZGlv"}, "unreadable_audio", "not a readable audio file"),
+        ({"audio": "s3://private/a.wav"}, "invalid_parameter", "audio: objects of the bucket 'private' may"),
+        ({"audio": "/etc/passwd"}, "invalid_parameter", "audio: '/etc/passwd' is not s3://bucket/key"),
+    ],
+)
+def test_error_of_a_direct_request_has_the_one_body_and_the_names_of_http(
+    invoke: Invoke, rain_base64: str, parameters: dict[str, Any], code: str, message: str
+) -> None:
+    response = invoke({"audio_base64": rain_base64, **parameters})["response"]
+    assert response.keys() == {"status", "code", "message", "hint"}
+    assert (response["status"], response["code"]) == ("error", code)
+    assert response["message"].startswith(message)
+    text = f"{response['message']} {response['hint']}"
+    for name_elsewhere in ("start_s", "hop_s", "label:", "--", "audio-classifier ", "GET /"):
+        assert name_elsewhere not in text
+
+
+@pytest.mark.parametrize("event", [{}, {"hello": "world"}, {"Records": [{"eventSource": "aws:kinesis"}]}, []])
+def test_unknown_event_raises_an_error_that_lists_the_supported_ones(invoke: Invoke, event: Any) -> None:
+    outcome = invoke(event)
+    assert outcome["error"] == "UnknownEventError"
+    assert outcome["message"].endswith(f"; supported events: {SUPPORTED_EVENTS}")
+    assert '"Failures":[1.0]' in outcome["log"]
+
+
+@pytest.mark.parametrize(
+    ("event", "response"),
+    [
+        ({"warmup": True}, {"status": "ok"}),
+        ({"Service": "Amazon S3", "Event": "s3:TestEvent"}, {"status": "ok", "results": []}),
+        ({"Items": []}, {"status": "ok", "results": []}),
+    ],
+)
+def test_event_without_work_succeeds(invoke: Invoke, event: Any, response: dict[str, Any]) -> None:
+    outcome = invoke(event)
+    assert outcome["response"] == response
+    assert "Failures" not in outcome["log"]
+
+
+def test_http_event_is_served(invoke: Invoke) -> None:
+    event = {
+        "version": "2.0",
+        "rawPath": "/healthz",
+        "rawQueryString": "",
+        "headers": {},
+        "requestContext": {
+            "http": {"method": "GET", "path": "/healthz", "sourceIp": "::1"},
+            "stage": "$default",
+        },
+    }
+    response = invoke(event)["response"]
+    assert (response["statusCode"], json.loads(response["body"])) == (200, {"status": "ok"})
+
+
+@pytest.mark.parametrize(
+    ("warm_up", "ready", "not_needed"),
+    [("http", "mangum", "botocore.client"), ("uploads", "botocore.client", "mangum")],
+)
+def test_configured_warm_up_is_done_when_the_function_has_started(
+    warm_up: str, ready: str, not_needed: str
+) -> None:
+    environ = {**ENVIRONMENT, "AUDIO_CLASSIFIER_WARM_UP": warm_up}
+    script = f"""
+import gc, os, sys
+gc.disable()  # as the image does
+os.environ.update({environ!r})
+from audio_classifier import lambda_handler
+print(gc.isenabled(), lambda_handler.shared.ready, {ready!r} in sys.modules, {not_needed!r} in sys.modules)
+"""
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert run.stdout.split()[-4:] == ["True", "True", "True", "False"]
+
+
+def test_function_that_cannot_start_reports_the_warm_up_and_the_model(tmp_path: Path) -> None:
+    environ = {
+        "AWS_LAMBDA_FUNCTION_NAME": "x",
+        "AUDIO_CLASSIFIER_BUNDLE": str(tmp_path / "nowhere"),
+        "AUDIO_CLASSIFIER_WARM_UP": "uploads",
+    }
+    script = f"""
+import os
+os.environ.update({environ!r})
+from audio_classifier.service.object_access import ObjectAccess
+ObjectAccess.client = lambda self: 1 / 0
+from audio_classifier import lambda_handler
+"""
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert run.returncode == 1
+    assert "ZeroDivisionError" in run.stdout  # the log
+    assert re.search(r"\n\S*BundleNotFoundError: .*nowhere.*\n$", run.stderr)

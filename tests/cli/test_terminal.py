@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.cli.commands import COMMAND, run
+from tests.support.sounds import busy, encode
+
+
+def run_on_terminal(*arguments: object) -> str:
+    """Run a command with a terminal as its output; return all that it prints."""
+    main_end, other_end = pty.openpty()
+    process = subprocess.Popen(
+        [COMMAND, *map(str, arguments)],
+        stdout=other_end,
+        stderr=other_end,
+        env={**os.environ, "TERM": "xterm"},
+    )
+    os.close(other_end)
+    printed = b""
+    try:
+        while data := os.read(main_end, 65536):
+            printed += data
+    except OSError:  # the other end was closed
+        pass
+    finally:
+        os.close(main_end)
+        process.wait()
+    return printed.decode()
+
+
+def test_progress_of_several_files_is_shown_on_a_terminal(folder: Path) -> None:
+    for number in range(8):
+        (folder / f"{number}.wav").write_bytes(encode(busy(2, 16_000), 16_000))
+    printed = run_on_terminal("classify", folder, "--format", "jsonl")
+    assert "classifying" in printed
+    lines = [re.split(r"\x1b\[2K|\r", line)[-1] for line in printed.replace("\r\n", "\n").split("\n")]
+    responses = [json.loads(line) for line in lines if line.startswith("{")]
+    assert len(responses) == 11, "a response shares a line with the progress bar"
+
+
+def test_progress_of_a_single_file_is_not_shown(assets: Path) -> None:
+    assert "classifying" not in run_on_terminal("classify", assets / "rain.wav")
+
+
+def test_control_characters_in_file_names_are_escaped(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hostile = tmp_path / "a\x1b[2J\nb ü.wav"
+    hostile.write_bytes(b"not audio")
+    assert run("classify", hostile) == 1
+    first, *_ = capsys.readouterr().err.splitlines()
+    assert "a\\x1b[2J\\nb ü.wav: " in first

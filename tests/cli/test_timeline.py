@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from audio_classifier import AudioClassifier, Hysteresis
+from tests.cli.commands import run
+
+
+def test_options_are_passed_to_the_classifier(
+    assets: Path, capsys: pytest.CaptureFixture[str], classifier: AudioClassifier
+) -> None:
+    arguments = ["--threshold", "0.4", "--release", "0.3", "--min-duration", "1.5", "--window", "1.92"]
+    arguments += ["--hop", "1.92", "--filter", "thunder", "--filter", "rain"]
+    assert run("timeline", assets / "thunder.wav", "--format", "json", *arguments) == 0
+    printed = json.loads(capsys.readouterr().out)
+    events = classifier.events(
+        assets / "thunder.wav",
+        window_s=1.92,
+        hop_s=1.92,
+        hysteresis=Hysteresis(0.4, 0.3, 1.5),
+        labels=["Thunder", "Rain"],
+    )
+    expected = sorted(map(asdict, events), key=lambda event: (event["start_s"], -event["peak"]))
+    assert printed == {"file": str(assets / "thunder.wav"), "events": expected}
+    assert "Thunder" in {event["label"] for event in expected}
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--threshold", "2"),
+        ("--release", "0.9"),
+        ("--min-duration", "-1"),
+        ("--window", "20"),
+        ("--hop", "5"),
+    ],
+)
+def test_invalid_option_is_named(
+    assets: Path, capsys: pytest.CaptureFixture[str], option: str, value: str
+) -> None:
+    assert run("timeline", assets / "rain.wav", option, value) == 2
+    assert capsys.readouterr().err.startswith(f"audio-classifier: {option}: ")
+
+
+def test_unusable_file_fails_with_its_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.wav").write_bytes(b"RIFF")
+    assert run("timeline", tmp_path / "a.wav") == 1
+    assert "a.wav: " in capsys.readouterr().err
+    assert run("timeline", tmp_path / "gone.wav") == 1
+    assert "gone.wav: " in capsys.readouterr().err

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from audio_classifier import AudioClassifier
+from audio_classifier.errors import DamagedAudioError, RecordingTooLongError, UnknownLabelError
+from audio_classifier.service.parameters import parse_parameters
+from audio_classifier.service.predict import TimelineItem, collect_timeline, predict, timeline
+from audio_classifier.service.shared_classifier import SharedClassifier
+from tests.service.deployment import shared_with
+from tests.support.sounds import busy, encode
+
+
+def test_response_has_the_predictions_of_the_classifier(
+    shared_classifier: SharedClassifier, classifier: AudioClassifier, assets: Path
+) -> None:
+    parameters = parse_parameters({"start_time": 3, "filter": "Thunder,Rain,Dog", "top_k": 2})
+    response = predict(shared_classifier, assets / "thunder.wav", parameters)
+    expected = classifier.predict(
+        assets / "thunder.wav", start_s=3, labels=["Thunder", "Rain", "Dog"], top_k=2
+    )
+    assert response.keys() == {"status", "predictions"}
+    assert response["status"] == "ok"
+    assert [p["label_id"] for p in response["predictions"]] == [p.label_id for p in expected]
+    assert [p["probability"] for p in response["predictions"]] == pytest.approx(
+        [p.probability for p in expected], abs=1e-4
+    )
+
+
+def test_response_of_a_timeline_has_windows_and_events(
+    shared_classifier: SharedClassifier, assets: Path
+) -> None:
+    parameters = parse_parameters({"timeline": True, "window": 2.88, "hop": 0.96, "filter": "Thunder"})
+    response = predict(shared_classifier, assets / "thunder.wav", parameters)
+    items = list(timeline(shared_classifier, assets / "thunder.wav", parameters))
+    assert response == {
+        "status": "ok",
+        "windows": [content for kind, content in items if kind == "window"],
+        "events": [content for kind, content in items if kind == "event"],
+    }
+    assert response["windows"][0].keys() == {"start", "end", "predictions"}
+    assert response["events"][0].keys() == {"label_id", "label", "start", "end", "peak", "mean"}
+
+
+def test_timeline_without_a_hop_has_adjacent_windows(
+    shared_classifier: SharedClassifier, classifier: AudioClassifier
+) -> None:
+    content = encode(busy(12, 8_000), 8_000)
+    parameters = parse_parameters({"timeline": True, "window": 1.92})
+    windows = [item for kind, item in timeline(shared_classifier, content, parameters) if kind == "window"]
+    expected = list(classifier.timeline(content, window_s=1.92, hop_s=1.92))
+    assert [(window["start"], window["end"]) for window in windows] == [
+        (window.start_s, window.end_s) for window in expected
+    ]
+    assert [[p["label"] for p in window["predictions"]] for window in windows] == [
+        [p.label for p in window.predictions] for window in expected
+    ]
+    assert [p.keys() for p in windows[0]["predictions"]] == [
+        asdict(p).keys() for p in expected[0].predictions
+    ]
+
+
+def test_windows_before_the_limit_of_a_timeline_are_yielded() -> None:
+    content = encode(busy(30, 8_000), 8_000)
+    items = timeline(shared_with(max_timeline_s=20), content, parse_parameters({"timeline": True}))
+    ends_s: list[float] = []
+    with pytest.raises(RecordingTooLongError, match="longer than 20 s"):
+        ends_s.extend(content["end"] for kind, content in items if kind == "window")
+    assert ends_s == [9.6, 19.2]
+
+
+def test_unknown_label_is_an_error(shared_classifier: SharedClassifier, assets: Path) -> None:
+    for fields in ({"filter": "Thundr"}, {"filter": "Thundr", "timeline": True}):
+        with pytest.raises(UnknownLabelError):
+            predict(shared_classifier, assets / "thunder.wav", parse_parameters(fields))
+
+
+def test_collected_timeline_has_events_by_start_and_the_items_before_an_error() -> None:
+    def items() -> Iterator[TimelineItem]:
+        yield "window", {"start": 0}
+        yield "event", {"start": 5}
+        yield "event", {"start": 2}
+        raise DamagedAudioError("damaged")
+
+    response: dict[str, Any] = {"status": "ok"}
+    with pytest.raises(DamagedAudioError):
+        collect_timeline(items(), response)
+    assert response == {"status": "ok", "windows": [{"start": 0}], "events": [{"start": 2}, {"start": 5}]}
