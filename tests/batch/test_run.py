@@ -239,7 +239,7 @@ def test_file_that_is_modified_while_it_is_read_fails_and_is_not_stored(
 
     store = open_store("r.jsonl")
     inputs, selection = [GrowingInput("recordings/0.wav")], Selection(classifier.labels)
-    (outcome,) = classify_inputs(classifier, inputs, selection, {"start_time": 0.0}, threads=1, store=store)
+    (outcome,) = classify_inputs(classifier, inputs, selection, {}, start_s=0.0, threads=1, store=store)
     store.close()
     assert isinstance(outcome, Failed)
     assert isinstance(outcome.error, ObjectChangedError)

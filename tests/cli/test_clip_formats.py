@@ -8,13 +8,13 @@ from collections.abc import Iterator
 import pytest
 
 from audio_classifier.cli.clip_formats import FORMATS, ClassifiedClip, ClipReport, FailedClip, bar
-from audio_classifier.cli.errors import Description
+from audio_classifier.errors import error_body
 from audio_classifier.inference.selection import Prediction
 
 RAIN = Prediction("/m/06mb1", "Rain", 0.75)
 CAP = Prediction("/m/07qjznl", 'Tick-tock, "clock"', 0.015625)
 GOOD = ClassifiedClip("a.wav", (RAIN, CAP))
-BAD = FailedClip("b.wav", Description("unreadable_audio", "not an audio file", "Use another one."))
+BAD = FailedClip("b.wav", error_body("unreadable_audio", "not an audio file", "Use another one."))
 
 
 def written(name: str, *outcomes: ClipReport) -> str:
@@ -97,7 +97,7 @@ def test_table_has_probability_bar_and_label() -> None:
 def test_table_of_several_files_has_file_names() -> None:
     lines = written("table", GOOD, BAD, ClassifiedClip("c.wav", ())).splitlines()
     assert [line for line in lines if line.endswith(".wav")] == ["a.wav", "c.wav"]
-    assert lines[-2].strip() == "nothing above the threshold"
+    assert lines[-2].strip() == "no class reaches the threshold"
 
 
 @pytest.mark.parametrize(

@@ -20,8 +20,8 @@ from audio_classifier.errors import (
     ("parameter", "name"), [("start_s", "--start-time"), ("label", "--filter"), ("audio", "FILE"), ("x", "x")]
 )
 def test_parameter_of_the_library_is_named_by_its_option(parameter: str, name: str) -> None:
-    description = describe(InvalidParameterError(parameter, "must be at least 0, got -1"))
-    assert description.message == f"{name}: must be at least 0, got -1"
+    body = describe(InvalidParameterError(parameter, "must be at least 0, got -1"))
+    assert body["message"] == f"{name}: must be at least 0, got -1"
 
 
 @pytest.mark.parametrize(
@@ -43,11 +43,11 @@ def test_parameter_of_the_library_is_named_by_its_option(parameter: str, name: s
     ],
 )
 def test_hint_is_that_of_the_error_or_of_the_command_line(error: AudioClassifierError, hint: str) -> None:
-    assert describe(error).hint == hint
+    assert describe(error)["hint"] == hint
 
 
 def test_error_of_the_system_is_described_without_its_number() -> None:
-    body = describe(FileNotFoundError(errno.ENOENT, "No such file or directory", "a.wav")).body()
+    body = describe(FileNotFoundError(errno.ENOENT, "No such file or directory", "a.wav"))
     assert body == {
         "status": "error", "code": "os_error", "message": "No such file or directory", "hint": "",
     }  # fmt: skip

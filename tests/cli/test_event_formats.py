@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
-from audio_classifier.cli.event_formats import TRACKS
+from audio_classifier.cli.event_formats import FORMATS
 from audio_classifier.inference.sound_events import SoundEvent
 
 # In the order in which they end.
@@ -19,7 +19,7 @@ EVENTS = [
 
 def written(name: str, events: Sequence[SoundEvent] = EVENTS) -> str:
     out = io.StringIO()
-    TRACKS[name](iter(events), out, "my recordings/a.wav")
+    FORMATS[name](iter(events), out, "my recordings/a.wav")
     return out.getvalue()
 
 
@@ -47,7 +47,7 @@ def test_streamed_format_is_written_incrementally(name: str) -> None:
         assert "Dog <bark> & co" in out.getvalue()
         yield EVENTS[1]
 
-    TRACKS[name](events(), out, "a.wav")
+    FORMATS[name](events(), out, "a.wav")
     assert len(out.getvalue().splitlines()) == 2
 
 
@@ -80,6 +80,6 @@ def test_table_has_times_peak_and_label() -> None:
     assert written("table").splitlines()[1] == "00:00:00.9 - 02:01:40.8   87.5%  Rain"
 
 
-@pytest.mark.parametrize("name", TRACKS)
+@pytest.mark.parametrize("name", FORMATS)
 def test_recording_without_events_is_not_an_error(name: str) -> None:
     assert "Rain" not in written(name, [])

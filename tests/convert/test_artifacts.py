@@ -111,7 +111,7 @@ def test_wrong_checksum_is_reported_with_file_source_and_checksums(tmp_path: Pat
         match=f"{CLASSIFIER} from {bad}: expected SHA-512 {PUBLISHED[CLASSIFIER][:16]}..., got {other[:16]}",
     ) as caught:
         collect([str(bad)], workspace, published=PUBLISHED)
-    assert "--allow-unverified" in describe(caught.value).hint
+    assert "--allow-unverified" in describe(caught.value)["hint"]
 
 
 def test_unverified_weights_are_accepted_when_allowed(good: Path, workspace: Path) -> None:
@@ -132,7 +132,7 @@ def test_missing_file_is_reported_with_the_failure_of_each_source(
     assert [failure.split(":")[0].strip() for failure in failures[:2]] == [str(broken), "https"]
     assert len(failures) == 3
     assert "HTTP status 404" in failures[1]
-    assert "--from" in describe(caught.value).hint
+    assert "--from" in describe(caught.value)["hint"]
 
 
 def test_source_without_any_artifact_is_reported(workspace: Path, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from audio_classifier.errors import (
     BundleNotFoundError,
     InvalidParameterError,
     RemoteNotFoundError,
+    RemoteTooLongError,
     TransferError,
 )
 from audio_classifier.hub.bundles import open_bundle
@@ -96,7 +97,7 @@ def test_wrong_hash_is_reported_with_file_and_source(served: FileServer, cache: 
 def test_file_longer_than_listed_is_refused(served: FileServer, cache: Path) -> None:
     with (served.folder / "compact" / "labels.csv").open("ab") as file:
         file.write(b"x" * 1000)
-    with pytest.raises(TransferError, match=r"labels\.csv from .* must have at most"):
+    with pytest.raises(RemoteTooLongError, match=r"labels\.csv from .* must have at most"):
         open_bundle(f"{served.url}/compact", cache_dir=cache)
     assert_nothing_opens(cache)
 

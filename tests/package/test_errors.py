@@ -6,7 +6,13 @@ import re
 import pytest
 
 from audio_classifier import errors
-from audio_classifier.errors import AudioClassifierError, InvalidParameterError, MissingExtraError, error_body
+from audio_classifier.errors import (
+    AudioClassifierError,
+    InvalidParameterError,
+    MissingExtraError,
+    describe_error,
+    error_body,
+)
 
 CLASSES: list[type[AudioClassifierError]] = [
     cls for cls in vars(errors).values() if isinstance(cls, type) and issubclass(cls, AudioClassifierError)
@@ -59,3 +65,24 @@ def test_error_body_has_the_four_fields() -> None:
     assert error_body("busy", "too many", "Wait.") == {
         "status": "error", "code": "busy", "message": "too many", "hint": "Wait."
     }  # fmt: skip
+
+
+def test_description_has_the_hint_of_the_error_or_of_the_entry_point() -> None:
+    hints = {AudioClassifierError: "Wait.", errors.RequestError: "Ask again."}
+    assert describe_error(errors.BusyError("busy"), hints=hints)["hint"] == "Ask again."
+    assert describe_error(errors.BundleInvalidError("no"), hints=hints)["hint"] == "Wait."
+    error = errors.UnknownLabelError("label", "no class", hint="Did you mean 'Dog'?")
+    assert describe_error(error, hints=hints)["hint"] == "Did you mean 'Dog'?"
+
+
+def test_description_names_parameters_as_the_entry_point_does() -> None:
+    error = InvalidParameterError("top_k", "must be at least 1, got 0")
+    assert describe_error(error)["message"] == "top_k: must be at least 1, got 0"
+    assert (
+        describe_error(error, names={"top_k": "--top-k"})["message"] == "--top-k: must be at least 1, got 0"
+    )
+
+
+def test_description_of_an_error_of_the_system_has_its_text() -> None:
+    error = FileNotFoundError(2, "No such file or directory", "a.wav")
+    assert describe_error(error) == error_body("os_error", "No such file or directory")

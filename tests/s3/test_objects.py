@@ -139,11 +139,11 @@ def test_unreachable_endpoint_is_a_transfer_error(bucket: Any) -> None:
         S3File(unreachable, S3Location("recordings", "a"))
 
 
-def test_record_identifies_the_object_and_its_state(bucket: Any) -> None:
+def test_identity_describes_the_object_and_its_state(bucket: Any) -> None:
     put = bucket.put_object(Bucket="recordings", Key="state.wav", Body=b"some")
-    record = S3File(bucket, S3Location("recordings", "state.wav")).record()
+    identity = S3File(bucket, S3Location("recordings", "state.wav")).identity()
     head = bucket.head_object(Bucket="recordings", Key="state.wav")
-    assert record == {
+    assert identity == {
         "bucket": "recordings",
         "key": "state.wav",
         "version_id": put.get("VersionId"),

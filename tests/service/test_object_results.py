@@ -1,15 +1,16 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from audio_classifier.errors import TransferError
+from audio_classifier.s3.json_documents import StoredDocument
 from audio_classifier.s3.location import S3Location
 from audio_classifier.service.object_access import ObjectAccess
 from audio_classifier.service.object_results import (
-    ExistingResult,
     ObjectResults,
     Stored,
     Unchanged,
@@ -19,6 +20,11 @@ from audio_classifier.service.uploads import Skipped, Uploads
 from tests.service.deployment import SETTINGS, read_result, shared_with
 
 RESULT = {"status": "ok", "source": {"key": "a.wav"}, "model": {"version": "1", "digest": "d"}}
+# An error as version 0.1 stored it.
+OLD_ERROR = (
+    b'{"status": "error", "error": {"message": "damaged"}, "source": {"bucket": "uploads", "key": "a.wav", '
+    b'"last_modified": "9999"}, "model": {"digest": "d"}}'
+)
 LOCATION = S3Location("results", "results/a.wav.json")
 
 
@@ -70,14 +76,22 @@ def test_prefix_may_contain_the_bucket_of_the_object(buckets: Any, rain: bytes) 
 
 
 @pytest.mark.parametrize(
-    "garbage", [b"{ half", b"[]", b"5", b'{"source": null}', b'{"source": {"last_modified": 5}}']
+    ("garbage", "content"),
+    [
+        (b"{ half", None),
+        (b"[]", []),
+        (b"5", 5),
+        (b'{"source": null}', {"source": None}),
+        (b'{"source": {"last_modified": 5}}', {"source": {"last_modified": 5}}),
+        (OLD_ERROR, json.loads(OLD_ERROR)),
+    ],
 )
 def test_object_that_is_not_a_result_is_replaced(
-    buckets: Any, uploads: Uploads, rain: bytes, garbage: bytes
+    buckets: Any, uploads: Uploads, rain: bytes, garbage: bytes, content: Any
 ) -> None:
     buckets.put_object(Bucket="uploads", Key="a.wav", Body=rain)
     put = buckets.put_object(Bucket="results", Key="results/a.wav.json", Body=garbage)
-    assert uploads.results.find(LOCATION) == ExistingResult(None, put["ETag"])
+    assert uploads.results.find(LOCATION) == StoredDocument(content, put["ETag"])
     assert isinstance(uploads.process(S3Location("uploads", "a.wav")), Stored)
     assert read_result(buckets, "results/a.wav.json")["status"] == "ok"
 

@@ -5,18 +5,8 @@ from typing import Any
 import pytest
 
 from audio_classifier import Hysteresis
-from audio_classifier.errors import (
-    BusyError,
-    InvalidParameterError,
-    UnknownLabelError,
-    UnreadableAudioError,
-)
-from audio_classifier.service.parameters import (
-    FIELDS,
-    PredictParameters,
-    parse_parameters,
-    request_error_body,
-)
+from audio_classifier.errors import InvalidParameterError, describe_error
+from audio_classifier.service.parameters import REQUEST_NAMES, PredictParameters, parse_parameters
 
 
 def test_defaults_are_those_of_the_library() -> None:
@@ -66,21 +56,8 @@ def test_threshold_of_zero_is_not_the_default() -> None:
     assert parse_parameters({"threshold": 0}).hysteresis == Hysteresis(threshold=0)
 
 
-def test_error_body_names_parameters_as_requests_do() -> None:
-    for name, field in FIELDS.items():
+def test_requests_name_parameters_of_the_library_by_their_fields() -> None:
+    for name, field in REQUEST_NAMES.items():
         assert field in PredictParameters.model_fields
-        body = request_error_body(InvalidParameterError(name, "is out of range"))
-        assert body["message"] == f"{field}: is out of range"
-    assert request_error_body(InvalidParameterError("top_k", "no"))["message"] == "top_k: no"
-
-
-def test_error_body_has_the_hint_of_the_error_or_the_given_one() -> None:
-    assert request_error_body(BusyError("busy"), hint="Wait.")["hint"] == "Wait."
-    error = UnknownLabelError("label", "no class", hint="Did you mean 'Dog'?")
-    assert request_error_body(error, hint="Wait.")["hint"] == "Did you mean 'Dog'?"
-    assert request_error_body(UnreadableAudioError("no")) == {
-        "status": "error",
-        "code": "unreadable_audio",
-        "message": "no",
-        "hint": UnreadableAudioError.default_hint,
-    }
+        error = InvalidParameterError(name, "is out of range")
+        assert describe_error(error, names=REQUEST_NAMES)["message"] == f"{field}: is out of range"

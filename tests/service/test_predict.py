@@ -1,16 +1,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from audio_classifier import AudioClassifier
+from audio_classifier import AudioClassifier, SoundEvent, Window
 from audio_classifier.errors import DamagedAudioError, RecordingTooLongError, UnknownLabelError
 from audio_classifier.service.parameters import parse_parameters
-from audio_classifier.service.predict import TimelineItem, collect_timeline, predict, timeline
+from audio_classifier.service.predict import collect_timeline, predict, timeline
 from audio_classifier.service.shared_classifier import SharedClassifier
 from tests.service.deployment import shared_with
 from tests.support.sounds import busy, encode
@@ -40,8 +40,8 @@ def test_response_of_a_timeline_has_windows_and_events(
     items = list(timeline(shared_classifier, assets / "thunder.wav", parameters))
     assert response == {
         "status": "ok",
-        "windows": [content for kind, content in items if kind == "window"],
-        "events": [content for kind, content in items if kind == "event"],
+        "windows": [item.to_dict() for item in items if isinstance(item, Window)],
+        "events": [item.to_dict() for item in items if isinstance(item, SoundEvent)],
     }
     assert response["windows"][0].keys() == {"start", "end", "predictions"}
     assert response["events"][0].keys() == {"label_id", "label", "start", "end", "peak", "mean"}
@@ -52,16 +52,14 @@ def test_timeline_without_a_hop_has_adjacent_windows(
 ) -> None:
     content = encode(busy(12, 8_000), 8_000)
     parameters = parse_parameters({"timeline": True, "window": 1.92})
-    windows = [item for kind, item in timeline(shared_classifier, content, parameters) if kind == "window"]
+    items = timeline(shared_classifier, content, parameters)
+    windows = [item for item in items if isinstance(item, Window)]
     expected = list(classifier.timeline(content, window_s=1.92, hop_s=1.92))
-    assert [(window["start"], window["end"]) for window in windows] == [
+    assert [(window.start_s, window.end_s) for window in windows] == [
         (window.start_s, window.end_s) for window in expected
     ]
-    assert [[p["label"] for p in window["predictions"]] for window in windows] == [
+    assert [[p.label for p in window.predictions] for window in windows] == [
         [p.label for p in window.predictions] for window in expected
-    ]
-    assert [p.keys() for p in windows[0]["predictions"]] == [
-        asdict(p).keys() for p in expected[0].predictions
     ]
 
 
@@ -70,7 +68,7 @@ def test_windows_before_the_limit_of_a_timeline_are_yielded() -> None:
     items = timeline(shared_with(max_timeline_s=20), content, parse_parameters({"timeline": True}))
     ends_s: list[float] = []
     with pytest.raises(RecordingTooLongError, match="longer than 20 s"):
-        ends_s.extend(content["end"] for kind, content in items if kind == "window")
+        ends_s.extend(item.end_s for item in items if isinstance(item, Window))
     assert ends_s == [9.6, 19.2]
 
 
@@ -81,13 +79,18 @@ def test_unknown_label_is_an_error(shared_classifier: SharedClassifier, assets: 
 
 
 def test_collected_timeline_has_events_by_start_and_the_items_before_an_error() -> None:
-    def items() -> Iterator[TimelineItem]:
-        yield "window", {"start": 0}
-        yield "event", {"start": 5}
-        yield "event", {"start": 2}
+    window = Window(0.0, 1.0, [], 0.0, 1.0, np.zeros(1, np.float32))
+    late, early = (SoundEvent("/m/a", "Rain", start_s, 9.0, 0.5, 0.5) for start_s in (5.0, 2.0))
+
+    def items() -> Iterator[Window | SoundEvent]:
+        yield from (window, late, early)
         raise DamagedAudioError("damaged")
 
     response: dict[str, Any] = {"status": "ok"}
     with pytest.raises(DamagedAudioError):
         collect_timeline(items(), response)
-    assert response == {"status": "ok", "windows": [{"start": 0}], "events": [{"start": 2}, {"start": 5}]}
+    assert response == {
+        "status": "ok",
+        "windows": [{"start": 0.0, "end": 1.0, "predictions": []}],
+        "events": [early.to_dict(), late.to_dict()],
+    }

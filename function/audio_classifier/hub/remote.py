@@ -11,7 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 from urllib.parse import quote, urljoin, urlsplit
 
-from audio_classifier.errors import InvalidParameterError, RemoteNotFoundError, TransferError
+from audio_classifier.errors import (
+    InvalidParameterError,
+    RemoteNotFoundError,
+    RemoteTooLongError,
+    TransferError,
+)
 from audio_classifier.s3.client import CONNECT_TIMEOUT_S, READ_TIMEOUT_S, s3_client
 from audio_classifier.s3.errors import FORBIDDEN, NOT_FOUND, s3_errors
 
@@ -93,16 +98,15 @@ def download(
     Raises
     ------
     TransferError
-        If it cannot be read, or is longer than ``max_bytes``.
+        If it cannot be read; `RemoteTooLongError` if it is longer than ``max_bytes``.
     """
     digest, count = hashlib.new(algorithm), 0
     with target.open("wb") as file, remote.open(path) as content:
         for chunk in content.chunks:
             count += len(chunk)
             if count > max_bytes:
-                raise TransferError(
-                    f"{target.name} from {remote.uri} must have at most {max_bytes} bytes",
-                    hint="It is not the expected file, or is being replaced: try again.",
+                raise RemoteTooLongError(
+                    f"{target.name} from {remote.uri} must have at most {max_bytes} bytes"
                 )
             digest.update(chunk)
             file.write(chunk)
