@@ -273,11 +273,11 @@ def test_inputs_before_an_invalid_uri_are_stored(folder: Path, capsys: Any) -> N
         (["-", "-"], "FILE: standard input can be read only once"),
         (
             ["recordings/0.wav", "--plot", "a.png", "--output", "r.jsonl"],
-            "--plot: stored results are not drawn",
+            "--plot: cannot be combined with --output",
         ),
         (
             ["recordings", "--output", "r.jsonl", "--format", "csv"],
-            "--format: stored results are always JSON",
+            "--format: cannot be combined with --output",
         ),
     ],
 )

@@ -17,4 +17,4 @@ def test_search_lists_the_classes_that_contain_the_text(capsys: pytest.CaptureFi
 
 def test_search_without_a_match_fails(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("labels", "--search", "qqqq") == 1
-    assert "no class contains 'qqqq'" in capsys.readouterr().err
+    assert "no class name or id contains 'qqqq'" in capsys.readouterr().err

@@ -57,7 +57,7 @@ def test_classify_draws_a_clip_without_predictions(
     assets: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run("classify", assets / "rain.wav", "--threshold", "1", "--plot", tmp_path / "a.svg") == 0
-    assert "nothing above the threshold" in svg_texts(tmp_path / "a.svg")
+    assert "no class reaches the threshold" in svg_texts(tmp_path / "a.svg")
     capsys.readouterr()
 
 
