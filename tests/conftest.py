@@ -32,7 +32,7 @@ def classifier() -> AudioClassifier:
 
 
 @pytest.fixture(scope="session")
-def shared() -> Path:
+def golden_data() -> Path:
     """Return a folder next to the checkout with golden data and recordings that cannot be published."""
     if not SHARED.is_dir():
         pytest.skip("the golden data of the original are not available on this machine")

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -52,3 +53,12 @@ def test_unusable_file_fails_with_its_name(tmp_path: Path, capsys: pytest.Captur
     assert "a.wav: " in capsys.readouterr().err
     assert run("timeline", tmp_path / "gone.wav") == 1
     assert "gone.wav: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("form", ["json", "jsonl"])
+def test_unusable_recording_is_an_error_body_in_json(tmp_path: Path, capsys: Any, form: str) -> None:
+    (tmp_path / "a.wav").write_bytes(b"RIFF")
+    assert run("timeline", tmp_path / "a.wav", "--format", form) == 1
+    body = json.loads(capsys.readouterr().out)
+    assert body.keys() == {"file", "status", "code", "message", "hint"}
+    assert (body["status"], body["code"]) == ("error", "unreadable_audio")

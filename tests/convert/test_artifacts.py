@@ -190,7 +190,7 @@ def test_paths_in_an_archive_are_ignored(workspace: Path, tmp_path: Path) -> Non
     assert not (tmp_path / PCA).exists()
 
 
-def test_known_sources_are_encrypted_and_checksums_equal_the_published_ones(shared: Path) -> None:
+def test_known_sources_are_encrypted_and_checksums_equal_the_published_ones(golden_data: Path) -> None:
     assert all(source.startswith("https://") for source in KNOWN_SOURCES)
-    lines = (shared / "parity" / "ibm-sha512sums.txt").read_text().splitlines()
+    lines = (golden_data / "parity" / "ibm-sha512sums.txt").read_text().splitlines()
     assert {line.split("/")[-1]: line.split()[0] for line in lines} == PUBLISHED_SHA512

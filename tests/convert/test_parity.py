@@ -19,9 +19,9 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def artifacts(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def artifacts(golden_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("parity")
-    write_artifacts(shared / "parity", folder)
+    write_artifacts(golden_data / "parity", folder)
     return folder
 
 
@@ -34,8 +34,8 @@ def import_bundle(artifacts: Path, out_dir: Path, precision: Precision) -> Bundl
     return import_max(out_dir, [str(artifacts)], precision=precision, allow_unverified=True)
 
 
-def test_reference_path_equals_the_original(float32: Bundle, shared: Path) -> None:
-    differences = compare(float32, "resampy", load_golden(shared / "parity"), shared / "samples")
+def test_reference_path_equals_the_original(float32: Bundle, golden_data: Path) -> None:
+    differences = compare(float32, "resampy", load_golden(golden_data / "parity"), golden_data / "samples")
     assert differences.patches <= 1e-4
     assert differences.embeddings <= 1e-3
     assert differences.codes_equal >= 0.999
@@ -45,17 +45,17 @@ def test_reference_path_equals_the_original(float32: Bundle, shared: Path) -> No
     assert max(differences.probabilities.values()) <= 2e-3
 
 
-def test_default_path_is_close_to_the_original(float32: Bundle, shared: Path) -> None:
-    differences = compare(float32, "soxr", load_golden(shared / "parity"), shared / "samples")
+def test_default_path_is_close_to_the_original(float32: Bundle, golden_data: Path) -> None:
+    differences = compare(float32, "soxr", load_golden(golden_data / "parity"), golden_data / "samples")
     assert differences.codes_within_2 >= 0.95
     assert differences.middle_codes_within_2 >= 0.95
 
 
-def test_float16_is_close_to_the_original(artifacts: Path, shared: Path, tmp_path: Path) -> None:
+def test_float16_is_close_to_the_original(artifacts: Path, golden_data: Path, tmp_path: Path) -> None:
     differences: Differences = compare(
         import_bundle(artifacts, tmp_path / "max", "float16"),
         "soxr",
-        load_golden(shared / "parity"),
-        shared / "samples",
+        load_golden(golden_data / "parity"),
+        golden_data / "samples",
     )
     assert max(differences.probabilities.values()) <= 0.02

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -209,3 +210,38 @@ def test_analyze_checks_its_arguments_before_it_reads(
     with pytest.raises(InvalidParameterError) as caught:
         classifier.analyze(b"not audio", **arguments)
     assert caught.value.parameter == parameter
+
+
+def test_events_without_hysteresis_use_the_default(classifier: AudioClassifier, assets: Path) -> None:
+    expected = list(classifier.events(assets / "thunder.wav"))
+    assert expected
+    assert list(classifier.events(assets / "thunder.wav", hysteresis=None)) == expected
+
+
+def test_window_and_event_are_json_by_to_dict(classifier: AudioClassifier, assets: Path) -> None:
+    items = list(classifier.analyze(assets / "thunder.wav", labels=["Thunder"]))
+    shown = [json.loads(json.dumps(item.to_dict())) for item in items]
+    windows = [one for one in shown if "predictions" in one]
+    events = [one for one in shown if "peak" in one]
+    assert len(windows) + len(events) == len(items)
+    assert windows[0]["predictions"][0]["label"] == events[0]["label"] == "Thunder"
+    assert events[0]["end"] > events[0]["start"]
+
+
+def test_former_names_warn_and_work(classifier: AudioClassifier, assets: Path) -> None:
+    with pytest.warns(DeprecationWarning, match="reader_threads"):
+        assert classifier.readers == classifier.reader_threads
+    classification = classifier.classify(assets / "rain.wav")
+    with pytest.warns(DeprecationWarning, match="analyzed_s"):
+        assert classification.heard_s == classification.analyzed_s
+    starts_s: list[float] = []
+    with pytest.warns(DeprecationWarning, match="timeline"):
+        stream = classifier.listen(
+            assets / "rain.wav",
+            window_s=2.88,
+            hop_s=0.96,
+            watch=lambda block: starts_s.append(block.start_s),
+        )
+    windows = list(stream)
+    assert windows == list(classifier.timeline(assets / "rain.wav", window_s=2.88, hop_s=0.96))
+    assert starts_s == [0.0]

@@ -64,9 +64,9 @@ def test_file_that_is_not_a_model_is_refused(tmp_path: Path) -> None:
         Embedder(path, threads=1)
 
 
-def test_model_of_another_shape_is_refused(shared: Path) -> None:
+def test_model_of_another_shape_is_refused(golden_data: Path) -> None:
     with pytest.raises(BundleInvalidError, match=r"expected tensors .*\(-1, 96, 64\).*, got .*15600"):
-        Embedder(shared / "distillation" / "teacher" / "yamnet.tflite", threads=1)
+        Embedder(golden_data / "distillation" / "teacher" / "yamnet.tflite", threads=1)
 
 
 @pytest.mark.parametrize("threads", [0, -5])

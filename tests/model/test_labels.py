@@ -20,8 +20,8 @@ def test_audioset_has_527_classes(labels: LabelSet) -> None:
     assert labels[526] == Label(526, "/m/07hvw1", "Field recording")
 
 
-def test_classes_equal_the_published_table(labels: LabelSet, shared: Path) -> None:
-    assert list(labels) == list(LabelSet.read(shared / "class_labels_indices.csv"))
+def test_classes_equal_the_published_table(labels: LabelSet, golden_data: Path) -> None:
+    assert list(labels) == list(LabelSet.read(golden_data / "class_labels_indices.csv"))
 
 
 @pytest.mark.parametrize("text", ["Thunder", "thunder", " THUNDER ", "/m/0ngt1", "/M/0NGT1"])

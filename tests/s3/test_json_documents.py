@@ -93,3 +93,29 @@ def test_document_is_stored_as_ascii(bucket: Any) -> None:
     write(bucket, {"ü": 1})
     content = bucket.get_object(**LOCATION.arguments())["Body"].read()
     assert json.loads(content.decode("ascii")) == {"ü": 1}
+
+
+def replace(
+    client: Any, document: Any, existing: json_documents.StoredDocument | None, *, final: bool
+) -> json_documents.StoredDocument | None:
+    return json_documents.replace(
+        client, LOCATION, document, existing=existing, is_final=lambda _: final, metadata={}
+    )
+
+
+def test_replacement_of_a_document_that_was_deleted_is_written(bucket: Any) -> None:
+    write(bucket, 1)
+    existing = json_documents.read(bucket, LOCATION)
+    assert existing is not None
+    bucket.delete_object(**LOCATION.arguments())
+    assert not write(bucket, 2, if_match=existing.etag)
+    assert replace(bucket, 3, existing, final=True) is None
+    assert bucket.get_object(**LOCATION.arguments())["Body"].read() == b"3"
+
+
+@pytest.mark.parametrize("final", [True, False])
+def test_document_stored_in_the_meantime_is_kept_only_if_it_is_final(bucket: Any, final: bool) -> None:
+    write(bucket, 1)
+    kept = replace(bucket, 2, None, final=final)
+    assert (kept.document if kept else None) == (1 if final else None)
+    assert bucket.get_object(**LOCATION.arguments())["Body"].read() == (b"1" if final else b"2")

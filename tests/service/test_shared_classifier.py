@@ -8,7 +8,7 @@ from unittest.mock import Mock
 import pytest
 
 from audio_classifier import Hysteresis, Window
-from audio_classifier.errors import DamagedAudioError
+from audio_classifier.errors import DamagedAudioError, InvalidParameterError
 from audio_classifier.service.settings import Settings
 from audio_classifier.service.shared_classifier import SharedClassifier
 from tests.support.sounds import busy, encode
@@ -96,3 +96,15 @@ def test_observer_receives_the_seconds_before_a_fault(shared: SharedClassifier) 
         ends_s.extend(item.end_s for item in items if isinstance(item, Window))
     assert 0 < ends_s[-1] <= 30
     observer.recording_analyzed.assert_called_once_with(ends_s[-1])
+
+
+@pytest.mark.parametrize("arguments", [{"labels": ["nothing"]}, {"hop_s": 9.6}])
+def test_refused_timeline_is_not_counted(
+    shared_classifier: SharedClassifier, assets: Path, arguments: dict[str, Any]
+) -> None:
+    observer = Mock()
+    shared_classifier.observe(observer)
+    options: dict[str, Any] = {"window_s": 2.88, "hop_s": 0.96, "hysteresis": Hysteresis(), **arguments}
+    with pytest.raises(InvalidParameterError):
+        next(shared_classifier.analyze(assets / "rain.wav", **options))
+    observer.recording_analyzed.assert_not_called()

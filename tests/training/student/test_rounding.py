@@ -22,8 +22,8 @@ from training.student.rounding import LEVELS, WEIGHT_LEVELS, Rounding, round_ker
 LOG_MELS = np.random.default_rng(0).uniform(-6.9, 2, (12, 96, 64)).astype(np.float32)
 
 
-def test_trunk_computes_the_teachers_pooled_embedding(shared: Path, assets: Path) -> None:
-    path = shared / "distillation" / "teacher" / "yamnet.tflite"
+def test_trunk_computes_the_teachers_pooled_embedding(golden_data: Path, assets: Path) -> None:
+    path = golden_data / "distillation" / "teacher" / "yamnet.tflite"
     samples, _ = soundfile.read(assets / "rain.wav", dtype="float32")
     log_mels = teacher_log_mels(log_mel_patches(samples))
     _, hints = Teacher(path)(log_mels)

@@ -30,8 +30,8 @@ from training.teacher.yamnet import (
 
 
 @pytest.fixture(scope="module")
-def folder(shared: Path) -> Path:
-    return shared / "distillation" / "teacher"
+def folder(golden_data: Path) -> Path:
+    return golden_data / "distillation" / "teacher"
 
 
 @pytest.fixture(scope="module")
