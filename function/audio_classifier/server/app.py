@@ -24,6 +24,7 @@ from audio_classifier.server.limiter import ConcurrencyLimiter
 from audio_classifier.server.metrics import CountRequests, Metrics
 from audio_classifier.server.ndjson import accepts_ndjson, stream_timeline
 from audio_classifier.server.pages import page_routes
+from audio_classifier.server.response_headers import ResponseHeaders
 from audio_classifier.server.schemas import (
     DESCRIPTION,
     METADATA,
@@ -72,6 +73,7 @@ def create_app(shared: SharedClassifier, uploads: Uploads | None = None) -> Fast
         description=DESCRIPTION,
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,  # Starlette would redirect to the client's Host header
         lifespan=_load_in_background(shared),
     )
     _add_middleware(app, settings, metrics)
@@ -118,6 +120,7 @@ def _add_middleware(app: FastAPI, settings: Settings, metrics: Metrics) -> None:
             expose_headers=("Retry-After",),
         )
     app.add_middleware(CountRequests, metrics=metrics)
+    app.add_middleware(ResponseHeaders)
 
 
 def _add_model_routes(
