@@ -15,6 +15,7 @@
     ├── RequestError                    an HTTP request that cannot be served
     │   ├── NoAudioError                the part is declared as something other than audio
     │   ├── RequestTooLargeError        the body is longer than allowed
+    │   ├── UnauthorizedError           the request has no valid API key
     │   ├── NoResultError               there is no such result
     │   ├── UnsupportedMediaError       the body has an unsupported media type
     │   └── BusyError                   too many requests are being served
@@ -178,6 +179,12 @@ class RequestTooLargeError(RequestError):
     """The request's body is longer than allowed."""
 
     code = "request_too_large"
+
+
+class UnauthorizedError(RequestError):
+    """The request has no valid API key."""
+
+    code = "unauthorized"
 
 
 class NoResultError(RequestError):
