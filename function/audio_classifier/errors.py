@@ -17,6 +17,7 @@
     ├── RequestError                    an HTTP request that cannot be served
     │   ├── NoAudioError                the part is declared as something other than audio
     │   ├── RequestTooLargeError        the body is longer than allowed
+    │   ├── UnauthorizedError           the request has no valid API key
     │   ├── NoResultError               there is no such result
     │   ├── UnsupportedMediaError       the body has an unsupported media type
     │   └── BusyError                   too many requests are being served
@@ -51,6 +52,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar
 
+from audio_classifier.escaping import printable
+
 
 class AudioClassifierError(Exception):
     """Base class of the exceptions of this package.
@@ -58,7 +61,8 @@ class AudioClassifierError(Exception):
     Parameters
     ----------
     message
-        What was expected and what was found.
+        What was expected and what was found.  Unprintable characters, which names of files and objects may
+        contain, are escaped.
     hint
         How to fix it, for every entry point; the default of the class if omitted.
     """
@@ -67,7 +71,7 @@ class AudioClassifierError(Exception):
     default_hint: ClassVar[str] = ""
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
-        super().__init__(message)
+        super().__init__(printable(message))
         self.hint = self.default_hint if hint is None else hint
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -76,8 +80,11 @@ class AudioClassifierError(Exception):
 
 
 def error_body(code: str, message: str, hint: str = "") -> dict[str, str]:
-    """Build the body of an error: the same for HTTP, NDJSON, Lambda, the command line and stored results."""
-    return {"status": "error", "code": code, "message": message, "hint": hint}
+    """Build the body of an error: the same for HTTP, NDJSON, Lambda, the command line and stored results.
+
+    Unprintable characters are escaped.
+    """
+    return {"status": "error", "code": code, "message": printable(message), "hint": printable(hint)}
 
 
 def describe_error(
@@ -194,6 +201,12 @@ class RequestTooLargeError(RequestError):
     """The request's body is longer than allowed."""
 
     code = "request_too_large"
+
+
+class UnauthorizedError(RequestError):
+    """The request has no valid API key."""
+
+    code = "unauthorized"
 
 
 class NoResultError(RequestError):

@@ -186,3 +186,17 @@ from audio_classifier import lambda_handler
     assert run.returncode == 1
     assert "ZeroDivisionError" in run.stdout  # the log
     assert re.search(r"\n\S*BundleNotFoundError: .*nowhere.*\n$", run.stderr)
+
+
+def test_hostile_text_in_an_event_adds_no_line_to_log_and_error(invoke: Invoke) -> None:
+    body = json.dumps({"Type": "x", "a\nERROR forged\x9b\u202e": 1}, ensure_ascii=False)
+    message = {"eventSource": "aws:sqs", "messageId": "m\nERROR forged\x9b\u202e", "body": body}
+    outcome = invoke({"Records": [message]})
+    assert outcome["response"]["batchItemFailures"]
+    logged = [json.loads(line) for line in outcome["log"].splitlines()]
+    assert outcome["log"].replace("\n", "").isprintable()
+    assert [entry["level"] for entry in logged if "level" in entry] == ["ERROR"]
+
+    refused = invoke({"a\nERROR forged\x9b\u202e": 1})
+    assert refused["error"] == "UnknownEventError"
+    assert refused["message"].isprintable()

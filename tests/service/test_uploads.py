@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import shutil
 import time
 from collections.abc import Iterator
@@ -253,3 +254,27 @@ def test_result_of_an_object_is_none_until_it_is_stored(buckets: Any, uploads: U
     assert uploads.result(location) is None
     uploads.process(location)
     assert uploads.result(location) == read_result(buckets, "results/a.wav.json")
+
+
+def test_hostile_key_or_stored_message_adds_no_line_to_outcomes_and_log(
+    buckets: Any, uploads: Uploads, caplog: pytest.LogCaptureFixture
+) -> None:
+    key = "a\x1b[2J\u202e.wav"
+    buckets.put_object(Bucket="uploads", Key=key, Body=b"not audio")
+    location = S3Location("uploads", key)
+    assert uploads.process_all([location])[0].isprintable()
+
+    result_key = f"results/{key}.json"
+    result = read_result(buckets, result_key) | {"message": "x\nERROR forged"}
+    buckets.put_object(Bucket="results", Key=result_key, Body=json.dumps(result))
+    (outcome,) = uploads.process_all([location])
+    assert outcome.startswith("unchanged ")
+    assert "x\\nERROR forged" in outcome
+    assert outcome.isprintable()
+
+    with pytest.raises(TransferError) as caught:
+        uploads.process_all([S3Location("uploads", "a\nERROR forged")])  # moto cannot store such a key
+    assert str(caught.value).isprintable()
+    logged = [record.getMessage() for record in caplog.records if record.name.startswith("audio_classifier")]
+    assert any("must be processed again" in message for message in logged)
+    assert all(message.isprintable() for message in logged)
