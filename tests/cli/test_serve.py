@@ -64,19 +64,12 @@ def test_log_has_no_forged_lines_control_characters_or_api_keys(s3: Any, tmp_pat
     try:
         wait_until(lambda: answers(f"{url}/readyz"), alive=lambda: process.poll() is None)
         attributes = {"specversion": "1.0", "id": "1", "source": "s3", "type": "created"}
-        event: dict[str, Any] = {
-            "headers": {"X-Api-Key": key, **{f"ce-{name}": value for name, value in attributes.items()}},
-            "json": s3_notification("hostile", hostile),
-            "timeout": 30,
-        }
-        assert requests.post(f"{url}/events", **event).status_code == 503
-        forwarded: dict[str, str | bytes] = {
-            "X-Forwarded-For": b"\x9b2J\x85ERROR: forged",
-            "X-Api-Key": f"{key}x",
-        }
-        assert (
-            requests.get(f"{url}/model/labels%0aERROR?x=%0a", headers=forwarded, timeout=5).status_code == 401
-        )
+        headers = {"X-Api-Key": key, **{f"ce-{name}": value for name, value in attributes.items()}}
+        event = s3_notification("hostile", hostile)
+        assert requests.post(f"{url}/events", json=event, headers=headers, timeout=30).status_code == 503
+        forwarded = {"X-Forwarded-For": b"\x9b2J\x85ERROR: forged", "X-Api-Key": f"{key}x".encode()}
+        refused = requests.get(f"{url}/model/labels%0aERROR?x=%0a", headers=forwarded, timeout=5)
+        assert refused.status_code == 401
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(20)
