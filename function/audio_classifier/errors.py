@@ -4,7 +4,8 @@
 
     AudioClassifierError
     ├── AudioError                      the recording cannot be used
-    │   ├── UnreadableAudioError        not an audio file that libsndfile reads, or truncated in its header
+    │   ├── UnreadableAudioError        damaged or truncated in its header
+    │   │   └── UnsupportedFormatError  not in an accepted format, or with a codec that cannot be decoded
     │   ├── UnsupportedAudioError       the sample rate is outside the accepted range
     │   ├── EmptyAudioError             the file contains no samples
     │   ├── DamagedAudioError           truncated or corrupt where it was read
@@ -118,10 +119,20 @@ class AudioError(AudioClassifierError):
 
 
 class UnreadableAudioError(AudioError):
-    """The file is not an audio file that libsndfile reads, or it is truncated in its header."""
+    """The file's header is damaged or truncated, or the file is not in an accepted format."""
 
     code = "unreadable_audio"
     default_hint = "Use a WAV, FLAC, OGG or MP3 file."
+
+
+class UnsupportedFormatError(UnreadableAudioError):
+    """The file is not in an accepted format, or contains a codec that cannot be decoded."""
+
+    code = "unsupported_format"
+    default_hint = (
+        "Convert the recording to WAV or FLAC. "
+        "Accepted formats are WAV, RF64, W64, AIFF, AU, CAF, FLAC, OGG (Vorbis, Opus) and MP3."
+    )
 
 
 class UnsupportedAudioError(AudioError):

@@ -96,7 +96,7 @@ def test_direct_request_may_ask_for_a_timeline(invoke: Invoke, rain_base64: str)
         ({"timeline": True, "release": 0.5}, "invalid_parameter", "release: "),
         ({"audio_base64": "%"}, "invalid_parameter", "audio_base64: is not base64"),
         ({"audio_base64": 7}, "invalid_parameter", "audio_base64: is not base64"),
-        ({"audio_base64": "bm90IGF1ZGlv"}, "unreadable_audio", "not a readable audio file"),
+        ({"audio_base64": "bm90IGF1ZGlv"}, "unsupported_format", "not a readable audio file"),
         ({"audio": "s3://private/a.wav"}, "invalid_parameter", "audio: objects of the bucket 'private' may"),
         ({"audio": "/etc/passwd"}, "invalid_parameter", "audio: '/etc/passwd' is not s3://bucket/key"),
     ],

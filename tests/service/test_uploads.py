@@ -137,7 +137,7 @@ def test_old_version_does_not_replace_the_result_of_a_newer_one(
 @pytest.mark.parametrize(
     ("content", "code"),
     [
-        (b"not audio", "unreadable_audio"),
+        (b"not audio", "unsupported_format"),
         (b"", "empty_audio"),
         (bytes(3000), "object_too_large"),
         (None, "remote_not_found"),
