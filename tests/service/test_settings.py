@@ -37,6 +37,10 @@ def test_defaults_are_the_built_in_model_on_all_cpus() -> None:
         api_keys=(),
         api_keys_file=None,
         disabled_routes=(),
+        max_uploads_in_flight=256,
+        max_spooled_bytes=8 * (64 << 20),
+        predict_deadline_s=25,
+        timeline_deadline_s=900,
     )
 
 
@@ -49,6 +53,10 @@ def test_every_setting_is_read_from_its_variable(tmp_path: Path) -> None:
         "AUDIO_CLASSIFIER_MAX_UPLOAD_BYTES": "1000",
         "AUDIO_CLASSIFIER_MAX_CONCURRENCY": "2",
         "AUDIO_CLASSIFIER_MAX_QUEUE": "5",
+        "AUDIO_CLASSIFIER_MAX_UPLOADS_IN_FLIGHT": "7",
+        "AUDIO_CLASSIFIER_MAX_SPOOLED_BYTES": "3000",
+        "AUDIO_CLASSIFIER_PREDICT_DEADLINE_S": "8",
+        "AUDIO_CLASSIFIER_TIMELINE_DEADLINE_S": "90",
         "AUDIO_CLASSIFIER_MAX_TIMELINE_S": "60",
         "AUDIO_CLASSIFIER_TIMELINE_OVER_S": "20",
         "AUDIO_CLASSIFIER_MAX_OBJECT_BYTES": "2000",
@@ -87,6 +95,10 @@ def test_every_setting_is_read_from_its_variable(tmp_path: Path) -> None:
         api_keys=(f"{KEY}-1", f"{KEY}-2", f"{KEY}-3", f"{KEY}-4"),
         api_keys_file=tmp_path / "keys",
         disabled_routes=("demo", "events"),
+        max_uploads_in_flight=7,
+        max_spooled_bytes=3000,
+        predict_deadline_s=8,
+        timeline_deadline_s=90,
     )
     assert Settings.from_environment(environ) == expected
     assert Settings.from_environment({**environ, **IN_LAMBDA}) == expected

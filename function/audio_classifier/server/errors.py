@@ -16,6 +16,7 @@ from audio_classifier.errors import (
     AudioClassifierError,
     AudioError,
     BusyError,
+    DeadlineExceededError,
     InvalidParameterError,
     NoAudioError,
     NoResultError,
@@ -23,9 +24,12 @@ from audio_classifier.errors import (
     RecordingTooLongError,
     RemoteNotFoundError,
     RemoteTooLongError,
+    RequestCancelledError,
     RequestError,
+    RequestTimeoutError,
     RequestTooLargeError,
     StartBeyondEndError,
+    StorageFullError,
     TransferError,
     UnauthorizedError,
     UnknownEventError,
@@ -38,6 +42,7 @@ from audio_classifier.server.schemas import ErrorResponse
 from audio_classifier.service.parameters import REQUEST_NAMES
 
 # The status of the nearest base class applies.
+CLIENT_CLOSED_REQUEST: Final = 499  # nginx's status for a client that disconnected; nobody receives it
 STATUSES: Final[Mapping[type[AudioClassifierError], int]] = {
     AudioClassifierError: 500,
     AudioError: 400,
@@ -48,7 +53,11 @@ STATUSES: Final[Mapping[type[AudioClassifierError], int]] = {
     NoResultError: 404,
     RequestTooLargeError: 413,
     UnsupportedMediaError: 415,
+    RequestTimeoutError: 408,
+    RequestCancelledError: CLIENT_CLOSED_REQUEST,
     BusyError: 503,
+    DeadlineExceededError: 504,
+    StorageFullError: 503,
     InvalidParameterError: 422,
     UnknownEventError: 422,
     TransferError: 503,
@@ -67,17 +76,20 @@ HINTS: Final[Mapping[type[AudioClassifierError], str]] = {
 }
 STATUS_HEADERS: Final = {
     401: {"WWW-Authenticate": 'Bearer realm="audio-classifier"'},
+    408: {"Connection": "close"},  # the rest of the body may never arrive
     503: {"Retry-After": "1"},
+    504: {"Connection": "close"},
 }
-CLIENT_CLOSED_REQUEST: Final = 499  # nginx's status for a client that disconnected; nobody receives it
 ERROR_RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
     status: {"model": ErrorResponse, "description": description}
     for status, description in (
         (400, "the recording cannot be used, or the start lies outside it"),
+        (408, "the body arrives too slowly"),
         (413, "the body is too large"),
         (415, "the body has an unsupported media type"),
         (422, "a parameter is out of range"),
         (503, "too many requests are being served, or the model cannot be loaded"),
+        (504, "the request was not served within its deadline"),
     )
 }
 
