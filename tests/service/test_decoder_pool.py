@@ -21,6 +21,7 @@ from audio_classifier import AudioClassifier
 from audio_classifier.errors import (
     AudioError,
     DamagedAudioError,
+    DeadlineExceededError,
     DecoderCrashError,
     InvalidParameterError,
     StartBeyondEndError,
@@ -29,6 +30,7 @@ from audio_classifier.errors import (
 )
 from audio_classifier.inference.blocks import Block
 from audio_classifier.inference.decoding import LocalDecoder
+from audio_classifier.service.cancellation import Cancellation
 from audio_classifier.service.decoder_pool import HEAD_BYTES, DecoderPool
 from audio_classifier.service.decoder_workers import WorkerProcesses
 from tests.support.serving import serving
@@ -294,3 +296,33 @@ def test_errors_of_the_audio_are_not_crashes(pool: DecoderPool) -> None:
     with pytest.raises(AudioError) as caught:
         pool.clip(b"", start_s=0)
     assert not isinstance(caught.value, DecoderCrashError)
+
+
+def test_deadline_stops_a_decoder_that_is_busy(pool: DecoderPool) -> None:
+    content = flac(300)
+    cancellation = Cancellation(deadline_s=0.2)
+    blocks = pool.blocks(cancellation.checked(io.BytesIO(content)))
+    next(blocks)
+    stopped = workers_of(pool)
+    for pid in stopped:
+        os.kill(pid, signal.SIGSTOP)  # as if it were busy for ever
+    with pytest.raises(DeadlineExceededError):
+        list(blocks)
+    for pid in stopped:
+        os.kill(pid, signal.SIGCONT)
+    assert pool.clip(flac(1), start_s=0).audio.format == "FLAC"
+
+
+def test_upload_that_is_checked_is_sent_with_the_request(pool: DecoderPool) -> None:
+    file = CountingFile(flac(5))
+    clip = pool.clip(Cancellation().checked(file), start_s=0)
+    np.testing.assert_array_equal(clip.patches, LOCAL.clip(flac(5), start_s=0).patches)
+    assert file.reads == 1
+
+
+class CountingFile(io.BytesIO):
+    reads = 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self.reads += 1
+        return super().read(size)

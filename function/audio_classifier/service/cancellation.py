@@ -63,23 +63,21 @@ class Cancellation:
         """Return the source; if it is a file object, each read checks whether the work may continue."""
         if isinstance(source, bytes | bytearray | memoryview | str | os.PathLike):
             return source
-        return _CheckedFile(source, self)
+        return CheckedFile(source, self)
 
 
-class _CheckedFile:
-    """A file, each read of which checks whether the work may continue."""
+class CheckedFile:
+    """A file, each read of which checks whether the work may continue; `check` does so in between."""
 
     def __init__(self, file: SeekableFile, cancellation: Cancellation) -> None:
         self._file = file
-        self._cancellation = cancellation
+        self.check = cancellation.check
         self.seek = file.seek
         self.tell = file.tell
         self.seekable = file.seekable
+        if isinstance(file, FetchingFile):
+            self.expect = file.expect
 
     def read(self, size: int, /) -> bytes | None:
-        self._cancellation.check()
+        self.check()
         return self._file.read(size)
-
-    def expect(self, size: int, /) -> None:
-        if isinstance(self._file, FetchingFile):
-            self._file.expect(size)

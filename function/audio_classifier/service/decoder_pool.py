@@ -25,10 +25,12 @@ from audio_classifier.errors import (
 )
 from audio_classifier.inference.blocks import Block, BlockObserver
 from audio_classifier.inference.clip import PreparedClip
+from audio_classifier.service.cancellation import CheckedFile
 from audio_classifier.service.decoder_process import receive, send
 from audio_classifier.service.decoder_workers import WorkerProcesses
 
 HEAD_BYTES: Final = 4 << 20  # sent with the request, so that short recordings need no further messages
+CHECK_S: Final = 0.1
 MAX_READ_BYTES: Final = 8 << 20
 ERRORS: Final[dict[str, type[AudioClassifierError]]] = {
     cls.code: cls
@@ -79,19 +81,23 @@ class DecoderPool:
         self, source: AudioSource, request: dict[str, Any]
     ) -> Generator[tuple[Any, ...], None, None]:
         """Yield what a worker sends about a recording, and serve its reads."""
-        with _opened(source) as file, self._workers.worker() as connection:
+        with _opened(source) as file, self._workers.worker() as worker:
+            connection = worker.connection
             size = file.seek(0, os.SEEK_END)
-            head = b"" if isinstance(file, FetchingFile) else _read(file, 0, HEAD_BYTES)
+            head = b"" if isinstance(file, FetchingFile) else _read(file, 0, min(size, HEAD_BYTES))
             reads = _Reads(connection, file)
             try:
+                worker.is_idle = False
                 send(connection, {**request, "size": size}, head)
                 while True:
-                    header, *parts = receive(connection)
+                    header, *parts = _receive(connection, file)
                     if "read" in header:
                         reads.serve(header)
                     elif "failed" in header:
+                        worker.is_idle = True
                         raise reads.failure or _error(header)
                     elif "done" in header:
+                        worker.is_idle = True
                         return
                     else:
                         yield header, *parts
@@ -121,6 +127,14 @@ class _Reads:
             send(self._connection, {"failed": True})
         else:
             send(self._connection, {}, data)
+
+
+def _receive(connection: Connection, file: SeekableFile) -> tuple[Any, ...]:
+    """Receive the next message; meanwhile, check whether the work may continue."""
+    if isinstance(file, CheckedFile):
+        while not connection.poll(CHECK_S):
+            file.check()
+    return receive(connection)
 
 
 @contextmanager

@@ -9,13 +9,20 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Final
 
-from audio_classifier.errors import AudioClassifierError, DecoderCrashError
-
 MODULE: Final = "audio_classifier.service.decoder_process"
 HIDDEN_VARIABLES: Final = ("AWS_", "AUDIO_CLASSIFIER_")  # credentials and keys, which a decoder does not need
+
+
+@dataclass(slots=True)
+class Worker:
+    """The connection to a worker process, and whether it waits for its next recording."""
+
+    connection: Connection
+    is_idle: bool = True
 
 
 class WorkerProcesses:
@@ -35,22 +42,17 @@ class WorkerProcesses:
         self._parent: subprocess.Popen[bytes] | None = None
 
     @contextmanager
-    def worker(self) -> Iterator[Connection]:
-        """Lend the connection to a worker, which is reused only if it completed its recording.
+    def worker(self) -> Iterator[Worker]:
+        """Lend a worker, which is reused only if it is idle at the end of the block.
 
         A worker whose connection is closed ends with its next message, or at its limit of CPU time.
         """
-        connection = self._take()
-        completed = False
+        worker = Worker(self._take())
         try:
-            yield connection
-            completed = True
-        except AudioClassifierError as error:
-            completed = not isinstance(error, DecoderCrashError)
-            raise
+            yield worker
         finally:
-            if not completed or not self._keep(connection):
-                connection.close()
+            if not worker.is_idle or not self._keep(worker.connection):
+                worker.connection.close()
 
     def close(self) -> None:
         """End the idle workers and the process that forks them."""
