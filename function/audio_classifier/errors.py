@@ -11,6 +11,7 @@
     │   ├── InvalidSamplesError         NaN, infinite or out-of-range samples
     │   ├── StartBeyondEndError         the start lies outside the recording
     │   ├── RecordingTooLongError       longer than the limit of a timeline
+    │   ├── TooManyReadsError           scattered over its file, so that reading it takes too many requests
     │   └── ObjectTooLargeError         larger than the deployment accepts
     ├── RequestError                    an HTTP request that cannot be served
     │   ├── NoAudioError                the part is declared as something other than audio
@@ -153,6 +154,13 @@ class RecordingTooLongError(AudioError):
 
     code = "recording_too_long"
     default_hint = "Split the recording."
+
+
+class TooManyReadsError(AudioError):
+    """The audio is scattered over its file, so that reading it takes too many requests."""
+
+    code = "too_many_reads"
+    default_hint = "Export the recording again as WAV or FLAC; read MP3 files from an earlier start."
 
 
 class ObjectTooLargeError(AudioError):

@@ -253,3 +253,13 @@ def test_result_of_an_object_is_none_until_it_is_stored(buckets: Any, uploads: U
     assert uploads.result(location) is None
     uploads.process(location)
     assert uploads.result(location) == read_result(buckets, "results/a.wav.json")
+
+
+def test_object_that_takes_too_many_requests_is_stored_as_an_error(
+    buckets: Any, uploads: Uploads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("audio_classifier.s3.objects.WINDOW_REQUESTS", 8)
+    content = encode(busy(8, 16_000), 16_000, "OGG") + bytes(8 << 20)
+    buckets.put_object(Bucket="uploads", Key="zeros.ogg", Body=content)
+    assert isinstance(uploads.process(S3Location("uploads", "zeros.ogg")), Stored)
+    assert read_result(buckets, "results/zeros.ogg.json")["code"] == "too_many_reads"
