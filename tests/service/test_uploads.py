@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import shutil
 import time
 from collections.abc import Iterator
@@ -12,12 +13,15 @@ import numpy as np
 import pytest
 import soundfile
 import soxr
+from hypothesis import HealthCheck, given, settings
 
 from audio_classifier.errors import TransferError
 from audio_classifier.s3.location import S3Location
 from audio_classifier.service.object_results import Stored, Unchanged
+from audio_classifier.service.shared_classifier import SharedClassifier
 from audio_classifier.service.uploads import Skipped, Uploads
 from tests.service.deployment import read_result, shared_with
+from tests.support.json_values import DOCUMENTS
 from tests.support.sounds import busy, encode
 
 ODD_KEYS = ["a.wav", "in/deep er/a+b%20c.wav", "ü/雨.wav", "no extension", "a//b.wav"]
@@ -263,3 +267,22 @@ def test_object_that_takes_too_many_requests_is_stored_as_an_error(
     buckets.put_object(Bucket="uploads", Key="zeros.ogg", Body=content)
     assert isinstance(uploads.process(S3Location("uploads", "zeros.ogg")), Stored)
     assert read_result(buckets, "results/zeros.ogg.json")["code"] == "too_many_reads"
+
+
+@given(document=DOCUMENTS)
+@settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+def test_any_document_in_place_of_a_result_is_kept_or_replaced(
+    buckets: Any, shared_classifier: SharedClassifier, document: Any
+) -> None:
+    buckets.put_object(Bucket="uploads", Key="a.wav", Body=b"not audio")
+    buckets.put_object(Bucket="results", Key="results/a.wav.json", Body=json.dumps(document).encode())
+    uploads, location = Uploads(shared_classifier), S3Location("uploads", "a.wav")
+    uploads.result(location)
+    assert isinstance(uploads.process(location), Stored | Unchanged)
+    assert isinstance(uploads.process(location), Unchanged)
+    buckets.delete_object(Bucket="uploads", Key="a.wav")
+    assert isinstance(uploads.process(location), Unchanged)

@@ -21,6 +21,7 @@ from audio_classifier.inference.record import (
     Result,
     classification_record,
     error_record,
+    is_result,
     model_record,
 )
 from audio_classifier.s3.location import S3Location
@@ -31,7 +32,6 @@ from audio_classifier.service.object_results import (
     Stored,
     Unchanged,
     error_message,
-    is_result,
 )
 from audio_classifier.service.parameters import PredictParameters
 from audio_classifier.service.predict import collect_timeline, timeline
