@@ -10,6 +10,8 @@
     │   ├── DamagedAudioError           truncated or corrupt where it was read
     │   ├── InvalidSamplesError         NaN, infinite or out-of-range samples
     │   ├── StartBeyondEndError         the start lies outside the recording
+    │   ├── DecoderCrashError           the decoder ended while it read the file
+    │   ├── DecodingLimitError          decoding takes more CPU time than is allowed
     │   ├── RecordingTooLongError       longer than the limit of a timeline
     │   ├── TooManyReadsError           scattered over its file, so that reading it takes too many requests
     │   └── ObjectTooLargeError         larger than the deployment accepts
@@ -147,6 +149,20 @@ class StartBeyondEndError(AudioError):
     """The start lies outside the recording."""
 
     code = "start_beyond_end"
+
+
+class DecoderCrashError(AudioError):
+    """The decoder process ended, or exceeded a limit, while it read the file."""
+
+    code = "decoder_crash"
+    default_hint = "The file is probably damaged or malicious: export the recording again, as WAV or FLAC."
+
+
+class DecodingLimitError(AudioError):
+    """Decoding the file takes more CPU time than is allowed for its length."""
+
+    code = "decoding_limit"
+    default_hint = "Export the recording again, as WAV or FLAC with a sample rate of at most 48 kHz."
 
 
 class RecordingTooLongError(AudioError):

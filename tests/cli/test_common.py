@@ -30,9 +30,9 @@ def test_environment_sets_threads_and_cache_directory(
         return open_bundle(uri)
 
     class RecordingClassifier(AudioClassifier):
-        def __init__(self, bundle: Bundle, *, threads: int | None = None) -> None:
+        def __init__(self, bundle: Bundle, *, threads: int | None = None, **options: Any) -> None:
             used["threads"] = threads
-            super().__init__(bundle, threads=threads)
+            super().__init__(bundle, threads=threads, **options)
 
     monkeypatch.setattr("audio_classifier.hub.bundles.open_bundle", open_and_record)
     monkeypatch.setattr("audio_classifier.inference.classifier.AudioClassifier", RecordingClassifier)
@@ -49,9 +49,9 @@ def test_network_has_half_of_the_threads_for_several_files(
     used: list[int | None] = []
 
     class RecordingClassifier(AudioClassifier):
-        def __init__(self, bundle: Bundle, *, threads: int | None = None) -> None:
+        def __init__(self, bundle: Bundle, *, threads: int | None = None, **options: Any) -> None:
             used.append(threads)
-            super().__init__(bundle, threads=threads)
+            super().__init__(bundle, threads=threads, **options)
 
     monkeypatch.setattr("audio_classifier.inference.classifier.AudioClassifier", RecordingClassifier)
     monkeypatch.setenv("AUDIO_CLASSIFIER_THREADS", "4")

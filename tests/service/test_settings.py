@@ -15,23 +15,24 @@ IN_LAMBDA = {"AWS_LAMBDA_FUNCTION_NAME": "classify", "AWS_LAMBDA_FUNCTION_MEMORY
 def test_defaults_are_the_built_in_model_on_all_cpus() -> None:
     cpus = available_cpus()
     assert Settings.from_environment({}) == Settings(
-        "compact",
-        None,
-        cpus,
-        64 << 20,
-        cpus,
-        16,
-        3600,
-        None,
-        5 << 30,
-        None,
-        "uploads/",
-        None,
-        "results/",
-        None,
-        (),
-        (),
-        None,
+        bundle="compact",
+        cache_dir=None,
+        threads=cpus,
+        max_upload_bytes=64 << 20,
+        max_concurrency=cpus,
+        max_queue=16,
+        max_timeline_s=3600,
+        timeline_over_s=None,
+        max_object_bytes=5 << 30,
+        uploads_bucket=None,
+        uploads_prefix="uploads/",
+        results_bucket=None,
+        results_prefix="results/",
+        results_kms_key=None,
+        read_buckets=(),
+        cors_origins=(),
+        isolate_decoding=True,
+        warm_up=None,
     )
 
 
@@ -53,26 +54,28 @@ def test_every_setting_is_read_from_its_variable() -> None:
         "AUDIO_CLASSIFIER_RESULTS_KMS_KEY": "alias/results",
         "AUDIO_CLASSIFIER_READ_BUCKETS": "one, two",
         "AUDIO_CLASSIFIER_CORS_ORIGINS": "https://a.example,http://localhost:8080",
+        "AUDIO_CLASSIFIER_ISOLATE_DECODING": "false",
         "AUDIO_CLASSIFIER_WARM_UP": "uploads",
     }
     expected = Settings(
-        "s3://models/max/",
-        Path("/somewhere"),
-        3,
-        1000,
-        2,
-        5,
-        60,
-        20,
-        2000,
-        "in",
-        "new/",
-        "results",
-        "all/",
-        "alias/results",
-        ("one", "two"),
-        ("https://a.example", "http://localhost:8080"),
-        "uploads",
+        bundle="s3://models/max/",
+        cache_dir=Path("/somewhere"),
+        threads=3,
+        max_upload_bytes=1000,
+        max_concurrency=2,
+        max_queue=5,
+        max_timeline_s=60,
+        timeline_over_s=20,
+        max_object_bytes=2000,
+        uploads_bucket="in",
+        uploads_prefix="new/",
+        results_bucket="results",
+        results_prefix="all/",
+        results_kms_key="alias/results",
+        read_buckets=("one", "two"),
+        cors_origins=("https://a.example", "http://localhost:8080"),
+        isolate_decoding=False,
+        warm_up="uploads",
     )
     assert Settings.from_environment(environ) == expected
     assert Settings.from_environment({**environ, **IN_LAMBDA}) == expected
@@ -117,3 +120,14 @@ def test_invalid_origin_is_refused(origin: str) -> None:
 def test_unknown_warm_up_is_refused(value: str) -> None:
     with pytest.raises(InvalidParameterError, match="AUDIO_CLASSIFIER_WARM_UP"):
         Settings.from_environment({"AUDIO_CLASSIFIER_WARM_UP": value})
+
+
+@pytest.mark.parametrize(("text", "value"), [("true", True), ("1", True), ("No", False), ("0", False)])
+def test_isolate_decoding_is_read_as_a_boolean(text: str, value: bool) -> None:
+    assert Settings.from_environment({PREFIX + "ISOLATE_DECODING": text}).isolate_decoding is value
+
+
+def test_isolate_decoding_is_off_in_lambda_and_must_be_a_boolean() -> None:
+    assert not Settings.from_environment(IN_LAMBDA).isolate_decoding
+    with pytest.raises(InvalidParameterError, match="must be true or false, got 'maybe'"):
+        Settings.from_environment({PREFIX + "ISOLATE_DECODING": "maybe"})

@@ -14,6 +14,7 @@ from audio_classifier.errors import AudioError
 
 if TYPE_CHECKING:  # numpy and LiteRT are imported by the commands that need them
     from audio_classifier.inference.classifier import AudioClassifier
+    from audio_classifier.inference.decoding import Decoder
     from audio_classifier.model.bundle import Bundle
     from audio_classifier.service.settings import Settings
 
@@ -92,13 +93,24 @@ def open_classifier(uri: str | None, *, many: bool = False) -> AudioClassifier:
     """Load a bundle, with as many threads as the environment allows.
 
     For many inputs the network gets half of the threads, because reading the next inputs needs the others.
+    These are decoded in processes of their own, so that a file that crashes the decoder does not end the run.
     """
     from audio_classifier.inference.classifier import AudioClassifier
 
     settings = read_settings()
     bundle = open_bundle(uri, settings)
     with native_stderr_hidden():
-        return AudioClassifier(bundle, threads=max(1, settings.threads // 2) if many else settings.threads)
+        if not many:
+            return AudioClassifier(bundle, threads=settings.threads)
+        return AudioClassifier(bundle, threads=max(1, settings.threads // 2), decoder=_decoder_pool(settings))
+
+
+def _decoder_pool(settings: Settings) -> Decoder | None:
+    if not settings.isolate_decoding:
+        return None
+    from audio_classifier.service.decoder_pool import DecoderPool
+
+    return DecoderPool(max_idle=settings.threads)
 
 
 def read_settings() -> Settings:

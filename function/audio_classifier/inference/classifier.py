@@ -20,7 +20,8 @@ from audio_classifier.cpus import available_cpus
 from audio_classifier.errors import AudioClassifierError
 from audio_classifier.hub.bundles import COMPACT, open_bundle
 from audio_classifier.inference.blocks import BlockObserver
-from audio_classifier.inference.clip import Classification, PreparedClip, prepare_clip
+from audio_classifier.inference.clip import Classification, PreparedClip
+from audio_classifier.inference.decoding import Decoder, LocalDecoder
 from audio_classifier.inference.prefetch import prefetched_batches
 from audio_classifier.inference.selection import Prediction, Selection
 from audio_classifier.inference.sound_events import (
@@ -30,7 +31,7 @@ from audio_classifier.inference.sound_events import (
     require_no_gaps,
     with_sound_events,
 )
-from audio_classifier.inference.windows import Window, read_windows
+from audio_classifier.inference.windows import Window, classify_windows
 from audio_classifier.model.bundle import Bundle
 from audio_classifier.model.labels import LabelSet
 from audio_classifier.model.network import Network, repeated
@@ -47,6 +48,8 @@ class AudioClassifier:
         CPUs for the embedding network; None for all that the process may use.
     resampler
         ``"soxr"``, or ``"resampy"`` for the original's numbers at a fraction of the speed.
+    decoder
+        Decodes recordings; in this process, with ``resampler``, if omitted.
 
     Raises
     ------
@@ -60,11 +63,19 @@ class AudioClassifier:
     ['Speech']
     """
 
-    def __init__(self, bundle: Bundle, *, threads: int | None = None, resampler: Resampler = "soxr") -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        *,
+        threads: int | None = None,
+        resampler: Resampler = "soxr",
+        decoder: Decoder | None = None,
+    ) -> None:
         self.bundle = bundle
         self._threads = threads or available_cpus()
         self._network = Network(bundle, self._threads)
-        self._resampler = resampler
+        self._resampler: Resampler = resampler
+        self._decoder = decoder or LocalDecoder(resampler)
 
     @property
     def labels(self) -> LabelSet:
@@ -197,7 +208,7 @@ class AudioClassifier:
         self, source: AudioSource, *, start_s: float = 0.0, on_block: BlockObserver | None = None
     ) -> PreparedClip:
         """Do the part of `classify` that needs no model, in any number of threads; raise the same errors."""
-        return prepare_clip(source, start_s=start_s, resampler=self._resampler, on_block=on_block)
+        return self._decoder.clip(source, start_s=start_s, on_block=on_block)
 
     def classify_prepared(self, clips: Sequence[PreparedClip], selection: Selection) -> list[Classification]:
         """Do the part of `classify` that needs the model, for several clips in one invocation."""
@@ -268,13 +279,12 @@ class AudioClassifier:
         selection = self.selection(top_k=top_k, threshold=threshold, labels=labels)
         if hysteresis is not None:
             require_no_gaps(window_s, hop_s)
-        windows = read_windows(
-            source,
+        windows = classify_windows(
+            self._decoder.blocks(source),
             self._network,
             selection,
             window_s=window_s,
             hop_s=hop_s,
-            resampler=self._resampler,
             on_block=on_block,
         )
         return windows if hysteresis is None else with_sound_events(windows, selection.classes, hysteresis)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from audio_classifier.audio.log_mel import log_mel_patches
-from audio_classifier.audio.reader import AudioReader, Resampler
-from audio_classifier.audio.source import AudioSource
 from audio_classifier.constants import CLIP_PATCHES, EMBEDDING_SIZE, PATCH_S
 from audio_classifier.errors import InvalidParameterError
 from audio_classifier.inference.blocks import Block, BlockObserver
@@ -51,17 +49,18 @@ class Window:
         return {"start": self.start_s, "end": self.end_s, "predictions": predictions}
 
 
-def read_windows(
-    source: AudioSource,
+def classify_windows(
+    blocks: Generator[Block, None, None],
     network: Network,
     selection: Selection,
     *,
     window_s: float,
     hop_s: float,
-    resampler: Resampler = "soxr",
     on_block: BlockObserver | None = None,
 ) -> Iterator[Window]:
-    """Classify a recording window by window.  See `AudioClassifier.analyze`.
+    """Classify the blocks of a recording window by window.  See `AudioClassifier.analyze`.
+
+    The blocks are closed with the stream.
 
     Raises
     ------
@@ -79,8 +78,8 @@ def read_windows(
 
     def stream() -> Iterator[Window]:
         pending: Window | None = None
-        with AudioReader(source, resampler=resampler) as reader:
-            for start, end, probabilities in _classified_spans(reader, network, window, hop, on_block):
+        with closing(blocks):
+            for start, end, probabilities in _classified_spans(blocks, network, window, hop, on_block):
                 if pending is not None:
                     yield pending
                 core_start = start if pending is None else start + margin
@@ -99,7 +98,7 @@ def read_windows(
 
 
 def _classified_spans(
-    reader: AudioReader, network: Network, window: int, hop: int, on_block: BlockObserver | None
+    blocks: Iterator[Block], network: Network, window: int, hop: int, on_block: BlockObserver | None
 ) -> Iterator[tuple[int, int, NDArray[np.float32]]]:
     """Yield each window's first patch, the patch after its last, and its ``(classes,)`` probabilities.
 
@@ -108,12 +107,10 @@ def _classified_spans(
     """
     next_start = held_start = 0  # in patches: of the next window, and of the codes that are held
     held = np.empty((0, EMBEDDING_SIZE), np.uint8)
-    for samples in reader.blocks(CLIP_PATCHES):
-        patches = log_mel_patches(samples)
+    for block in blocks:
         if on_block is not None:
-            block_start_s = (held_start + len(held)) * PATCH_S
-            on_block(Block(block_start_s, samples[: reader.info.samples], patches))
-        held = np.concatenate([held, network.code(patches)])
+            on_block(block)
+        held = np.concatenate([held, network.code(block.patches)])
         starts = range(next_start, held_start + len(held) - window, hop)
         if starts:
             rows = np.array(starts)[:, np.newaxis] - held_start + np.arange(window)

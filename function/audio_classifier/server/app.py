@@ -98,6 +98,7 @@ def _load_in_background(shared: SharedClassifier) -> Any:
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         threading.Thread(target=load, daemon=True).start()
         yield
+        shared.close()
 
     return lifespan
 

@@ -69,6 +69,9 @@ class Settings:
     cors_origins
         Origins, separated by commas, of web pages that may call the API from a browser; ``*`` for any, empty
         for none.
+    isolate_decoding
+        Whether recordings are decoded in processes of their own, so that a file that crashes the decoder is
+        an error of one request.  The default is true, but false in Lambda and where ``fork`` is missing.
     warm_up
         What a Lambda function prepares while it loads the model: ``http`` or ``uploads``; None to prepare
         what the first event needs.
@@ -90,6 +93,7 @@ class Settings:
     results_kms_key: str | None
     read_buckets: tuple[str, ...]
     cors_origins: tuple[str, ...]
+    isolate_decoding: bool
     warm_up: WarmUp | None
 
     @classmethod
@@ -121,6 +125,9 @@ class Settings:
             results_kms_key=environ.get(PREFIX + "RESULTS_KMS_KEY") or None,
             read_buckets=_split(environ, PREFIX + "READ_BUCKETS"),
             cors_origins=_origins(environ, PREFIX + "CORS_ORIGINS"),
+            isolate_decoding=_boolean(
+                environ, PREFIX + "ISOLATE_DECODING", default=hasattr(os, "fork") and not in_lambda
+            ),
             warm_up=_warm_up(environ, PREFIX + "WARM_UP"),
         )
 
@@ -154,6 +161,18 @@ def _warm_up(environ: Mapping[str, str], name: str) -> WarmUp | None:
             return known
         case unknown:
             raise InvalidParameterError(name, f"must be http or uploads, got {unknown!r}")
+
+
+def _boolean(environ: Mapping[str, str], name: str, *, default: bool) -> bool:
+    match environ.get(name, "").lower():
+        case "":
+            return default
+        case "true" | "1" | "yes":
+            return True
+        case "false" | "0" | "no":
+            return False
+        case unknown:
+            raise InvalidParameterError(name, f"must be true or false, got {unknown!r}")
 
 
 def _positive(environ: Mapping[str, str], name: str) -> int | None:

@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from audio_classifier.audio.source import AudioSource
 from audio_classifier.constants import TOP_K
@@ -16,6 +16,9 @@ from audio_classifier.inference.clip import Classification
 from audio_classifier.inference.sound_events import Hysteresis, SoundEvent
 from audio_classifier.inference.windows import Window
 from audio_classifier.service.settings import Settings
+
+if TYPE_CHECKING:
+    from audio_classifier.service.decoder_pool import DecoderPool
 
 _log = logging.getLogger(__name__)
 
@@ -48,6 +51,7 @@ class SharedClassifier:
         self.settings = settings
         self.failure = ""
         self._classifier: AudioClassifier | None = None
+        self._decoder_pool = _decoder_pool(settings) if settings.isolate_decoding else None
         self._loading = threading.Lock()
         self._observers: list[Observer] = []
         self._load_s: float | None = None
@@ -85,8 +89,10 @@ class SharedClassifier:
 
     def _load(self) -> AudioClassifier:
         begin = time.perf_counter()
+        if self._decoder_pool is not None:
+            self._decoder_pool.start()
         bundle = open_bundle(self.settings.bundle, cache_dir=self.settings.cache_dir)
-        classifier = AudioClassifier(bundle, threads=self.settings.threads)
+        classifier = AudioClassifier(bundle, threads=self.settings.threads, decoder=self._decoder_pool)
         seconds = time.perf_counter() - begin
         _log.info("loaded %s %s in %.2f s", bundle.manifest.name, bundle.manifest.version, seconds)
         with self._notifying:
@@ -94,6 +100,11 @@ class SharedClassifier:
             for observer in self._observers:
                 observer.model_loaded(seconds)
         return classifier
+
+    def close(self) -> None:
+        """End the processes that decode; the classifier must not be used afterwards."""
+        if self._decoder_pool is not None:
+            self._decoder_pool.close()
 
     def classify(
         self,
@@ -142,3 +153,10 @@ class SharedClassifier:
         finally:
             for observer in self._observers:
                 observer.recording_analyzed(analyzed_s)
+
+
+def _decoder_pool(settings: Settings) -> DecoderPool:
+    # Not every system has the modules that it needs.
+    from audio_classifier.service.decoder_pool import DecoderPool
+
+    return DecoderPool(max_idle=settings.max_concurrency)

@@ -1,0 +1,59 @@
+"""Decode recordings to the model's input."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Protocol
+
+from audio_classifier.audio.log_mel import log_mel_patches
+from audio_classifier.audio.reader import AudioReader, Resampler
+from audio_classifier.audio.source import AudioSource
+from audio_classifier.constants import CLIP_PATCHES, PATCH_S
+from audio_classifier.inference.blocks import Block, BlockObserver
+from audio_classifier.inference.clip import PreparedClip, prepare_clip
+
+
+class Decoder(Protocol):
+    """Decodes recordings for any number of threads."""
+
+    def clip(
+        self, source: AudioSource, *, start_s: float, on_block: BlockObserver | None = None
+    ) -> PreparedClip:
+        """Decode ten seconds; see `prepare_clip`, also for the errors."""
+
+    def blocks(self, source: AudioSource) -> Generator[Block, None, None]:
+        """Yield the whole recording in blocks of up to ten patches, without gaps, as a stream.
+
+        Raises
+        ------
+        AudioError
+            If the recording cannot be used, when the stream reaches the fault.
+        OSError
+            If the file cannot be opened, or whatever a file object raises.
+        """
+
+
+class LocalDecoder:
+    """Decodes in this process.
+
+    Parameters
+    ----------
+    resampler
+        See `AudioReader`.
+    """
+
+    def __init__(self, resampler: Resampler = "soxr") -> None:
+        self._resampler: Resampler = resampler
+
+    def clip(
+        self, source: AudioSource, *, start_s: float, on_block: BlockObserver | None = None
+    ) -> PreparedClip:
+        return prepare_clip(source, start_s=start_s, resampler=self._resampler, on_block=on_block)
+
+    def blocks(self, source: AudioSource) -> Generator[Block, None, None]:
+        with AudioReader(source, resampler=self._resampler) as reader:
+            first_patch = 0
+            for samples in reader.blocks(CLIP_PATCHES):
+                patches = log_mel_patches(samples)
+                yield Block(first_patch * PATCH_S, samples[: reader.info.samples], patches)
+                first_patch += len(patches)

@@ -1,0 +1,179 @@
+"""Decode untrusted recordings in processes of their own, so that a crash is an error of one recording."""
+
+from __future__ import annotations
+
+import io
+import os
+import weakref
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
+from multiprocessing.connection import Connection
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audio_classifier import errors
+from audio_classifier.audio.decoder import AudioInfo
+from audio_classifier.audio.source import AudioSource, FetchingFile, SeekableFile
+from audio_classifier.constants import MEL_BANDS, PATCH_FRAMES
+from audio_classifier.errors import (
+    AudioClassifierError,
+    DecoderCrashError,
+    DecodingLimitError,
+    InvalidParameterError,
+)
+from audio_classifier.inference.blocks import Block, BlockObserver
+from audio_classifier.inference.clip import PreparedClip
+from audio_classifier.service.decoder_process import receive, send
+from audio_classifier.service.decoder_workers import WorkerProcesses
+
+HEAD_BYTES: Final = 4 << 20  # sent with the request, so that short recordings need no further messages
+MAX_READ_BYTES: Final = 8 << 20
+ERRORS: Final[dict[str, type[AudioClassifierError]]] = {
+    cls.code: cls
+    for cls in vars(errors).values()
+    if isinstance(cls, type) and issubclass(cls, AudioClassifierError)
+}
+
+
+class DecoderPool:
+    """A `Decoder` whose recordings are decoded in worker processes.
+
+    Parameters
+    ----------
+    max_idle
+        How many workers wait for their next recording; more are forked while they are needed.
+    """
+
+    def __init__(self, max_idle: int) -> None:
+        self._workers = WorkerProcesses(max_idle)
+        self.close = weakref.finalize(self, self._workers.close)
+        """End the processes, at the latest when the pool is garbage or the program ends."""
+
+    def start(self) -> None:
+        """Start the processes before the first recording arrives."""
+        with self._workers.worker():
+            pass
+
+    def clip(
+        self, source: AudioSource, *, start_s: float, on_block: BlockObserver | None = None
+    ) -> PreparedClip:
+        request = {"kind": "clip", "start_s": start_s, "with_samples": on_block is not None}
+        clip: PreparedClip | None = None
+        for header, *parts in self._messages(source, request):
+            if "audio" in header:
+                clip = _clip(header, parts)
+            elif on_block is not None:
+                on_block(_block(header, parts))
+        if clip is None:
+            raise _crash("sent no clip")
+        return clip
+
+    def blocks(self, source: AudioSource) -> Generator[Block, None, None]:
+        with closing(self._messages(source, {"kind": "blocks"})) as messages:
+            for header, *parts in messages:
+                yield _block(header, parts)
+
+    def _messages(
+        self, source: AudioSource, request: dict[str, Any]
+    ) -> Generator[tuple[Any, ...], None, None]:
+        """Yield what a worker sends about a recording, and serve its reads."""
+        with _opened(source) as file, self._workers.worker() as connection:
+            size = file.seek(0, os.SEEK_END)
+            head = b"" if isinstance(file, FetchingFile) else _read(file, 0, HEAD_BYTES)
+            reads = _Reads(connection, file)
+            try:
+                send(connection, {**request, "size": size}, head)
+                while True:
+                    header, *parts = receive(connection)
+                    if "read" in header:
+                        reads.serve(header)
+                    elif "failed" in header:
+                        raise reads.failure or _error(header)
+                    elif "done" in header:
+                        return
+                    else:
+                        yield header, *parts
+            except (EOFError, ConnectionError) as error:
+                raise _crash("ended") from error
+            except (KeyError, ValueError) as error:
+                raise _crash("sent a malformed message") from error
+
+
+class _Reads:
+    """Reads a recording for a worker, and keeps the exception of a failed read."""
+
+    def __init__(self, connection: Connection, file: SeekableFile) -> None:
+        self._connection = connection
+        self._file = file
+        self.failure: Exception | None = None
+
+    def serve(self, header: dict[str, Any]) -> None:
+        position, size = map(int, header["read"])
+        try:
+            if isinstance(self._file, FetchingFile):
+                self._file.seek(position)
+                self._file.expect(int(header["expect"]))
+            data = _read(self._file, position, min(size, MAX_READ_BYTES))
+        except Exception as error:  # noqa: BLE001  # raised when the worker has stopped
+            self.failure = error
+            send(self._connection, {"failed": True})
+        else:
+            send(self._connection, {}, data)
+
+
+@contextmanager
+def _opened(source: AudioSource) -> Iterator[SeekableFile]:
+    if isinstance(source, bytes | bytearray | memoryview):
+        yield io.BytesIO(source)
+    elif isinstance(source, str | os.PathLike):
+        with open(source, "rb") as file:
+            yield file if file.seekable() else io.BytesIO(file.read())
+    else:
+        yield source
+
+
+def _read(file: SeekableFile, position: int, size: int) -> bytes:
+    """Read ``size`` bytes; fewer only at the end of the file."""
+    file.seek(position)
+    data = file.read(size) or b""
+    if len(data) == size:
+        return data
+    pieces = [data]
+    while pieces[-1] and (missing := size - sum(map(len, pieces))):
+        pieces.append(file.read(missing) or b"")
+    return b"".join(pieces)
+
+
+def _clip(header: dict[str, Any], parts: list[bytes]) -> PreparedClip:
+    try:
+        return PreparedClip(_patches(parts[0]), AudioInfo(**header["audio"]), dict(header["seconds"]))
+    except (IndexError, KeyError, TypeError, ValueError) as error:
+        raise _crash("sent a malformed clip") from error
+
+
+def _block(header: dict[str, Any], parts: list[bytes]) -> Block:
+    try:
+        patches, samples = parts
+        return Block(float(header["start_s"]), np.frombuffer(samples, np.float32), _patches(patches))
+    except (KeyError, TypeError, ValueError) as error:
+        raise _crash("sent a malformed block") from error
+
+
+def _patches(content: bytes) -> NDArray[np.float32]:
+    return np.frombuffer(content, np.float32).reshape(-1, PATCH_FRAMES, MEL_BANDS)
+
+
+def _crash(what: str) -> DecoderCrashError:
+    return DecoderCrashError(f"the decoder {what} while it read the recording")
+
+
+def _error(header: dict[str, Any]) -> AudioClassifierError:
+    """Rebuild the error that a worker reports."""
+    if header["failed"] == "memory":
+        return DecodingLimitError("decoding takes more memory than is allowed")
+    cls = ERRORS.get(header["failed"], DecoderCrashError)
+    if issubclass(cls, InvalidParameterError):
+        return cls(header["parameter"], header["message"], hint=header["hint"])
+    return cls(header.get("message", "the decoder failed"), hint=header.get("hint"))
