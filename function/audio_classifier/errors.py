@@ -26,6 +26,7 @@
     ├── InvalidParameterError           an argument is out of range
     │   └── UnknownLabelError           no class has that name or id
     ├── BundleError                     the model cannot be used
+    │   ├── BundleCacheError            a downloaded bundle cannot be stored
     │   ├── BundleNotFoundError         there is no bundle at that URI
     │   ├── BundleInvalidError          the manifest or a model file is malformed
     │   └── BundleCorruptError          a file differs from its manifest entry
@@ -255,6 +256,15 @@ class BundleError(AudioClassifierError):
     """The model cannot be used."""
 
     code = "bundle"
+
+
+class BundleCacheError(BundleError):
+    """A downloaded bundle cannot be stored in the cache."""
+
+    code = "bundle_cache"
+    default_hint = (
+        "Free some space, or set AUDIO_CLASSIFIER_CACHE_DIR to a directory that this process may write to."
+    )
 
 
 class BundleNotFoundError(BundleError):

@@ -17,6 +17,7 @@ def test_defaults_are_the_built_in_model_on_all_cpus() -> None:
     assert Settings.from_environment({}) == Settings(
         bundle="compact",
         cache_dir=None,
+        download_deadline_s=300,
         threads=cpus,
         max_upload_bytes=64 << 20,
         max_concurrency=cpus,
@@ -40,6 +41,7 @@ def test_every_setting_is_read_from_its_variable() -> None:
     environ = {
         "AUDIO_CLASSIFIER_BUNDLE": "s3://models/max/",
         "AUDIO_CLASSIFIER_CACHE_DIR": "/somewhere",
+        "AUDIO_CLASSIFIER_DOWNLOAD_DEADLINE_S": "30",
         "AUDIO_CLASSIFIER_THREADS": "3",
         "AUDIO_CLASSIFIER_MAX_UPLOAD_BYTES": "1000",
         "AUDIO_CLASSIFIER_MAX_CONCURRENCY": "2",
@@ -60,6 +62,7 @@ def test_every_setting_is_read_from_its_variable() -> None:
     expected = Settings(
         bundle="s3://models/max/",
         cache_dir=Path("/somewhere"),
+        download_deadline_s=30,
         threads=3,
         max_upload_bytes=1000,
         max_concurrency=2,

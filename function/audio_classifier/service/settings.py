@@ -19,6 +19,7 @@ PREFIX: Final = "AUDIO_CLASSIFIER_"
 DEFAULT_MAX_UPLOAD_BYTES: Final = 64 << 20
 DEFAULT_MAX_QUEUE: Final = 16
 DEFAULT_MAX_TIMELINE_S: Final = 3600
+DEFAULT_DOWNLOAD_DEADLINE_S: Final = 300
 DEFAULT_MAX_OBJECT_BYTES: Final = 5 << 30
 DEFAULT_UPLOADS_PREFIX: Final = "uploads/"
 DEFAULT_RESULTS_PREFIX: Final = "results/"
@@ -37,6 +38,9 @@ class Settings:
     cache_dir
         Where remote bundles are cached; None for the user's cache directory.  In Lambda the default is below
         ``/tmp``.
+    download_deadline_s
+        Within how many seconds a remote bundle must be downloaded, including the wait for another process
+        that downloads it; 300 by default.  In Lambda, the time limit of the function is usually shorter.
     threads
         CPUs for one prediction.  The default is one for every 1,769 MB of memory in Lambda, and all that the
         container may use elsewhere.
@@ -79,6 +83,7 @@ class Settings:
 
     bundle: str
     cache_dir: Path | None
+    download_deadline_s: int
     threads: int
     max_upload_bytes: int
     max_concurrency: int
@@ -111,6 +116,8 @@ class Settings:
         return cls(
             bundle=environ.get(PREFIX + "BUNDLE") or COMPACT,
             cache_dir=Path(cache_dir) if cache_dir else None,
+            download_deadline_s=_positive(environ, PREFIX + "DOWNLOAD_DEADLINE_S")
+            or DEFAULT_DOWNLOAD_DEADLINE_S,
             threads=threads,
             max_upload_bytes=_positive(environ, PREFIX + "MAX_UPLOAD_BYTES") or DEFAULT_MAX_UPLOAD_BYTES,
             max_concurrency=_positive(environ, PREFIX + "MAX_CONCURRENCY") or threads,
