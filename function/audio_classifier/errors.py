@@ -20,7 +20,11 @@
     │   ├── RequestTooLargeError        the body is longer than allowed
     │   ├── NoResultError               there is no such result
     │   ├── UnsupportedMediaError       the body has an unsupported media type
+    │   ├── RequestTimeoutError         the body arrives too slowly
+    │   ├── RequestCancelledError       the client disconnected before the request was served
     │   └── BusyError                   too many requests are being served
+    ├── DeadlineExceededError           the work takes longer than its deadline
+    ├── StorageFullError                the disk has no space for a temporary file
     ├── UnknownEventError               an event of an unsupported kind
     ├── NoInputError                    a folder or prefix contains no audio files
     ├── InvalidParameterError           an argument is out of range
@@ -217,10 +221,37 @@ class UnsupportedMediaError(RequestError):
     code = "unsupported_media"
 
 
+class RequestTimeoutError(RequestError):
+    """The request's body arrives too slowly."""
+
+    code = "request_timeout"
+    default_hint = "Use a faster connection, or encode the recording as FLAC, OGG or MP3."
+
+
+class RequestCancelledError(RequestError):
+    """The client disconnected before the request was served."""
+
+    code = "request_cancelled"
+
+
 class BusyError(RequestError):
     """Too many other requests are being served."""
 
     code = "busy"
+
+
+class DeadlineExceededError(AudioClassifierError):
+    """The work takes longer than its deadline."""
+
+    code = "deadline_exceeded"
+    default_hint = "Send a shorter recording, or try again later."
+
+
+class StorageFullError(AudioClassifierError):
+    """The disk has no space for a temporary file."""
+
+    code = "storage_full"
+    default_hint = "Try again later; the operator can free or add space."
 
 
 class UnknownEventError(AudioClassifierError):

@@ -15,7 +15,8 @@ import requests
 from starlette.requests import Request
 from starlette.types import Message
 
-from audio_classifier.server.body import SPOOL_BYTES, UploadedAudio, audio_request
+from audio_classifier.server.body import UploadedAudio, audio_request
+from audio_classifier.server.spool import SPOOL_BYTES, Spool
 from audio_classifier.service.object_access import ObjectAccess
 from audio_classifier.service.settings import Settings
 from tests.server.client import PREDICT, check_error, labels_of, post
@@ -163,7 +164,8 @@ def test_file_of_a_form_is_closed_when_its_request_is_cancelled() -> None:
     async def is_closed_after_cancellation() -> bool:
         with anyio.CancelScope() as scope:
             request = Request({"type": "http", "headers": headers}, receive)
-            async with audio_request(request, ObjectAccess(Settings.from_environment({}))) as audio:
+            access = ObjectAccess(Settings.from_environment({}))
+            async with audio_request(request, access, Spool(1, 3 * SPOOL_BYTES)) as audio:
                 scope.cancel()
                 await anyio.lowlevel.checkpoint()
         assert isinstance(audio, UploadedAudio)

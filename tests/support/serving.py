@@ -13,6 +13,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from audio_classifier.server.app import create_app
+from audio_classifier.server.connections import server_options
 from audio_classifier.service.settings import Settings
 from audio_classifier.service.shared_classifier import SharedClassifier
 
@@ -28,7 +29,7 @@ def serving(**changes: Any) -> Iterator[tuple[str, SharedClassifier]]:
 @contextmanager
 def running(app: ASGIApp) -> Iterator[str]:
     """Serve an application, and yield the server's URL."""
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning", ws="none"))
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning", **server_options()))
     thread = threading.Thread(target=server.run)
     thread.start()
     try:

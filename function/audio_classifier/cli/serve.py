@@ -25,12 +25,14 @@ def _serve(args: argparse.Namespace) -> int:
         import uvicorn
 
         from audio_classifier.server.app import create_app
+        from audio_classifier.server.connections import permit_open_files, server_options
         from audio_classifier.service.shared_classifier import SharedClassifier
     except ImportError as error:
         raise MissingExtraError("serving over HTTP", "serve") from error
 
     app = create_app(SharedClassifier(read_settings()))
-    uvicorn.run(app, host=args.host, port=args.port, timeout_graceful_shutdown=DRAIN_S, server_header=False)
+    permit_open_files()
+    uvicorn.run(app, host=args.host, port=args.port, timeout_graceful_shutdown=DRAIN_S, **server_options())
     return EXIT_OK
 
 

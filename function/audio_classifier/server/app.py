@@ -17,9 +17,12 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.errors import ServerErrorMiddleware
 
 from audio_classifier.errors import BusyError, UnreadableAudioError
-from audio_classifier.server.body import BodyLimit, audio_request
+from audio_classifier.server.body import audio_request
+from audio_classifier.server.body_limits import BodyLimits
 from audio_classifier.server.cloudevents import event_routes
+from audio_classifier.server.deadlines import bounded
 from audio_classifier.server.errors import ERROR_RESPONSES, add_error_handlers, respond_to_unexpected
+from audio_classifier.server.json_response import timeline_response
 from audio_classifier.server.limiter import ConcurrencyLimiter
 from audio_classifier.server.metrics import CountRequests, Metrics
 from audio_classifier.server.ndjson import accepts_ndjson, stream_timeline
@@ -36,8 +39,10 @@ from audio_classifier.server.schemas import (
     StatusResponse,
     query_parameters,
 )
+from audio_classifier.server.spool import Spool
 from audio_classifier.server.swagger2 import swagger_2
 from audio_classifier.server.uploads import upload_routes
+from audio_classifier.service.cancellation import Cancellation
 from audio_classifier.service.parameters import parse_parameters
 from audio_classifier.service.predict import predict, timeline
 from audio_classifier.service.settings import Settings
@@ -107,7 +112,7 @@ def _add_middleware(app: FastAPI, settings: Settings, metrics: Metrics) -> None:
     """Add middleware; each one wraps those that were added before."""
     hint = "Only ten seconds are classified: shorten the recording, or encode it as FLAC, OGG or MP3"
     hint += "; for larger files, POST /uploads returns where to upload." if settings.uploads_bucket else "."
-    app.add_middleware(BodyLimit, max_bytes=settings.max_upload_bytes, hint=hint)
+    app.add_middleware(BodyLimits, max_bytes=settings.max_upload_bytes, hint=hint)
     # CORS wraps it, so that browsers can also read the response to an unexpected error.
     app.add_middleware(ServerErrorMiddleware, handler=respond_to_unexpected)
     if settings.cors_origins:
@@ -128,6 +133,9 @@ def _add_model_routes(
     limiter: ConcurrencyLimiter,
     lookups: ConcurrencyLimiter,
 ) -> None:
+    settings = shared.settings
+    spool = Spool(settings.max_uploads_in_flight, settings.max_spooled_bytes)
+
     @app.get("/swagger.json", include_in_schema=False)
     async def swagger_document(request: Request) -> JSONResponse:
         return JSONResponse(swagger_2(request.scope.get("root_path") or "/"))
@@ -157,17 +165,35 @@ def _add_model_routes(
     )
     async def predict_audio(request: Request) -> Any:
         """Predict audio classes from input data"""
+        # A form can also ask for a timeline, but its fields are known only after its body.
+        query = parse_parameters({"timeline": request.query_params.get("timeline", False)})
+        cancellation = Cancellation(
+            settings.timeline_deadline_s if query.timeline else settings.predict_deadline_s
+        )
         async with AsyncExitStack() as resources:
-            audio = await resources.enter_async_context(audio_request(request, uploads.access))
+            async with bounded(cancellation):
+                audio = await resources.enter_async_context(audio_request(request, uploads.access, spool))
             parameters = parse_parameters({**audio.fields, **request.query_params})
+            if parameters.timeline:
+                cancellation.set_deadline(settings.timeline_deadline_s)
             try:
                 if parameters.timeline and accepts_ndjson(request):
                     return await stream_timeline(
+                        request,
                         limiter,
-                        lambda: timeline(shared, audio.open_source(), parameters),
+                        lambda: timeline(shared, audio.open_source(), parameters, cancellation),
+                        cancellation,
                         resources,
                     )
-                return await limiter.run(lambda: predict(shared, audio.open_source(), parameters))
+
+                def respond() -> Response:  # in a thread, because encoding takes time as well
+                    source = audio.open_source()
+                    if parameters.timeline:
+                        return timeline_response(timeline(shared, source, parameters, cancellation))
+                    return JSONResponse(predict(shared, source, parameters, cancellation))
+
+                async with bounded(cancellation, request.receive):
+                    return await limiter.run(respond)
             except UnreadableAudioError as error:
                 error.hint = audio.unreadable_hint() or error.hint
                 raise

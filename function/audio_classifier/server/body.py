@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-import tempfile
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, BinaryIO, Final, Protocol, cast
+from typing import Any, BinaryIO, Final, Protocol
 
-import anyio
-from starlette.datastructures import FormData, UploadFile
-from starlette.formparsers import MultiPartException, MultiPartParser
-from starlette.requests import Request
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+import anyio.to_thread
+from starlette.requests import ClientDisconnect, Request
 
 from audio_classifier.audio.source import AudioSource
 from audio_classifier.errors import (
@@ -24,17 +20,18 @@ from audio_classifier.errors import (
     RequestTooLargeError,
     UnsupportedMediaError,
 )
+from audio_classifier.server.multipart import AudioForm
+from audio_classifier.server.spool import Spool, SpooledBody
 from audio_classifier.service.object_access import ObjectAccess
 
 # Browsers declare some audio files as video/*, and curl declares most as application/octet-stream.
 AUDIO_TYPES: Final = re.compile(
     r"(audio|video)/.*|application/(octet-stream|ogg|x-ogg|flac|x-flac)|binary/octet-stream|", re.IGNORECASE
 )
-MAX_FIELDS: Final = 20
 MAX_SMALL_BODY_BYTES: Final = 256 << 10
+PIECE_BYTES: Final = 64 << 10
 REPLACEMENT_CHARACTER: Final = "\ufffd".encode()  # replaces bytes that are not UTF-8
 SEARCHED_BYTES: Final = 4096
-SPOOL_BYTES: Final = 4 << 20  # larger bodies go to a temporary file
 
 
 class AudioRequest(Protocol):
@@ -82,43 +79,6 @@ class ReferencedAudio:
         return ""
 
 
-class BodyLimit:
-    """ASGI middleware that raises `RequestTooLargeError` when more than ``max_bytes`` of a body are read.
-
-    ``hint`` is the error's hint.
-    """
-
-    def __init__(self, app: ASGIApp, max_bytes: int, hint: str) -> None:
-        self._app = app
-        self._max_bytes = max_bytes
-        self._hint = hint
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        headers = dict(scope["headers"])
-        declared = headers.get(b"content-length", b"0")
-        count = 0
-
-        async def receive_bounded() -> Message:
-            nonlocal count
-            if declared.isdigit() and int(declared) > self._max_bytes:
-                raise self._too_large()
-            message = await receive()
-            count += len(message.get("body", b""))
-            if count > self._max_bytes:
-                raise self._too_large()
-            return message
-
-        await self._app(scope, receive_bounded, send)
-
-    def _too_large(self) -> RequestTooLargeError:
-        return RequestTooLargeError(
-            f"the request's body must have at most {self._max_bytes} bytes", hint=self._hint
-        )
-
-
 def media_type(request: Request) -> str:
     """Return the declared media type of a request's body, without parameters; may be empty."""
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -132,12 +92,12 @@ async def small_body(request: Request) -> bytes:
     RequestTooLargeError
         If it is larger than `MAX_SMALL_BODY_BYTES`.
     """
-    body = b""
+    body = bytearray()
     async for chunk in request.stream():
         body += chunk
         if len(body) > MAX_SMALL_BODY_BYTES:
             raise RequestTooLargeError(f"a body of this kind must have at most {MAX_SMALL_BODY_BYTES} bytes")
-    return body
+    return bytes(body)
 
 
 async def json_fields(request: Request) -> dict[str, Any]:
@@ -158,15 +118,17 @@ async def json_fields(request: Request) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def audio_request(request: Request, access: ObjectAccess) -> AsyncIterator[AudioRequest]:
+async def audio_request(request: Request, access: ObjectAccess, spool: Spool) -> AsyncIterator[AudioRequest]:
     """Read a request to classify; the audio is closed at the end of the block.
 
     Raises
     ------
     RequestError
         If the body cannot be parsed.
-    RequestTooLargeError
-        If the body is larger than `BodyLimit` accepts.
+    RequestTooLargeError, RequestTimeoutError
+        If the body is larger or slower than `BodyLimits` accepts.
+    BusyError, StorageFullError
+        If there is no space for the body at the moment.
     NoAudioError
         If the part of a form is declared as something other than audio.
     UnsupportedMediaError
@@ -175,54 +137,63 @@ async def audio_request(request: Request, access: ObjectAccess) -> AsyncIterator
         If there is no audio in the body.
     """
     declared = media_type(request)
-    if declared == "application/json":
-        yield ReferencedAudio(access, await json_fields(request))
-    elif declared == "multipart/form-data":
-        async with _uploaded_form(request) as upload:
-            yield upload
-    elif AUDIO_TYPES.fullmatch(declared):
-        async with _uploaded_body(request) as upload:
-            yield upload
+    async with spool.body() as body:
+        if declared == "application/json":
+            yield ReferencedAudio(access, await json_fields(request))
+        elif declared == "multipart/form-data":
+            yield await _uploaded_form(request, body)
+        elif AUDIO_TYPES.fullmatch(declared):
+            yield await _uploaded_body(request, body)
+        else:
+            raise UnsupportedMediaError(f"a body of type {declared} is not supported")
+
+
+async def _uploaded_form(request: Request, body: SpooledBody) -> UploadedAudio:
+    form = AudioForm(request.headers["content-type"], body)
+    async with aclosing(_pieces(request)) as pieces:
+        async for piece in pieces:
+            # In a thread, because some bodies take the parser long, and because it writes files.
+            await anyio.to_thread.run_sync(form.feed, piece)
+    if form.file_type is None:
+        raise InvalidParameterError("audio", "the multipart body has no file in this field")
+    if not AUDIO_TYPES.fullmatch(form.file_type):
+        raise NoAudioError(f"Invalid file type/extension: {form.file_type}")
+    await _finish(body)
+    return UploadedAudio(body.file, form.fields)
+
+
+async def _uploaded_body(request: Request, body: SpooledBody) -> UploadedAudio:
+    async with aclosing(_pieces(request)) as pieces:
+        async for piece in pieces:
+            if body.fits_in_memory(len(piece)):
+                body.write(piece)
+            else:
+                await anyio.to_thread.run_sync(body.write, piece)
+    if body.size == 0:
+        raise InvalidParameterError("audio", "the request has no body")
+    await _finish(body)
+    return UploadedAudio(body.file, {})
+
+
+async def _finish(body: SpooledBody) -> None:
+    if body.in_memory:
+        body.finish()
     else:
-        raise UnsupportedMediaError(f"a body of type {declared} is not supported")
+        await anyio.to_thread.run_sync(body.finish)
 
 
-@asynccontextmanager
-async def _uploaded_form(request: Request) -> AsyncIterator[UploadedAudio]:
-    form = await _parse_form(request)
-    try:
-        part = form.get("audio")
-        if not isinstance(part, UploadFile):
-            raise InvalidParameterError("audio", "the multipart body has no file in this field")
-        if not AUDIO_TYPES.fullmatch((part.content_type or "").partition(";")[0].strip()):
-            raise NoAudioError(f"Invalid file type/extension: {part.content_type}")
-        yield UploadedAudio(
-            part.file, {name: value for name, value in form.items() if isinstance(value, str)}
-        )
-    finally:
-        # Closing a file awaits a thread, which a cancelled task otherwise cannot do.
-        with anyio.CancelScope(shield=True):
-            await form.close()
-
-
-@asynccontextmanager
-async def _uploaded_body(request: Request) -> AsyncIterator[UploadedAudio]:
-    with tempfile.SpooledTemporaryFile(SPOOL_BYTES) as file:
-        async for chunk in request.stream():
-            file.write(chunk)
-        if file.tell() == 0:
-            raise InvalidParameterError("audio", "the request has no body")
-        yield UploadedAudio(cast("BinaryIO", file), {})
-
-
-async def _parse_form(request: Request) -> FormData:
-    async with aclosing(request.stream()) as body:
-        parser = MultiPartParser(request.headers, body, max_files=1, max_fields=MAX_FIELDS)
-        parser.spool_max_size = SPOOL_BYTES
-        try:
-            return await parser.parse()
-        except (MultiPartException, UnicodeError) as error:
-            raise RequestError(
-                f"the multipart body cannot be parsed: {error}",
-                hint="A gateway in front of the server must pass binary bodies on unchanged.",
-            ) from error
+async def _pieces(request: Request) -> AsyncGenerator[bytes, None]:
+    """Yield a body in pieces of at least `PIECE_BYTES`, however small the client's chunks are."""
+    piece = bytearray()
+    more = True
+    while more:
+        # Not `Request.stream`, which holds each chunk until the next one arrives.
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        piece += message.get("body", b"")
+        more = message.get("more_body", False)
+        del message
+        if len(piece) >= PIECE_BYTES or not more:
+            yield bytes(piece)
+            piece = bytearray()

@@ -17,6 +17,7 @@ from audio_classifier.errors import (
     AudioError,
     BundleCacheError,
     BusyError,
+    DeadlineExceededError,
     InvalidParameterError,
     NoAudioError,
     NoResultError,
@@ -24,9 +25,12 @@ from audio_classifier.errors import (
     RecordingTooLongError,
     RemoteNotFoundError,
     RemoteTooLongError,
+    RequestCancelledError,
     RequestError,
+    RequestTimeoutError,
     RequestTooLargeError,
     StartBeyondEndError,
+    StorageFullError,
     TransferError,
     UnknownEventError,
     UnknownLabelError,
@@ -38,6 +42,7 @@ from audio_classifier.server.schemas import ErrorResponse
 from audio_classifier.service.parameters import REQUEST_NAMES
 
 # The status of the nearest base class applies.
+CLIENT_CLOSED_REQUEST: Final = 499  # nginx's status for a client that disconnected; nobody receives it
 STATUSES: Final[Mapping[type[AudioClassifierError], int]] = {
     AudioClassifierError: 500,
     AudioError: 400,
@@ -47,7 +52,11 @@ STATUSES: Final[Mapping[type[AudioClassifierError], int]] = {
     NoResultError: 404,
     RequestTooLargeError: 413,
     UnsupportedMediaError: 415,
+    RequestTimeoutError: 408,
+    RequestCancelledError: CLIENT_CLOSED_REQUEST,
     BusyError: 503,
+    DeadlineExceededError: 504,
+    StorageFullError: 503,
     InvalidParameterError: 422,
     UnknownEventError: 422,
     BundleCacheError: 503,
@@ -65,15 +74,16 @@ HINTS: Final[Mapping[type[AudioClassifierError], str]] = {
     UnsupportedMediaError: "Send multipart/form-data with a field `audio`, or the audio file as audio/*.",
 }
 RETRY_AFTER_S: Final = 1
-CLIENT_CLOSED_REQUEST: Final = 499  # nginx's status for a client that disconnected; nobody receives it
 ERROR_RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
     status: {"model": ErrorResponse, "description": description}
     for status, description in (
         (400, "the recording cannot be used, or the start lies outside it"),
+        (408, "the body arrives too slowly"),
         (413, "the body is too large"),
         (415, "the body has an unsupported media type"),
         (422, "a parameter is out of range"),
         (503, "too many requests are being served, or the model cannot be loaded"),
+        (504, "the request was not served within its deadline"),
     )
 }
 
@@ -109,7 +119,9 @@ async def respond_to_unexpected(_: Request, error: Exception) -> JSONResponse:
 
 async def _respond_to_error(_: Request, error: AudioClassifierError) -> JSONResponse:
     status = status_of(type(error))
-    headers = {"Retry-After": str(RETRY_AFTER_S)} if status == 503 else None
+    headers = {"Retry-After": str(RETRY_AFTER_S)} if status == 503 else {}
+    if status in (408, 504):  # the rest of the body may never arrive
+        headers["Connection"] = "close"
     return JSONResponse(body_of(error), status, headers)
 
 

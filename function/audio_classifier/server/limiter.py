@@ -35,17 +35,22 @@ class ConcurrencyLimiter:
     async def stream(self, items: Iterator[T]) -> AsyncIterator[T]:
         """Yield items, each computed in a thread; other work may run between two items.
 
+        After the first item the stream no longer counts in the queue, and it waits for a thread for each
+        item: neither its length nor a client that reads slowly keeps others out.
+
         Raises
         ------
         BusyError
             Before the first item, if the queue is full.
         """
         with self._slot():
-            while True:
-                item = await anyio.to_thread.run_sync(next, items, None, limiter=self._limiter)
-                if item is None:
-                    return
-                yield item
+            item = await self._next(items)
+        while item is not None:
+            yield item
+            item = await self._next(items)
+
+    async def _next(self, items: Iterator[T]) -> T | None:
+        return await anyio.to_thread.run_sync(next, items, None, limiter=self._limiter)
 
     @contextmanager
     def _slot(self) -> Iterator[None]:

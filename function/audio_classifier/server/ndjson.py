@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator
+from contextlib import AsyncExitStack, aclosing, suppress
 from typing import Any, Final
 
 from starlette.requests import Request
-from starlette.responses import StreamingResponse
+from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
-from audio_classifier.errors import AudioClassifierError
+from audio_classifier.errors import AudioClassifierError, DeadlineExceededError, RequestCancelledError
 from audio_classifier.inference.sound_events import SoundEvent
 from audio_classifier.inference.windows import Window
+from audio_classifier.server.deadlines import bounded
 from audio_classifier.server.errors import body_of
 from audio_classifier.server.limiter import ConcurrencyLimiter
+from audio_classifier.service.cancellation import Cancellation
 
 MEDIA_TYPE: Final = "application/x-ndjson"
+LAST_LINE_S: Final = 5.0  # to send the error of an exceeded deadline
 
 
 def accepts_ndjson(request: Request) -> bool:
@@ -26,10 +30,12 @@ def accepts_ndjson(request: Request) -> bool:
 
 
 async def stream_timeline(
+    request: Request,
     limiter: ConcurrencyLimiter,
-    start_timeline: Callable[[], Iterator[Window | SoundEvent]],
+    start_timeline: Callable[[], Generator[Window | SoundEvent, None, None]],
+    cancellation: Cancellation,
     resources: AsyncExitStack,
-) -> StreamingResponse:
+) -> Response:
     """Answer with a line for each ``{"window": ...}`` and ``{"event": ...}``, and ``{"status": ...}`` last.
 
     An error before the first line is raised.  A later one is the last line, because the response's status has
@@ -37,29 +43,56 @@ async def stream_timeline(
 
     Parameters
     ----------
+    request
+        The request, whose body has been read.
     limiter
         Limits the computation of each line.
     start_timeline
         Starts the timeline; see `service.predict.timeline`.
+    cancellation
+        Stops the timeline; cancelled when the client disconnects.
     resources
         The open files; the response takes ownership and closes them.
     """
-    items = limiter.stream(await limiter.run(start_timeline))
-    first = await anext(items)
-    owned_resources = resources.pop_all()
+    async with bounded(cancellation, request.receive):
+        timeline = await limiter.run(start_timeline)
+        resources.callback(timeline.close)
+        items = limiter.stream(timeline)
+        first = await anext(items)
+    return _LinesResponse(_lines(first, items, cancellation), cancellation, resources.pop_all())
 
-    async def lines() -> AsyncIterator[str]:
-        async with owned_resources:
-            yield _item_line(first)
-            try:
-                async for item in items:
-                    yield _item_line(item)
-            except AudioClassifierError as error:
-                yield _line(body_of(error))
-            else:
-                yield _line({"status": "ok"})
 
-    return StreamingResponse(lines(), media_type=MEDIA_TYPE)
+class _LinesResponse(StreamingResponse):
+    """A stream that ends, and closes its resources, when the client disconnects or does not read in time."""
+
+    def __init__(
+        self, lines: AsyncGenerator[str, None], cancellation: Cancellation, resources: AsyncExitStack
+    ) -> None:
+        super().__init__(lines, media_type=MEDIA_TYPE)
+        self._lines = lines
+        self._cancellation = cancellation
+        self._resources = resources
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
+        async with self._resources, aclosing(self._lines):
+            with suppress(DeadlineExceededError, RequestCancelledError):
+                async with bounded(self._cancellation, receive, grace_s=LAST_LINE_S):
+                    await self.stream_response(send)
+
+
+async def _lines(
+    first: Window | SoundEvent, items: AsyncIterator[Window | SoundEvent], cancellation: Cancellation
+) -> AsyncGenerator[str, None]:
+    item: Window | SoundEvent | None = first
+    try:
+        while item is not None:
+            yield _item_line(item)
+            async with bounded(cancellation):
+                item = await anext(items, None)
+    except AudioClassifierError as error:
+        yield _line(body_of(error))
+    else:
+        yield _line({"status": "ok"})
 
 
 def _item_line(item: Window | SoundEvent) -> str:

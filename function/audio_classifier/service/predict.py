@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from dataclasses import asdict
 from typing import Any
 
@@ -11,24 +11,34 @@ from audio_classifier.errors import RecordingTooLongError
 from audio_classifier.inference.sound_events import SoundEvent
 from audio_classifier.inference.windows import Window
 from audio_classifier.s3.objects import S3File
+from audio_classifier.service.cancellation import Cancellation
 from audio_classifier.service.parameters import PredictParameters
 from audio_classifier.service.shared_classifier import SharedClassifier
 
 
-def predict(shared: SharedClassifier, source: AudioSource, parameters: PredictParameters) -> dict[str, Any]:
+def predict(
+    shared: SharedClassifier,
+    source: AudioSource,
+    parameters: PredictParameters,
+    cancellation: Cancellation | None = None,
+) -> dict[str, Any]:
     """Classify a clip, or analyze a whole recording, and build the response of the MAX Audio Classifier.
 
     Raises
     ------
+    DeadlineExceededError, RequestCancelledError
+        If ``cancellation`` stops the work.
     AudioError, InvalidParameterError, BundleError, TransferError
         See `AudioClassifier.predict` and `SharedClassifier.load`.
     """
     if parameters.timeline:
         response: dict[str, Any] = {"status": "ok"}
-        collect_timeline(timeline(shared, source, parameters), response)
+        collect_timeline(timeline(shared, source, parameters, cancellation), response)
         return response
+    cancellation = cancellation or Cancellation()
+    cancellation.check()
     classification = shared.classify(
-        source,
+        cancellation.checked(source),
         start_s=parameters.start_time,
         top_k=parameters.top_k,
         threshold=parameters.threshold,
@@ -38,22 +48,29 @@ def predict(shared: SharedClassifier, source: AudioSource, parameters: PredictPa
 
 
 def timeline(
-    shared: SharedClassifier, source: AudioSource, parameters: PredictParameters
-) -> Iterator[Window | SoundEvent]:
+    shared: SharedClassifier,
+    source: AudioSource,
+    parameters: PredictParameters,
+    cancellation: Cancellation | None = None,
+) -> Generator[Window | SoundEvent, None, None]:
     """Analyze a recording and yield its windows and sound events.
 
     Raises
     ------
     RecordingTooLongError
         When the stream reaches the limit, because the length in a file's header is not reliable.
+    DeadlineExceededError, RequestCancelledError
+        When ``cancellation`` stops the work.
     AudioError, InvalidParameterError, BundleError, TransferError
         See `AudioClassifier.analyze` and `SharedClassifier.load`.
     """
     if isinstance(source, S3File):
         source.allow_whole_object()
     max_s = shared.settings.max_timeline_s
+    cancellation = cancellation or Cancellation()
+    cancellation.check()
     items = shared.analyze(
-        source,
+        cancellation.checked(source),
         window_s=parameters.window,
         hop_s=parameters.hop or parameters.window,
         hysteresis=parameters.hysteresis,
@@ -62,6 +79,7 @@ def timeline(
         labels=_labels(shared, parameters),
     )
     for item in items:
+        cancellation.check()
         if isinstance(item, Window) and item.end_s > max_s:
             raise RecordingTooLongError(f"the recording is longer than {max_s} s, the limit of a timeline")
         yield item

@@ -18,6 +18,10 @@ WarmUp: TypeAlias = Literal["http", "uploads"]
 PREFIX: Final = "AUDIO_CLASSIFIER_"
 DEFAULT_MAX_UPLOAD_BYTES: Final = 64 << 20
 DEFAULT_MAX_QUEUE: Final = 16
+DEFAULT_MAX_UPLOADS_IN_FLIGHT: Final = 256
+SPOOLED_UPLOADS: Final = 8  # of the maximum size, in the default of ``max_spooled_bytes``
+DEFAULT_PREDICT_DEADLINE_S: Final = 25
+DEFAULT_TIMELINE_DEADLINE_S: Final = 900
 DEFAULT_MAX_TIMELINE_S: Final = 3600
 DEFAULT_DOWNLOAD_DEADLINE_S: Final = 300
 DEFAULT_MAX_OBJECT_BYTES: Final = 5 << 30
@@ -50,6 +54,16 @@ class Settings:
         How many recordings are processed at the same time; ``threads`` by default.
     max_queue
         How many more requests may wait; 16 by default.
+    max_uploads_in_flight
+        How many prediction requests the HTTP server receives, processes and answers at the same time; 256 by
+        default.
+    max_spooled_bytes
+        The maximum size of all their bodies together, in memory and in temporary files; eight times
+        ``max_upload_bytes`` by default.
+    predict_deadline_s
+        Seconds from the beginning of an HTTP request for a prediction to its answer; 25 by default.
+    timeline_deadline_s
+        The same for a timeline; 900 by default.
     max_timeline_s
         The maximum length of a recording for a timeline, over HTTP or in a result; 3,600 by default.
     timeline_over_s
@@ -88,6 +102,10 @@ class Settings:
     max_upload_bytes: int
     max_concurrency: int
     max_queue: int
+    max_uploads_in_flight: int
+    max_spooled_bytes: int
+    predict_deadline_s: int
+    timeline_deadline_s: int
     max_timeline_s: int
     timeline_over_s: int | None
     max_object_bytes: int
@@ -113,15 +131,24 @@ class Settings:
         in_lambda = "AWS_LAMBDA_FUNCTION_NAME" in environ
         cache_dir = environ.get(PREFIX + "CACHE_DIR") or ("/tmp/audio-classifier" if in_lambda else "")  # noqa: S108
         threads = _threads(environ)
+        max_upload_bytes = _positive(environ, PREFIX + "MAX_UPLOAD_BYTES") or DEFAULT_MAX_UPLOAD_BYTES
         return cls(
             bundle=environ.get(PREFIX + "BUNDLE") or COMPACT,
             cache_dir=Path(cache_dir) if cache_dir else None,
             download_deadline_s=_positive(environ, PREFIX + "DOWNLOAD_DEADLINE_S")
             or DEFAULT_DOWNLOAD_DEADLINE_S,
             threads=threads,
-            max_upload_bytes=_positive(environ, PREFIX + "MAX_UPLOAD_BYTES") or DEFAULT_MAX_UPLOAD_BYTES,
+            max_upload_bytes=max_upload_bytes,
             max_concurrency=_positive(environ, PREFIX + "MAX_CONCURRENCY") or threads,
             max_queue=_positive(environ, PREFIX + "MAX_QUEUE") or DEFAULT_MAX_QUEUE,
+            max_uploads_in_flight=_positive(environ, PREFIX + "MAX_UPLOADS_IN_FLIGHT")
+            or DEFAULT_MAX_UPLOADS_IN_FLIGHT,
+            max_spooled_bytes=_positive(environ, PREFIX + "MAX_SPOOLED_BYTES")
+            or SPOOLED_UPLOADS * max_upload_bytes,
+            predict_deadline_s=_positive(environ, PREFIX + "PREDICT_DEADLINE_S")
+            or DEFAULT_PREDICT_DEADLINE_S,
+            timeline_deadline_s=_positive(environ, PREFIX + "TIMELINE_DEADLINE_S")
+            or DEFAULT_TIMELINE_DEADLINE_S,
             max_timeline_s=_positive(environ, PREFIX + "MAX_TIMELINE_S") or DEFAULT_MAX_TIMELINE_S,
             timeline_over_s=_positive(environ, PREFIX + "TIMELINE_OVER_S"),
             max_object_bytes=_positive(environ, PREFIX + "MAX_OBJECT_BYTES") or DEFAULT_MAX_OBJECT_BYTES,

@@ -1,0 +1,57 @@
+"""JSON responses of any length, whose encoding and sending does not block the event loop."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from audio_classifier.inference.sound_events import SoundEvent
+from audio_classifier.inference.windows import Window
+
+SENT_BYTES: Final = 64 << 10
+
+
+class JSONPieces(Response):
+    """A JSON response that is sent in pieces; sending a long body at once would block the event loop."""
+
+    media_type = "application/json"
+
+    def __init__(self, pieces: Sequence[bytes]) -> None:
+        super().__init__(headers={"Content-Length": str(sum(map(len, pieces)))})
+        self.pieces = pieces
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        buffer = bytearray()
+        for piece in self.pieces:
+            buffer += piece
+            if len(buffer) >= SENT_BYTES:
+                await send({"type": "http.response.body", "body": bytes(buffer), "more_body": True})
+                buffer.clear()
+        await send({"type": "http.response.body", "body": bytes(buffer), "more_body": False})
+
+
+def timeline_response(items: Iterable[Window | SoundEvent]) -> JSONPieces:
+    """Encode a timeline: the windows, and the events by their start.
+
+    Each item is encoded alone and at once: `json` holds the interpreter's lock while it encodes an object,
+    and the objects of a long timeline take much more memory than their encodings.
+    """
+    windows: list[bytes] = []
+    events: list[SoundEvent] = []
+    for item in items:
+        if isinstance(item, Window):
+            windows.append((b"," if windows else b"") + _encode(item.to_dict()))
+        else:
+            events.append(item)
+    events.sort(key=lambda event: event.start_s)
+    encoded_events = _encode([event.to_dict() for event in events])
+    return JSONPieces([b'{"status":"ok","windows":[', *windows, b'],"events":', encoded_events, b"}"])
+
+
+def _encode(content: Any) -> bytes:
+    return json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()

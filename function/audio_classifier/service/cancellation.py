@@ -1,0 +1,85 @@
+"""Deadlines and cancellation of work that runs in threads."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+
+from audio_classifier.audio.source import AudioSource, FetchingFile, SeekableFile
+from audio_classifier.errors import AudioClassifierError, DeadlineExceededError, RequestCancelledError
+
+
+class Cancellation:
+    """A deadline for work, and the request to stop it earlier.
+
+    A thread cannot be interrupted.  Its work calls `check` between steps, or reads from a file that does
+    (`checked`).
+
+    Parameters
+    ----------
+    deadline_s
+        Seconds from now to the deadline; None for none.
+    """
+
+    def __init__(self, deadline_s: float | None = None) -> None:
+        self._began = time.monotonic()
+        self._deadline_s = math.inf if deadline_s is None else deadline_s
+        self._cancelled = False
+
+    @property
+    def remaining_s(self) -> float:
+        """Seconds to the deadline; 0 after it, infinite without one."""
+        return max(0.0, self._began + self._deadline_s - time.monotonic())
+
+    def set_deadline(self, deadline_s: float) -> None:
+        """Change the deadline to ``deadline_s`` after the object was created."""
+        self._deadline_s = deadline_s
+
+    def cancel(self) -> None:
+        """Stop the work at its next step."""
+        self._cancelled = True
+
+    def check(self) -> None:
+        """Return if the work may continue.
+
+        Raises
+        ------
+        RequestCancelledError
+            If `cancel` was called.
+        DeadlineExceededError
+            If the deadline has passed.
+        """
+        if self._cancelled or self.remaining_s == 0:
+            raise self.error()
+
+    def error(self) -> AudioClassifierError:
+        """Return the error that states why the work is stopped."""
+        if self._cancelled:
+            return RequestCancelledError("the client disconnected before the request was served")
+        return DeadlineExceededError(f"the request was not served within {self._deadline_s:g} s")
+
+    def checked(self, source: AudioSource) -> AudioSource:
+        """Return the source; if it is a file object, each read checks whether the work may continue."""
+        if isinstance(source, bytes | bytearray | memoryview | str | os.PathLike):
+            return source
+        return _CheckedFile(source, self)
+
+
+class _CheckedFile:
+    """A file, each read of which checks whether the work may continue."""
+
+    def __init__(self, file: SeekableFile, cancellation: Cancellation) -> None:
+        self._file = file
+        self._cancellation = cancellation
+        self.seek = file.seek
+        self.tell = file.tell
+        self.seekable = file.seekable
+
+    def read(self, size: int, /) -> bytes | None:
+        self._cancellation.check()
+        return self._file.read(size)
+
+    def expect(self, size: int, /) -> None:
+        if isinstance(self._file, FetchingFile):
+            self._file.expect(size)
