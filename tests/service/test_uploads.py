@@ -15,8 +15,9 @@ import soundfile
 import soxr
 from hypothesis import HealthCheck, given, settings
 
-from audio_classifier.errors import TransferError
+from audio_classifier.errors import DeadlineExceededError, TransferError
 from audio_classifier.s3.location import S3Location
+from audio_classifier.service.cancellation import Cancellation
 from audio_classifier.service.object_results import Stored, Unchanged
 from audio_classifier.service.shared_classifier import SharedClassifier
 from audio_classifier.service.uploads import Skipped, Uploads
@@ -240,7 +241,7 @@ def test_failure_of_one_object_does_not_keep_others_from_being_processed(
         buckets.put_object(Bucket="uploads", Key=key, Body=rain)
     original = uploads.process
 
-    def process(location: S3Location) -> Any:
+    def process(location: S3Location, cancellation: Cancellation | None = None) -> Any:
         if location.key == "a.wav":
             raise RuntimeError("unforeseen")
         return original(location)
@@ -286,3 +287,27 @@ def test_any_document_in_place_of_a_result_is_kept_or_replaced(
     assert isinstance(uploads.process(location), Unchanged)
     buckets.delete_object(Bucket="uploads", Key="a.wav")
     assert isinstance(uploads.process(location), Unchanged)
+
+
+class EndsAfter(Cancellation):
+    """A deadline that passes at a number of checks."""
+
+    def __init__(self, checks: int) -> None:
+        super().__init__()
+        self._checks = checks
+
+    def check(self) -> None:
+        self._checks -= 1
+        if self._checks < 0:
+            self.set_deadline(0)
+        super().check()
+
+
+@pytest.mark.parametrize("checks", [0, 1, 2, 3, 5, 8])
+def test_object_is_not_stored_when_the_deadline_passes_during_its_analysis(buckets: Any, checks: int) -> None:
+    buckets.put_object(Bucket="uploads", Key="a.wav", Body=encode(busy(60, 16_000), 16_000))
+    uploads = Uploads(shared_with(timeline_over_s=10))
+    with pytest.raises(DeadlineExceededError):
+        uploads.process(S3Location("uploads", "a.wav"), EndsAfter(checks))
+    assert buckets.list_objects_v2(Bucket="results")["KeyCount"] == 0
+    assert isinstance(uploads.process(S3Location("uploads", "a.wav"), Cancellation(600)), Stored)
