@@ -31,6 +31,9 @@ ARCHITECTURE ?= x86_64
 TEACHER ?= yamnet.tflite
 RECORDINGS ?=
 TRAIN_OPTIONS ?=
+# Fuzzing: the time, and the seed that determines the inputs.
+SECONDS ?= 60
+SEED ?= 1
 # Exported, so that recipes can quote values with spaces or other special characters.
 export TEACHER RECORDINGS IMAGE BASE_IMAGE BUNDLE BUILD RUNTIME_PYTHON ARCHITECTURE
 
@@ -62,6 +65,9 @@ test-web: $(VENV)/.web  ## test the two web pages in a browser (needs chromium)
 
 test-training: $(TRAINING)/.training  ## run the tests that need PyTorch: teacher, student, head and their training
 	$(TRAINING)/bin/python -m pytest -m training tests/training
+
+fuzz: $(VENV)/.test  ## read mutated audio files for SECONDS=... with SEED=...; findings are saved in build/fuzz
+	OPENBLAS_NUM_THREADS=1 PYTHONPATH=. nice -n 15 $(BIN)/python -m tests.fuzz --seconds $(SECONDS) --seed $(SEED)
 
 lint: $(VENV)/.test  ## check style, types and the imports between packages
 	$(BIN)/ruff format --check .

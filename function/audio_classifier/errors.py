@@ -4,7 +4,8 @@
 
     AudioClassifierError
     ├── AudioError                      the recording cannot be used
-    │   ├── UnreadableAudioError        not an audio file that libsndfile reads, or truncated in its header
+    │   ├── UnreadableAudioError        damaged or truncated in its header
+    │   │   └── UnsupportedFormatError  not in an accepted format, or with a codec that cannot be decoded
     │   ├── UnsupportedAudioError       the sample rate is outside the accepted range
     │   ├── EmptyAudioError             the file contains no samples
     │   ├── DamagedAudioError           truncated or corrupt where it was read
@@ -18,6 +19,7 @@
     ├── RequestError                    an HTTP request that cannot be served
     │   ├── NoAudioError                the part is declared as something other than audio
     │   ├── RequestTooLargeError        the body is longer than allowed
+    │   ├── UnauthorizedError           the request has no valid API key
     │   ├── NoResultError               there is no such result
     │   ├── UnsupportedMediaError       the body has an unsupported media type
     │   ├── RequestTimeoutError         the body arrives too slowly
@@ -57,6 +59,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar
 
+from audio_classifier.escaping import printable
+
 
 class AudioClassifierError(Exception):
     """Base class of the exceptions of this package.
@@ -64,7 +68,8 @@ class AudioClassifierError(Exception):
     Parameters
     ----------
     message
-        What was expected and what was found.
+        What was expected and what was found.  Unprintable characters, which names of files and objects may
+        contain, are escaped.
     hint
         How to fix it, for every entry point; the default of the class if omitted.
     """
@@ -73,7 +78,7 @@ class AudioClassifierError(Exception):
     default_hint: ClassVar[str] = ""
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
-        super().__init__(message)
+        super().__init__(printable(message))
         self.hint = self.default_hint if hint is None else hint
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -82,8 +87,11 @@ class AudioClassifierError(Exception):
 
 
 def error_body(code: str, message: str, hint: str = "") -> dict[str, str]:
-    """Build the body of an error: the same for HTTP, NDJSON, Lambda, the command line and stored results."""
-    return {"status": "error", "code": code, "message": message, "hint": hint}
+    """Build the body of an error: the same for HTTP, NDJSON, Lambda, the command line and stored results.
+
+    Unprintable characters are escaped.
+    """
+    return {"status": "error", "code": code, "message": printable(message), "hint": printable(hint)}
 
 
 def describe_error(
@@ -117,10 +125,20 @@ class AudioError(AudioClassifierError):
 
 
 class UnreadableAudioError(AudioError):
-    """The file is not an audio file that libsndfile reads, or it is truncated in its header."""
+    """The file's header is damaged or truncated, or the file is not in an accepted format."""
 
     code = "unreadable_audio"
     default_hint = "Use a WAV, FLAC, OGG or MP3 file."
+
+
+class UnsupportedFormatError(UnreadableAudioError):
+    """The file is not in an accepted format, or contains a codec that cannot be decoded."""
+
+    code = "unsupported_format"
+    default_hint = (
+        "Convert the recording to WAV or FLAC. "
+        "Accepted formats are WAV, RF64, W64, AIFF, AU, CAF, FLAC, OGG (Vorbis, Opus) and MP3."
+    )
 
 
 class UnsupportedAudioError(AudioError):
@@ -207,6 +225,12 @@ class RequestTooLargeError(RequestError):
     """The request's body is longer than allowed."""
 
     code = "request_too_large"
+
+
+class UnauthorizedError(RequestError):
+    """The request has no valid API key."""
+
+    code = "unauthorized"
 
 
 class NoResultError(RequestError):

@@ -34,6 +34,7 @@ from audio_classifier.errors import (
     UnknownEventError,
     describe_error,
 )
+from audio_classifier.escaping import printable_json
 from audio_classifier.s3.location import S3Location
 from audio_classifier.s3.notifications import created_objects
 from audio_classifier.service.cancellation import Cancellation
@@ -46,7 +47,7 @@ from audio_classifier.service.uploads import Uploads
 if TYPE_CHECKING:
     from audio_classifier.aws_lambda.http import HttpAdapter
 
-logger = Logger(service=SERVICE)
+logger = Logger(service=SERVICE, json_serializer=printable_json)
 logging.getLogger("audio_classifier").setLevel(logging.INFO)
 copy_config_to_registered_loggers(logger, include={"audio_classifier"})
 metrics = EmbeddedMetrics()

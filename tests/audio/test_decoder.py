@@ -4,6 +4,8 @@ import contextlib
 import io
 import os
 import struct
+import subprocess
+import sys
 import threading
 import tracemalloc
 from pathlib import Path
@@ -11,9 +13,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 
 from audio_classifier.audio.decoder import MonoDecoder
 from audio_classifier.audio.reader import read_window
+from audio_classifier.audio.source import GuardedFile
 from audio_classifier.errors import (
     AudioError,
     DamagedAudioError,
@@ -23,7 +27,9 @@ from audio_classifier.errors import (
     StartBeyondEndError,
     UnreadableAudioError,
     UnsupportedAudioError,
+    UnsupportedFormatError,
 )
+from tests.fuzz.checksums import ogg_page, ogg_pages
 from tests.support.sounds import busy, encode
 
 WAV = encode(busy(3, 16_000), 16_000)
@@ -46,8 +52,8 @@ def with_header(content: bytes, offset: int, layout: str, value: int) -> bytes:
             encode(busy(1, 384_000)[:20], 384_000), EmptyAudioError, "contains no audio", id="half a sample"
         ),
         pytest.param(WAV[:20], UnreadableAudioError, "not a readable audio file", id="cut in its header"),
-        pytest.param(b"#!/usr/bin/python\nprint(1)\n", UnreadableAudioError, "not a readable", id="text"),
-        pytest.param(bytes(range(256)) * 40, UnreadableAudioError, "not a readable", id="unknown format"),
+        pytest.param(b"#!/usr/bin/python\nprint(1)\n", UnsupportedFormatError, "UTF-8", id="text"),
+        pytest.param(bytes(range(256)) * 40, UnsupportedFormatError, "begins with", id="unknown format"),
         pytest.param(with_header(WAV, 24, "<I", 10**9), UnsupportedAudioError, "1000000000 Hz", id="1 GHz"),
         pytest.param(with_header(WAV, 24, "<I", 3_999), UnsupportedAudioError, "3999 Hz", id="below 4 kHz"),
         pytest.param(with_header(WAV, 24, "<I", 0), UnreadableAudioError, "not a readable", id="0 Hz"),
@@ -251,3 +257,128 @@ def test_pipe_is_read_to_its_end(tmp_path: Path) -> None:
     writer.start()
     np.testing.assert_array_equal(read_window(pipe), read_window(WAV))
     writer.join()
+
+
+@pytest.fixture
+def ogg_without_frames() -> bytes:
+    """An Ogg file with intact headers and a last page that states 2 s, but without a frame to decode."""
+    pages = ogg_pages(encode(busy(2, 16_000), 16_000, "OGG"))
+    return b"".join([*pages[:2], ogg_page(pages[-1], b"", b"")])
+
+
+@pytest.mark.parametrize("kind", ["bytes", "path", "file"])
+def test_ogg_without_frames_is_refused_before_a_seek(
+    ogg_without_frames: bytes, tmp_path: Path, kind: str
+) -> None:
+    path = tmp_path / "a.ogg"
+    path.write_bytes(ogg_without_frames)
+    source: Any = {"bytes": ogg_without_frames, "path": path, "file": io.BytesIO(ogg_without_frames)}[kind]
+    with pytest.raises(DamagedAudioError, match="no audio that can be decoded"):
+        read_window(source, start_s=1)
+
+
+@pytest.mark.parametrize("number", [1, 2000733, 2003693, 2017696])
+@pytest.mark.parametrize("start_s", [0, 1, 1.05])
+def test_ogg_file_that_crashes_a_seek_is_refused(golden_data: Path, number: int, start_s: float) -> None:
+    """Run in a child process, because the fault ends the process with a signal."""
+    path = golden_data / "inputs" / f"crash_seek_{number}.ogg"
+    code = f"""
+import io
+from audio_classifier.audio.reader import read_window
+from audio_classifier.errors import DamagedAudioError
+content = open({str(path)!r}, "rb").read()
+for source in (content, {str(path)!r}, io.BytesIO(content)):
+    try:
+        read_window(source, start_s={start_s})
+    except DamagedAudioError as error:
+        print(error.code)
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (run.returncode, run.stdout.split()) == (0, ["damaged_audio"] * 3)
+
+
+@pytest.mark.parametrize(("container", "subtype"), [("OGG", "VORBIS"), ("OGG", "OPUS"), ("FLAC", "PCM_16")])
+def test_frames_after_a_seek_equal_those_read_in_order(container: str, subtype: str) -> None:
+    content = encode(busy(4, 16_000), 16_000, container, subtype)
+    whole, sought = MonoDecoder(content), MonoDecoder(content)
+    expected = whole.frames(0, 64_000)
+    for start, stop in [(30_000, 40_000), (10_000, 12_000), (0, 64_000), (50_000, 64_000), (63_000, 70_000)]:
+        np.testing.assert_array_equal(sought.frames(start, stop), expected[start:stop])
+    whole.close()
+    sought.close()
+
+
+@pytest.mark.parametrize("container", ["WAV", "FLAC", "OGG", "MP3"])
+def test_reading_continues_after_a_start_beyond_the_end(container: str) -> None:
+    content = encode(busy(2, 16_000), 16_000, container)
+    decoder = MonoDecoder(content)
+    expected = MonoDecoder(content).frames(0, 1_000)
+    for start in (10**7, 2**63, 2**80):
+        with pytest.raises(StartBeyondEndError):
+            decoder.frames(start, start + 1_000)
+    np.testing.assert_allclose(decoder.frames(0, 1_000), expected, atol=1e-6)
+    decoder.close()
+
+
+@pytest.mark.parametrize("start_s", [1e15, 1e300, sys.float_info.max])
+@pytest.mark.parametrize("unknown_length", [True, False])
+def test_huge_start_is_refused(start_s: float, unknown_length: bool) -> None:
+    content = bytearray(encode(busy(3, 16_000), 16_000, "FLAC"))
+    if unknown_length:
+        content[21] &= 0xF0
+        content[22:26] = bytes(4)
+    with pytest.raises(StartBeyondEndError, match="beyond the end of") as error:
+        read_window(bytes(content), start_s=start_s)
+    assert "Use a start time" in error.value.hint
+
+
+def test_rf64_whose_sizes_overflow_a_seek_raises_no_foreign_exception(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    content = bytearray(encode(busy(1.1, 16_000), 16_000, "RF64"))
+    fmt = content.index(b"fmt ")
+    content[fmt:fmt] = b"junk" + struct.pack("<I", 0xFFFFFFFF)
+    with contextlib.suppress(AudioError):
+        read_window(bytes(content))
+    struct.pack_into("<Q", content, 28, 2**63 - 1)
+    with contextlib.suppress(AudioError):
+        read_window(bytes(content))
+    assert capfd.readouterr() == ("", "")  # cffi prints exceptions that it cannot pass on
+
+
+@pytest.mark.parametrize("source", ["bytes", "path"])
+def test_seek_out_of_range_leaves_the_position(source: str, tmp_path: Path) -> None:
+    (tmp_path / "a.wav").write_bytes(WAV)
+    file = GuardedFile(WAV if source == "bytes" else tmp_path / "a.wav")
+    file.seek(10)
+    for offset, whence in [
+        (-1, os.SEEK_SET),
+        (-11, os.SEEK_CUR),
+        (-len(WAV) - 1, os.SEEK_END),
+        (2**63 - 1, os.SEEK_CUR),
+    ]:
+        assert file.guard(lambda: file.seek(offset, whence)) == 10  # noqa: B023
+    file.hide(4)
+    assert (file.seek(0), file.head(4)) == (0, WAV[4:8])
+    assert file.guard(lambda: file.seek(-len(WAV), os.SEEK_END)) == 0
+    assert file.seek(0, os.SEEK_END) == len(WAV) - 4
+    file.close()
+
+
+@pytest.mark.parametrize(
+    "failure", [MemoryError(), OverflowError("too large"), soundfile.SoundFileRuntimeError("closed")]
+)
+def test_failures_of_the_library_become_audio_errors(
+    monkeypatch: pytest.MonkeyPatch, failure: Exception
+) -> None:
+    def fail(*_: Any, **__: Any) -> Any:
+        raise failure
+
+    decoder = MonoDecoder(WAV)
+    with monkeypatch.context() as patch:
+        patch.setattr(soundfile.SoundFile, "read", fail)
+        with pytest.raises(DamagedAudioError, match=str(failure) or "MemoryError"):
+            decoder.frames(0, 100)
+        patch.setattr(soundfile.SoundFile, "__init__", fail)
+        with pytest.raises(UnreadableAudioError, match="not a readable"):
+            MonoDecoder(WAV)

@@ -100,7 +100,7 @@ def test_direct_request_may_ask_for_a_timeline(invoke: Invoke, rain_base64: str)
         ({"timeline": True, "release": 0.5}, "invalid_parameter", "release: "),
         ({"audio_base64": "%"}, "invalid_parameter", "audio_base64: is not base64"),
         ({"audio_base64": 7}, "invalid_parameter", "audio_base64: is not base64"),
-        ({"audio_base64": "bm90IGF1ZGlv"}, "unreadable_audio", "not a readable audio file"),
+        ({"audio_base64": "bm90IGF1ZGlv"}, "unsupported_format", "not a readable audio file"),
         ({"audio": "s3://private/a.wav"}, "invalid_parameter", "audio: objects of the bucket 'private' may"),
         ({"audio": "/etc/passwd"}, "invalid_parameter", "audio: '/etc/passwd' is not s3://bucket/key"),
     ],
@@ -234,3 +234,17 @@ from audio_classifier import lambda_handler
     assert run.returncode == 1
     assert "ZeroDivisionError" in run.stdout  # the log
     assert re.search(r"\n\S*BundleNotFoundError: .*nowhere.*\n$", run.stderr)
+
+
+def test_hostile_text_in_an_event_adds_no_line_to_log_and_error(invoke: Invoke) -> None:
+    body = json.dumps({"Type": "x", "a\nERROR forged\x9b\u202e": 1}, ensure_ascii=False)
+    message = {"eventSource": "aws:sqs", "messageId": "m\nERROR forged\x9b\u202e", "body": body}
+    outcome = invoke({"Records": [message]})
+    assert outcome["response"]["batchItemFailures"]
+    logged = [json.loads(line) for line in outcome["log"].splitlines()]
+    assert outcome["log"].replace("\n", "").isprintable()
+    assert [entry["level"] for entry in logged if "level" in entry] == ["ERROR"]
+
+    refused = invoke({"a\nERROR forged\x9b\u202e": 1})
+    assert refused["error"] == "UnknownEventError"
+    assert refused["message"].isprintable()

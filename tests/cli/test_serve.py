@@ -9,12 +9,15 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
+import requests
 
 from devtools.ports import answers, free_port, wait_until
 from tests.cli.commands import COMMAND, run
 from tests.server.client import post
+from tests.server.deployment import s3_notification
 
 
 def test_server_completes_requests_in_progress_before_it_stops(assets: Path) -> None:
@@ -47,6 +50,36 @@ def test_server_completes_requests_in_progress_before_it_stops(assets: Path) -> 
     finally:
         process.kill()
         process.wait()
+
+
+def test_log_has_no_forged_lines_control_characters_or_api_keys(s3: Any, tmp_path: Path) -> None:
+    key, port = "0123456789abcdef", free_port()
+    url, hostile = f"http://127.0.0.1:{port}", "a\nERROR:    forged\x1b[2J\x9b\u202e.wav"
+    s3.create_bucket(Bucket="hostile")  # moto answers 404 for all keys with line breaks
+    environ = {"AUDIO_CLASSIFIER_API_KEYS": key, "AUDIO_CLASSIFIER_READ_BUCKETS": "hostile"}
+    with (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [COMMAND, "serve", "--port", str(port)], stdout=log, stderr=log, env={**os.environ, **environ}
+        )
+    try:
+        wait_until(lambda: answers(f"{url}/readyz"), alive=lambda: process.poll() is None)
+        attributes = {"specversion": "1.0", "id": "1", "source": "s3", "type": "created"}
+        headers = {"X-Api-Key": key, **{f"ce-{name}": value for name, value in attributes.items()}}
+        event = s3_notification("hostile", hostile)
+        assert requests.post(f"{url}/events", json=event, headers=headers, timeout=30).status_code == 503
+        forwarded = {"X-Forwarded-For": b"\x9b2J\x85ERROR: forged", "X-Api-Key": f"{key}x".encode()}
+        refused = requests.get(f"{url}/model/labels%0aERROR?x=%0a", headers=forwarded, timeout=5)
+        assert refused.status_code == 401
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(20)
+    written = (tmp_path / "log").read_text()
+    lines = written.split("\n")
+    assert any("a\\nERROR:    forged\\x1b[2J\\x9b\\u202e.wav" in line for line in lines), written
+    assert any("\\x9b2J" in line and "401" in line for line in lines), written
+    assert not any(line.startswith("ERROR") for line in lines)
+    assert all(line.isprintable() for line in lines)
+    assert key not in written
 
 
 @pytest.mark.parametrize("port", ["65536", "-1", "http"])

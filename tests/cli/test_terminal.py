@@ -57,3 +57,31 @@ def test_control_characters_in_file_names_are_escaped(
     assert run("classify", hostile) == 1
     first, *_ = capsys.readouterr().err.splitlines()
     assert "a\\x1b[2J\\nb ü.wav: " in first
+
+
+@pytest.mark.parametrize("output_format", ["table", "csv", "json", "jsonl"])
+def test_names_in_reports_are_printable(
+    tmp_path: Path, assets: Path, capsys: pytest.CaptureFixture[str], output_format: str
+) -> None:
+    name = "a\x1b[2J\nb\u202e.wav"
+    for file in (name, "c.wav"):
+        (tmp_path / file).write_bytes((assets / "rain.wav").read_bytes())
+    assert run("classify", tmp_path, "--format", output_format) == 0
+    printed = capsys.readouterr().out
+    assert all(line.isprintable() for line in printed.split("\n"))
+    if output_format == "json":
+        assert {Path(report["file"]).name for report in json.loads(printed)} == {name, "c.wav"}
+    else:
+        assert "a\\x1b[2J\\nb\\u202e.wav" in printed or "a\\u001b[2J\\nb\\u202e.wav" in printed
+
+
+@pytest.mark.parametrize("output_format", ["csv", "rttm"])
+def test_name_in_a_timeline_is_printable(
+    tmp_path: Path, assets: Path, capsys: pytest.CaptureFixture[str], output_format: str
+) -> None:
+    file = tmp_path / "a\x1b[2J\nb.wav"
+    file.write_bytes((assets / "siren.wav").read_bytes())
+    assert run("timeline", file, "--format", output_format) == 0
+    printed = capsys.readouterr().out
+    assert "siren" in printed.lower()
+    assert all(line.isprintable() for line in printed.split("\n"))

@@ -85,6 +85,8 @@ def test_search_finds_parts_of_names_and_ids(labels: LabelSet) -> None:
         ("index,mid,display_name\nx,/m/1,One\n", "invalid literal"),
         ("index,mid,display_name\n0,/m/1,One\n1,/m/2,one\n", "'one' occurs twice"),
         ("index,mid,display_name\n0,/m/1,One\n1,/m/1,Two\n", "'/m/1' occurs twice"),
+        ('index,mid,display_name\n0,/m/1,"One\nTwo"\n', "unprintable"),
+        ("index,mid,display_name\n0,/m/1\x1b[2J,One\n", "unprintable"),
     ],
 )
 def test_invalid_table_is_refused(tmp_path: Path, content: str, match: str) -> None:

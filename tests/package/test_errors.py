@@ -83,6 +83,16 @@ def test_description_names_parameters_as_the_entry_point_does() -> None:
     )
 
 
+def test_unprintable_characters_in_an_error_are_escaped() -> None:
+    error = errors.TransferError("s3://a/b\nERROR forged\x1b[2J\u202e: no", hint="x\x9b")
+    escaped = "s3://a/b\\nERROR forged\\x1b[2J\\u202e: no"
+    assert str(error) == escaped
+    assert describe_error(error) == error_body("transfer", escaped, "x\\x9b")
+    invalid = InvalidParameterError("top_k", "got \n")
+    assert str(invalid) == describe_error(invalid)["message"] == "top_k: got \\n"
+    assert describe_error(OSError(2, "a\nb"))["message"] == "a\\nb"
+
+
 def test_description_of_an_error_of_the_system_has_its_text() -> None:
     error = FileNotFoundError(2, "No such file or directory", "a.wav")
     assert describe_error(error) == error_body("os_error", "No such file or directory")

@@ -33,6 +33,12 @@ def test_text_of_a_location_is_its_uri() -> None:
     assert S3Location.parse(str(location)) == S3Location("bucket", "a b/ü")
 
 
+def test_text_of_a_location_is_printable_and_its_uri_is_exact() -> None:
+    location = S3Location("bucket", "a\nERROR forged\x1b[2J\u202e")
+    assert str(location) == "s3://bucket/a\\nERROR forged\\x1b[2J\\u202e"
+    assert S3Location.parse(location.uri) == location
+
+
 @pytest.mark.parametrize(("version_id", "version"), [(None, {}), ("v1", {"VersionId": "v1"})])
 def test_arguments_are_those_of_boto3(version_id: str | None, version: dict[str, str]) -> None:
     location = S3Location("bucket", "key", version_id)

@@ -38,7 +38,7 @@ def test_request_error_has_a_status_of_the_client_or_503() -> None:
 @pytest.mark.parametrize(
     ("path", "content", "parameters", "status", "code"),
     [
-        ("/model/predict", b"text", {}, 400, "unreadable_audio"),
+        ("/model/predict", b"text", {}, 400, "unsupported_format"),
         ("/model/predict", b"", {}, 422, "invalid_parameter"),
         ("/model/predict", None, {"filter": "Thundr"}, 422, "unknown_label"),
         ("/model/predict", None, {"top_k": "0"}, 422, "invalid_parameter"),

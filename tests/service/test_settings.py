@@ -9,6 +9,7 @@ from audio_classifier.cpus import available_cpus
 from audio_classifier.errors import InvalidParameterError
 from audio_classifier.service.settings import PREFIX, Settings
 
+KEY = "0123456789abcdef"
 IN_LAMBDA = {"AWS_LAMBDA_FUNCTION_NAME": "classify", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "8192"}
 
 
@@ -38,10 +39,14 @@ def test_defaults_are_the_built_in_model_on_all_cpus() -> None:
         cors_origins=(),
         isolate_decoding=True,
         warm_up=None,
+        api_keys=(),
+        api_keys_file=None,
+        disabled_routes=(),
     )
 
 
-def test_every_setting_is_read_from_its_variable() -> None:
+def test_every_setting_is_read_from_its_variable(tmp_path: Path) -> None:
+    (tmp_path / "keys").write_text(f"{KEY}-3\n{KEY}-4\n")
     environ = {
         "AUDIO_CLASSIFIER_BUNDLE": "s3://models/max/",
         "AUDIO_CLASSIFIER_CACHE_DIR": "/somewhere",
@@ -66,6 +71,9 @@ def test_every_setting_is_read_from_its_variable() -> None:
         "AUDIO_CLASSIFIER_CORS_ORIGINS": "https://a.example,http://localhost:8080",
         "AUDIO_CLASSIFIER_ISOLATE_DECODING": "false",
         "AUDIO_CLASSIFIER_WARM_UP": "uploads",
+        "AUDIO_CLASSIFIER_API_KEYS": f"{KEY}-1, {KEY}-2",
+        "AUDIO_CLASSIFIER_API_KEYS_FILE": str(tmp_path / "keys"),
+        "AUDIO_CLASSIFIER_DISABLED_ROUTES": "demo,events",
     }
     expected = Settings(
         bundle="s3://models/max/",
@@ -91,6 +99,9 @@ def test_every_setting_is_read_from_its_variable() -> None:
         cors_origins=("https://a.example", "http://localhost:8080"),
         isolate_decoding=False,
         warm_up="uploads",
+        api_keys=(f"{KEY}-1", f"{KEY}-2", f"{KEY}-3", f"{KEY}-4"),
+        api_keys_file=tmp_path / "keys",
+        disabled_routes=("demo", "events"),
     )
     assert Settings.from_environment(environ) == expected
     assert Settings.from_environment({**environ, **IN_LAMBDA}) == expected
@@ -146,3 +157,34 @@ def test_isolate_decoding_is_off_in_lambda_and_must_be_a_boolean() -> None:
     assert not Settings.from_environment(IN_LAMBDA).isolate_decoding
     with pytest.raises(InvalidParameterError, match="must be true or false, got 'maybe'"):
         Settings.from_environment({PREFIX + "ISOLATE_DECODING": "maybe"})
+
+
+@pytest.mark.parametrize("value", [",", " ", f"{KEY},short", f"{KEY},{KEY}\x1b[2J", f"{KEY},{KEY}ü"])
+def test_invalid_api_key_is_refused_and_not_shown(value: str, tmp_path: Path) -> None:
+    (tmp_path / "keys").write_text(value, encoding="utf-8")
+    for name, text in (("API_KEYS", value), ("API_KEYS_FILE", str(tmp_path / "keys"))):
+        with pytest.raises(InvalidParameterError, match=f"AUDIO_CLASSIFIER_{name}: ") as caught:
+            Settings.from_environment({PREFIX + name: text})
+        assert not any(part and part in str(caught.value) for part in value.strip(" ,").split(","))
+
+
+def test_file_of_api_keys_that_is_missing_or_empty_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "empty").touch()
+    for name, reason in (
+        ("missing", "cannot be read: No such file"),
+        ("empty", "must have at least one key"),
+    ):
+        with pytest.raises(InvalidParameterError, match=f"AUDIO_CLASSIFIER_API_KEYS_FILE.*{reason}"):
+            Settings.from_environment({"AUDIO_CLASSIFIER_API_KEYS_FILE": str(tmp_path / name)})
+
+
+def test_representation_of_settings_does_not_show_api_keys() -> None:
+    assert KEY not in repr(Settings.from_environment({"AUDIO_CLASSIFIER_API_KEYS": KEY}))
+
+
+@pytest.mark.parametrize("value", ["Demo", "demo,model", "all"])
+def test_unknown_disabled_route_is_refused(value: str) -> None:
+    with pytest.raises(
+        InvalidParameterError, match="DISABLED_ROUTES: must be some of demo, docs, metrics, events, got"
+    ):
+        Settings.from_environment({"AUDIO_CLASSIFIER_DISABLED_ROUTES": value})

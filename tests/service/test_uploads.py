@@ -141,7 +141,7 @@ def test_old_version_does_not_replace_the_result_of_a_newer_one(
 @pytest.mark.parametrize(
     ("content", "code"),
     [
-        (b"not audio", "unreadable_audio"),
+        (b"not audio", "unsupported_format"),
         (b"", "empty_audio"),
         (bytes(3000), "object_too_large"),
         (None, "remote_not_found"),
@@ -311,3 +311,27 @@ def test_object_is_not_stored_when_the_deadline_passes_during_its_analysis(bucke
         uploads.process(S3Location("uploads", "a.wav"), EndsAfter(checks))
     assert buckets.list_objects_v2(Bucket="results")["KeyCount"] == 0
     assert isinstance(uploads.process(S3Location("uploads", "a.wav"), Cancellation(600)), Stored)
+
+
+def test_hostile_key_or_stored_message_adds_no_line_to_outcomes_and_log(
+    buckets: Any, uploads: Uploads, caplog: pytest.LogCaptureFixture
+) -> None:
+    key = "a\x1b[2J\u202e.wav"
+    buckets.put_object(Bucket="uploads", Key=key, Body=b"not audio")
+    location = S3Location("uploads", key)
+    assert uploads.process_all([location])[0].isprintable()
+
+    result_key = f"results/{key}.json"
+    result = read_result(buckets, result_key) | {"message": "x\nERROR forged"}
+    buckets.put_object(Bucket="results", Key=result_key, Body=json.dumps(result))
+    (outcome,) = uploads.process_all([location])
+    assert outcome.startswith("unchanged ")
+    assert "x\\nERROR forged" in outcome
+    assert outcome.isprintable()
+
+    with pytest.raises(TransferError) as caught:
+        uploads.process_all([S3Location("uploads", "a\nERROR forged")])  # moto cannot store such a key
+    assert str(caught.value).isprintable()
+    logged = [record.getMessage() for record in caplog.records if record.name.startswith("audio_classifier")]
+    assert any("must be processed again" in message for message in logged)
+    assert all(message.isprintable() for message in logged)

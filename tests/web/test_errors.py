@@ -162,3 +162,33 @@ def test_page_without_tls_has_no_microphone_and_no_clipboard(visit: Open, url: s
     page.click("#copy")
     expect(page.locator("#copy")).to_have_text("Selected")
     assert page.evaluate("getSelection().toString()").strip() == page.locator("#curl").text_content()
+
+
+def test_page_asks_for_an_api_key_and_classifies_the_chosen_file_with_it(visit: Open, assets: Path) -> None:
+    key = "0123456789abcdef"
+    with serving(api_keys=(key,)) as (url, shared):
+        shared.load()
+        opened = visit(f"{url}/demo")
+        page = opened.page
+        expect(page.locator("#key")).to_be_hidden()
+        choose(page, "siren.wav", (assets / "siren.wav").read_bytes())
+        assert shown_error(page)[0] == "This server requires an API key."
+        expect(page.get_by_label("API key")).to_be_focused()
+
+        page.get_by_label("API key").fill("ü" * 16)
+        page.get_by_role("button", name="Use this key").click()
+        expect(page.locator("#error h2")).to_have_text("This is not an API key.")
+        page.get_by_label("API key").fill("wrong-0123456789")
+        page.get_by_role("button", name="Use this key").click()
+        expect(page.locator("#error h2")).to_have_text("The server does not accept this API key.")
+
+        page.get_by_label("API key").fill(f" {key} ")
+        page.get_by_label("API key").press("Enter")
+        assert "Siren" in classes(page)
+        expect(page.locator("#key")).to_be_hidden()
+        expect(page.locator("#curl")).to_contain_text('-H "X-Api-Key: $API_KEY"')
+        assert key not in page.content()
+        page.click('[data-sample="town.wav"]')
+        expect(page.locator("#jsonl")).to_be_visible()
+        opened.expect_error(NOT_LOADED)
+        page.goto("about:blank")

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from audio_classifier.server.app import create_app
 from audio_classifier.service.settings import Settings
 from audio_classifier.service.shared_classifier import SharedClassifier
-from tests.support.serving import running
+from tests.support.serving import running, serving
 from tests.web.browser import Open
 from tests.web.test_demo import choose, classes
 
@@ -108,6 +108,35 @@ def test_swagger_ui_classifies_an_uploaded_file(visit: Open, url: str, assets: P
     predict.locator("input[type=file]").set_input_files(assets / "siren.wav")
     predict.get_by_role("button", name="Execute").click()
     expect(predict.locator(".live-responses-table .microlight").first).to_contain_text("Siren")
+
+
+def test_swagger_ui_sends_the_api_key_that_a_user_enters(visit: Open) -> None:
+    key = "0123456789abcdef"
+    with serving(api_keys=(key,)) as (url, shared):
+        shared.load()
+        opened = visit(url)
+        page = opened.page
+        page.get_by_role("button", name="Authorize").first.click()
+        page.locator(".auth-container input").first.fill(key)
+        page.locator(".auth-container").first.get_by_role("button", name="Apply credentials").click()
+        page.get_by_role("button", name="Close").first.click()
+        labels = page.locator("#operations-model-get_labels")
+        labels.locator(".opblock-summary-control").click()
+        labels.get_by_role("button", name="Try it out").click()
+        labels.get_by_role("button", name="Execute").click()
+        response = labels.locator(".live-responses-table tbody .response-col_status").first
+        expect(response).to_contain_text("200")
+        page.goto("about:blank")
+
+
+def test_api_key_field_is_accessible(visit: Open) -> None:
+    with serving(api_keys=("0123456789abcdef",)) as (url, _):
+        opened = visit(f"{url}/demo", viewport={"width": 360, "height": 800})
+        opened.page.click('[data-sample="speech.wav"]')
+        expect(opened.page.get_by_label("API key")).to_be_visible()
+        assert_accessible(opened.page)
+        opened.expect_error("Failed to load resource")
+        opened.page.goto("about:blank")
 
 
 def test_wav_encoder_writes_clipped_16_bit_pcm(visit: Open, url: str) -> None:

@@ -1,4 +1,4 @@
-"""Decode any audio file that libsndfile supports to mono frames at the file's own rate, from any position.
+"""Decode audio files of the accepted formats to mono frames at the file's own rate, from any position.
 
 Headers are not trusted: the amount of data decoded at once is bounded, and the end of the data is found by
 reading.
@@ -6,7 +6,6 @@ reading.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -15,6 +14,8 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+from audio_classifier.audio.codecs import undecodable_codec
+from audio_classifier.audio.formats import ACCEPTED_FORMATS, HEAD_BYTES, check_format
 from audio_classifier.audio.source import AudioSource, GuardedFile, T
 from audio_classifier.constants import MAX_SOURCE_RATE_HZ, MIN_SOURCE_RATE_HZ, SAMPLE_RATE_HZ
 from audio_classifier.errors import (
@@ -24,6 +25,7 @@ from audio_classifier.errors import (
     StartBeyondEndError,
     UnreadableAudioError,
     UnsupportedAudioError,
+    UnsupportedFormatError,
 )
 
 MAX_ABS_SAMPLE: Final = 2.0**31  # unscaled 32-bit integers in a float file are loud, but valid
@@ -86,7 +88,7 @@ class MonoDecoder:
 
     Raises
     ------
-    UnreadableAudioError, UnsupportedAudioError, EmptyAudioError
+    UnsupportedFormatError, UnreadableAudioError, UnsupportedAudioError, EmptyAudioError
         If the header alone shows that the file cannot be used.
     OSError
         If the file cannot be opened.  Exceptions of a file object are raised unchanged.
@@ -97,6 +99,7 @@ class MonoDecoder:
     def __init__(self, source: AudioSource, *, dtype: Literal["float32", "float64"] = "float32") -> None:
         self._source = GuardedFile(source)
         try:
+            check_format(self._source)
             self._file = self._open()
             self.info = _checked_info(self._file)
         except BaseException:
@@ -108,6 +111,7 @@ class MonoDecoder:
         self._mix = np.full(self.info.channels, 1 / self.info.channels / (1 << 15 if raw else 1), dtype)
         self._kept: NDArray[Any] = np.empty(0, dtype)  # the frames that end at `_position`
         self._position = 0  # libsndfile's position, in frames
+        self._started = False  # whether a frame was decoded
 
     def close(self) -> None:
         """Close the decoder, and the file if the decoder opened it."""
@@ -135,13 +139,11 @@ class MonoDecoder:
         block_frames = max(1, BLOCK_SAMPLES // self.info.channels)
         while self._position < stop:
             count = min(block_frames, stop - self._position)
-            block = self._decode(
-                self._position,
-                lambda: self._file.read(count, self._sample_type, always_2d=True),  # noqa: B023
-            )
+            block = self._decode(self._position, lambda: self._read(count))  # noqa: B023
             if len(block) == 0:
                 break
             self._position += len(block)
+            self._started = True
             with np.errstate(invalid="ignore", over="ignore"):  # `_check` reports infinities
                 blocks.append(block[:, 0] * self._mix if self.info.channels == 1 else block @ self._mix)
         mono = np.concatenate(blocks) if blocks else self._kept
@@ -150,29 +152,65 @@ class MonoDecoder:
         return mono[: stop - start]
 
     def _open(self) -> soundfile.SoundFile:
+        self._source.seek(0)
         try:
-            return self._source.guard(lambda: _ForwardSoundFile(self._source, mode="r"))
-        except soundfile.LibsndfileError as error:
-            if self._source.seek(0, os.SEEK_END) == 0:
-                raise EmptyAudioError("the file is empty") from error
-            raise UnreadableAudioError(f"not a readable audio file: {_reason(error)}") from error
+            return self._native(lambda: _ForwardSoundFile(self._source, mode="r"))
+        except _NativeError as error:
+            head = self._source.head(HEAD_BYTES)
+            if codec := undecodable_codec(head):
+                raise UnsupportedFormatError(
+                    f"not a readable audio file: it contains {codec}, which cannot be decoded"
+                ) from error
+            raise UnreadableAudioError(f"not a readable audio file: {error}") from error
 
     def _seek(self, frame: int) -> None:
+        if self.info.format == "OGG":
+            self._reopen()
+        self._position = -1  # unknown if seeking fails, so that the next read seeks again
         try:
-            self._position = self._source.guard(lambda: self._file.seek(frame))
-        except soundfile.LibsndfileError as error:
+            self._position = self._native(lambda: self._file.seek(frame))
+        except _NativeError as error:
             raise StartBeyondEndError(
                 f"there is no audio at {self._time(frame)}, although the file's header allows for it",
                 hint="Use an earlier start time; if there should be audio, the file is damaged.",
             ) from error
 
+    def _reopen(self) -> None:
+        """Prepare an Ogg file for a seek.
+
+        libsndfile's seek ends the process with SIGSEGV if the file holds no frame, so one is decoded first.
+        The seek misses its target by part of a block if anything was decoded, so the file is opened again.
+        """
+        if not self._started and not len(self._decode(0, lambda: self._read(1))):
+            raise DamagedAudioError(f"the {self.info.format} file contains no audio that can be decoded")
+        self._started = True
+        self._file.close()
+        self._file = self._open()
+
+    def _read(self, count: int) -> NDArray[Any]:
+        block: NDArray[Any] = self._file.read(count, self._sample_type, always_2d=True)
+        return block
+
     def _decode(self, frame: int, call: Callable[[], T]) -> T:
         try:
-            return self._source.guard(call)
-        except soundfile.LibsndfileError as error:
+            return self._native(call)
+        except _NativeError as error:
             raise DamagedAudioError(
-                f"the {self.info.format} data cannot be decoded at {self._time(frame)}: {_reason(error)}"
+                f"the {self.info.format} data cannot be decoded at {self._time(frame)}: {error}"
             ) from error
+
+    def _native(self, call: Callable[[], T]) -> T:
+        """Call libsndfile, and raise its own failures as `_NativeError`; those of the file are unchanged."""
+
+        def translated() -> T:
+            try:
+                return call()
+            except soundfile.LibsndfileError as error:
+                raise _NativeError(_reason(error)) from error
+            except (soundfile.SoundFileError, MemoryError, OverflowError, UnicodeError) as error:
+                raise _NativeError(str(error) or type(error).__name__) from error
+
+        return self._source.guard(translated)
 
     def _check(self, mono: NDArray[Any], start: int) -> None:
         if len(mono) and not max(mono.max(), -mono.min()) <= MAX_ABS_SAMPLE:  # "not <=" is also true for NaN
@@ -182,6 +220,10 @@ class MonoDecoder:
 
     def _time(self, frame: int) -> str:
         return f"{frame / self.info.sample_rate_hz:.4g} s"
+
+
+class _NativeError(Exception):
+    """A call of libsndfile failed; the message is its reason."""
 
 
 class _ForwardSoundFile(soundfile.SoundFile):  # type: ignore[misc]  # untyped base class
@@ -198,6 +240,8 @@ class _ForwardSoundFile(soundfile.SoundFile):  # type: ignore[misc]  # untyped b
 def _checked_info(file: soundfile.SoundFile) -> AudioInfo:
     frames = None if file.frames > MAX_KNOWN_FRAMES else file.frames
     info = AudioInfo(file.format, file.subtype, file.samplerate, file.channels, frames)
+    if info.format not in ACCEPTED_FORMATS:
+        raise UnsupportedFormatError(f"not a readable audio file: its format is {info.format}")
     if not MIN_SOURCE_RATE_HZ <= info.sample_rate_hz <= MAX_SOURCE_RATE_HZ:
         raise UnsupportedAudioError(
             f"the sample rate must be {MIN_SOURCE_RATE_HZ} to {MAX_SOURCE_RATE_HZ} Hz, "

@@ -30,6 +30,7 @@ from audio_classifier.errors import (
 Resampler: TypeAlias = Literal["soxr", "resampy"]
 
 MARGIN_S: Final = 0.1
+MAX_START_S: Final = 1e9  # thirty years; frame numbers fit into 64 bits at every accepted rate
 
 
 class AudioReader:
@@ -45,7 +46,7 @@ class AudioReader:
 
     Raises
     ------
-    UnreadableAudioError, UnsupportedAudioError, EmptyAudioError, OSError
+    UnsupportedFormatError, UnreadableAudioError, UnsupportedAudioError, EmptyAudioError, OSError
         See `decoder.MonoDecoder`.
     """
 
@@ -82,7 +83,7 @@ class AudioReader:
         frames_step, samples_step = self._grid
         steps = max(0, start * rate // SAMPLE_RATE_HZ - self._margin) // frames_step
         first_frame, first_sample = steps * frames_step, steps * samples_step
-        end_frame = math.ceil((start + count) * rate / SAMPLE_RATE_HZ) + self._margin
+        end_frame = -(-(start + count) * rate // SAMPLE_RATE_HZ) + self._margin
 
         mono = self._decoder.frames(first_frame, end_frame)
         if first_frame + len(mono) < end_frame:  # the recording ends here
@@ -103,16 +104,20 @@ class AudioReader:
             raise InvalidParameterError(
                 "start_s", f"must be a finite number of seconds, at least 0, got {start_s}"
             )
+        duration_s, samples = self.info.duration_s, self.info.samples
+        if duration_s is not None and start_s >= duration_s:
+            raise StartBeyondEndError(
+                f"the start, {start_s:g} s, is beyond the end of the recording, "
+                f"which lasts {duration_s:.4g} s",
+                hint=f"Use a start time below {duration_s:.4g} s.",
+            )
+        if start_s > MAX_START_S:
+            raise StartBeyondEndError(
+                f"the start, {start_s:g} s, is beyond the end of any recording",
+                hint=f"Use a start time of at most {MAX_START_S:g} s.",
+            )
         start = int(start_s / PATCH_S) * PATCH_HOP_SAMPLES
-        if self.info.duration_s is not None and self.info.samples is not None:
-            if start_s >= self.info.duration_s:
-                raise StartBeyondEndError(
-                    f"the start, {start_s:g} s, is beyond the end of the recording, "
-                    f"which lasts {self.info.duration_s:.4g} s",
-                    hint=f"Use a start time below {self.info.duration_s:.4g} s.",
-                )
-            start = min(start, max(0, self.info.samples - PATCH_SAMPLES))
-        return start
+        return start if samples is None else min(start, max(0, samples - PATCH_SAMPLES))
 
     def blocks(self, patches: int) -> Iterator[NDArray[Any]]:
         """Yield the whole recording in consecutive blocks of whole patches.

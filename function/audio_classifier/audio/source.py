@@ -6,11 +6,13 @@ import errno
 import io
 import os
 from collections.abc import Callable
-from typing import Any, BinaryIO, Protocol, TypeAlias, TypeVar, runtime_checkable
+from typing import Any, BinaryIO, Final, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from audio_classifier.errors import InvalidParameterError
 
 T = TypeVar("T")
+
+OUT_OF_RANGE: Final = (errno.EINVAL, errno.EOVERFLOW)
 
 
 class SeekableFile(Protocol):
@@ -45,11 +47,12 @@ class GuardedFile:
 
     An exception of the file is kept, and `guard` raises it after the call.  Otherwise a network error would
     look like the end of the file.  The object has no ``name``, so that the content determines the format
-    instead of the file extension.
+    instead of the file extension.  `hide` moves the beginning of the file, so that tags need no decoder.
     """
 
     def __init__(self, source: AudioSource) -> None:
         self._owned = True
+        self._begin = 0  # the file's position 0 for the decoder
         self._error: BaseException | None = None
         try:
             if isinstance(source, bytes | bytearray | memoryview):
@@ -86,6 +89,23 @@ class GuardedFile:
         if isinstance(self._file, FetchingFile):
             self._file.expect(size)
 
+    def head(self, size: int) -> bytes:
+        """Return up to ``size`` bytes from the beginning, and return to it."""
+        self._file.seek(self._begin)
+        data = bytearray(size)
+        try:
+            count = self._fill(memoryview(data))
+        except TypeError as error:  # `read` returns text
+            raise InvalidParameterError(
+                "source", f"not a usable file: {error}", hint="Open the file in binary mode."
+            ) from error
+        self._file.seek(self._begin)
+        return bytes(data[:count])
+
+    def hide(self, size: int) -> None:
+        """Hide the first ``size`` bytes from `head` and from the decoder."""
+        self._begin += size
+
     def readinto(self, buffer: Any) -> int:
         return self._keep(lambda: self._fill(memoryview(buffer).cast("B")))
 
@@ -93,16 +113,25 @@ class GuardedFile:
         return self._keep(lambda: self._seek(offset, whence))
 
     def tell(self) -> int:
-        return self._keep(self._file.tell)
+        return self._keep(lambda: self._file.tell() - self._begin)
 
     def _seek(self, offset: int, whence: int) -> int:
-        try:
-            return self._file.seek(offset, whence)
-        except (ValueError, OSError) as error:
-            if isinstance(error, OSError) and error.errno != errno.EINVAL:
-                raise
-            # A damaged header can point before the beginning; libsndfile checks the position.
-            return self._file.tell()
+        """Seek; leave the position as it is if the offset is out of range.
+
+        A damaged header can point before the beginning or beyond 2^63; libsndfile checks the position.
+        """
+        position = self._file.tell()
+        if whence == os.SEEK_SET:
+            target = self._begin + offset
+        else:
+            target = offset + (position if whence == os.SEEK_CUR else self._file.seek(0, os.SEEK_END))
+        if target >= self._begin:
+            try:
+                return self._file.seek(target) - self._begin
+            except (ValueError, OverflowError, OSError) as error:
+                if isinstance(error, OSError) and error.errno not in OUT_OF_RANGE:
+                    raise
+        return self._file.seek(position) - self._begin
 
     def _fill(self, view: memoryview) -> int:
         """Fill the buffer completely, because libsndfile treats a short read as the end of the file."""

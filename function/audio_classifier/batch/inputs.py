@@ -119,7 +119,7 @@ class ObjectInput:
 
     @property
     def name(self) -> str:
-        return str(self.location)
+        return self.location.uri
 
     @property
     def result_key(self) -> str:

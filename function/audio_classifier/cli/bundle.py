@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from audio_classifier.cli.common import EXIT_OK, add_bundle, open_bundle, open_classifier, read_settings
 from audio_classifier.cli.terminal import download_progress, log_shown, native_stderr_hidden
+from audio_classifier.escaping import printable
 
 if TYPE_CHECKING:
     from audio_classifier.model.bundle import Bundle
@@ -63,7 +64,7 @@ def _bundle_verify(args: argparse.Namespace) -> int:
     classifier = open_classifier(args.bundle)
     manifest = classifier.bundle.manifest
     size_mb = sum(entry.size for entry in manifest.files) / 1e6
-    print(f"{manifest.name} {manifest.version}, digest {classifier.bundle.digest}")
+    print(printable(f"{manifest.name} {manifest.version}, digest {classifier.bundle.digest}"))
     print(f"{len(manifest.files)} files, {size_mb:.1f} MB, all as listed; the model loads")
     return EXIT_OK
 
@@ -89,5 +90,5 @@ def _bundle_import_max(args: argparse.Namespace) -> int:
 
 
 def _written(out_dir: Path, bundle: Bundle) -> int:
-    print(f"{out_dir}: {bundle.manifest.name} {bundle.manifest.version}, digest {bundle.digest}")
+    print(printable(f"{out_dir}: {bundle.manifest.name} {bundle.manifest.version}, digest {bundle.digest}"))
     return EXIT_OK

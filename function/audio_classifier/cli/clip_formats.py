@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from textwrap import indent
 from typing import Any, Final, TextIO, TypeAlias
 
+from audio_classifier.escaping import printable
 from audio_classifier.inference.selection import Prediction
 
 BAR_CELLS: Final = 24
@@ -48,7 +49,7 @@ def write_table(reports: Iterable[ClipReport], out: TextIO, *, single: bool) -> 
         if isinstance(report, FailedClip):
             continue
         if not single:
-            print(report.file, file=out)
+            print(printable(report.file), file=out)
         for prediction in report.predictions:
             print(
                 f"{prediction.probability:7.1%}  {bar(prediction.probability)}  {prediction.label}", file=out
@@ -84,7 +85,8 @@ def write_csv(reports: Iterable[ClipReport], out: TextIO, *, single: bool) -> No
     rows.writerow(("file", "label_id", "label", "probability"))
     for report in reports:
         if isinstance(report, ClassifiedClip):
-            rows.writerows((report.file, *asdict(prediction).values()) for prediction in report.predictions)
+            file = printable(report.file)
+            rows.writerows((file, *asdict(prediction).values()) for prediction in report.predictions)
             out.flush()
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, fields
 from typing import Final, TextIO
 
+from audio_classifier.escaping import printable
 from audio_classifier.inference.sound_events import SoundEvent, by_start
 
 
@@ -37,7 +38,7 @@ def write_csv(events: Iterable[SoundEvent], out: TextIO, name: str) -> None:
     """Write a row per event, ordered by start."""
     rows = csv.writer(out, lineterminator="\n")
     rows.writerow(("file", *(field.name for field in fields(SoundEvent))))
-    rows.writerows((name, *asdict(event).values()) for event in sorted(events, key=by_start))
+    rows.writerows((printable(name), *asdict(event).values()) for event in sorted(events, key=by_start))
 
 
 def write_audacity(events: Iterable[SoundEvent], out: TextIO, name: str) -> None:  # noqa: ARG001  # common signature
@@ -86,4 +87,4 @@ def _clock(seconds: float) -> str:
 
 
 def _field(text: str) -> str:
-    return re.sub(r"\s+", "_", text)
+    return printable(re.sub(r"\s+", "_", text))

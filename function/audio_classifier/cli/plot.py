@@ -19,6 +19,7 @@ from audio_classifier.cli.common import (
     read_recording,
 )
 from audio_classifier.errors import InvalidParameterError, MissingExtraError
+from audio_classifier.escaping import printable
 
 if TYPE_CHECKING:
     from audio_classifier.inference.blocks import Block
@@ -63,7 +64,7 @@ def _plot(args: argparse.Namespace) -> int:
     if status == EXIT_OK:
         figure = figures.draw_recording(audio, classes, top_k=args.top_k, title=_title(args.file))
         figures.write_picture(figure, Path(args.output))
-        print(args.output)
+        print(printable(args.output))
     return status
 
 

@@ -26,13 +26,21 @@ def _serve(args: argparse.Namespace) -> int:
 
         from audio_classifier.server.app import create_app
         from audio_classifier.server.connections import permit_open_files, server_options
+        from audio_classifier.server.logs import log_config
         from audio_classifier.service.shared_classifier import SharedClassifier
     except ImportError as error:
         raise MissingExtraError("serving over HTTP", "serve") from error
 
     app = create_app(SharedClassifier(read_settings()))
     permit_open_files()
-    uvicorn.run(app, host=args.host, port=args.port, timeout_graceful_shutdown=DRAIN_S, **server_options())
+    uvicorn.run(
+        app,
+        host=args.host,
+        port=args.port,
+        log_config=log_config(),
+        timeout_graceful_shutdown=DRAIN_S,
+        **server_options(),
+    )
     return EXIT_OK
 
 

@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Final
 
 from audio_classifier.errors import AudioClassifierError
+from audio_classifier.escaping import PrintableRecords, printable
 
 if TYPE_CHECKING:  # rich is imported only when a bar is shown
     import rich.console
@@ -55,6 +56,7 @@ def log_shown() -> Iterator[None]:
     for name in ("absl", "tensorflow"):
         logging.getLogger(name).setLevel(logging.ERROR)
     logger, handler = logging.getLogger("audio_classifier"), logging.StreamHandler()
+    handler.addFilter(PrintableRecords())
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
     try:
@@ -161,7 +163,7 @@ def download_progress() -> Iterator[Progress]:
                 if bars is None:
                     bars = stack.enter_context(_download_bars())
                 if name not in tasks:
-                    tasks[name] = bars.add_task(name, total=size)
+                    tasks[name] = bars.add_task(printable(name), total=size)
                 bars.advance(tasks[name], count)
 
         yield advance if sys.stderr.isatty() else lambda *_: None
@@ -189,5 +191,4 @@ def print_error(message: str, hint: str = "") -> None:
 
 def print_line(message: str) -> None:
     """Print one line to standard error, escaping characters that could control the terminal."""
-    shown = (character if character.isprintable() else ascii(character)[1:-1] for character in message)
-    print("".join(shown), file=sys.stderr)
+    print(printable(message), file=sys.stderr)

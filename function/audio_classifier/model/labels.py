@@ -35,7 +35,7 @@ class LabelSet:
     Raises
     ------
     BundleInvalidError
-        If an index is out of order, or a name or id occurs twice.
+        If an index is out of order, or a name or id occurs twice or contains unprintable characters.
     """
 
     def __init__(self, labels: Sequence[Label]) -> None:
@@ -45,6 +45,8 @@ class LabelSet:
         for position, label in enumerate(self._labels):
             if label.index != position:
                 raise BundleInvalidError(f"labels: expected index {position}, got {label.index}")
+            if not (label.label_id + label.name).isprintable():
+                raise BundleInvalidError(f"labels: {label.name!r} contains unprintable characters")
             for text in {label.label_id.casefold(), label.name.casefold()}:
                 if text in self._by_text:
                     raise BundleInvalidError(f"labels: {text!r} occurs twice")

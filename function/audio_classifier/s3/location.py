@@ -6,13 +6,16 @@ from dataclasses import dataclass
 from typing import Final
 
 from audio_classifier.errors import InvalidParameterError
+from audio_classifier.escaping import printable
 
 MAX_SHOWN_CHARACTERS: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
 class S3Location:
-    """A bucket, a key and, in a versioned bucket, a version; its text is the ``s3://`` URI.
+    """A bucket, a key and, in a versioned bucket, a version.
+
+    Its text is the `uri` with unprintable characters escaped, for messages.
 
     Raises
     ------
@@ -30,6 +33,11 @@ class S3Location:
             raise InvalidParameterError("audio", f"{_shown(parts)} is not the location of an object")
 
     def __str__(self) -> str:
+        return printable(self.uri)
+
+    @property
+    def uri(self) -> str:
+        """The URI ``s3://bucket/key``, with any characters that the key contains."""
         return f"s3://{self.bucket}/{self.key}"
 
     @classmethod

@@ -18,6 +18,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.errors import ServerErrorMiddleware
 
 from audio_classifier.errors import BusyError, UnreadableAudioError
+from audio_classifier.server.api_keys import RequireApiKey, document_api_keys
 from audio_classifier.server.body import audio_request
 from audio_classifier.server.body_limits import BodyLimits
 from audio_classifier.server.cloudevents import event_routes
@@ -28,6 +29,7 @@ from audio_classifier.server.limiter import ConcurrencyLimiter
 from audio_classifier.server.metrics import CountRequests, Metrics
 from audio_classifier.server.ndjson import accepts_ndjson, stream_timeline
 from audio_classifier.server.pages import page_routes
+from audio_classifier.server.response_headers import ResponseHeaders
 from audio_classifier.server.schemas import (
     DESCRIPTION,
     METADATA,
@@ -76,20 +78,25 @@ def create_app(shared: SharedClassifier, uploads: Uploads | None = None) -> Fast
         title=TITLE,
         version=VERSION,
         description=DESCRIPTION,
+        openapi_url=None if "docs" in settings.disabled_routes else "/openapi.json",
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,  # Starlette would redirect to the client's Host header
         lifespan=_load_in_background(shared),
     )
     _add_middleware(app, settings, metrics)
     add_error_handlers(app)
-    app.mount("/static", StaticFiles(directory=str(files("fastapi_offline") / "static")), name="static")
-    app.include_router(page_routes())
+    app.include_router(page_routes(settings.disabled_routes))
+    if "docs" not in settings.disabled_routes:
+        _add_documents(app, settings)
     _add_model_routes(app, shared, uploads, limiter, lookups)
     if settings.uploads_bucket:
         app.include_router(upload_routes(uploads, lookups))
-    if settings.read_buckets:
+    if settings.read_buckets and "events" not in settings.disabled_routes:
         app.include_router(event_routes(uploads, limiter))
-    _add_operation_routes(app, shared, metrics)
+    _add_health_routes(app, shared)
+    if "metrics" not in settings.disabled_routes:
+        _add_metrics_route(app, metrics)
     return app
 
 
@@ -114,6 +121,8 @@ def _add_middleware(app: FastAPI, settings: Settings, metrics: Metrics) -> None:
     hint = "Only ten seconds are classified: shorten the recording, or encode it as FLAC, OGG or MP3"
     hint += "; for larger files, POST /uploads returns where to upload." if settings.uploads_bucket else "."
     app.add_middleware(BodyLimits, max_bytes=settings.max_upload_bytes, hint=hint)
+    if settings.api_keys:
+        app.add_middleware(RequireApiKey, keys=settings.api_keys)
     # CORS wraps it, so that browsers can also read the response to an unexpected error.
     app.add_middleware(ServerErrorMiddleware, handler=respond_to_unexpected)
     if settings.cors_origins:
@@ -125,6 +134,19 @@ def _add_middleware(app: FastAPI, settings: Settings, metrics: Metrics) -> None:
             expose_headers=("Retry-After",),
         )
     app.add_middleware(CountRequests, metrics=metrics)
+    app.add_middleware(ResponseHeaders)
+
+
+def _add_documents(app: FastAPI, settings: Settings) -> None:
+    """Add the files of Swagger UI, and the documents that FastAPI does not serve."""
+    app.mount("/static", StaticFiles(directory=str(files("fastapi_offline") / "static")), name="static")
+    if settings.api_keys:
+        document_api_keys(app)
+
+    @app.get("/swagger.json", include_in_schema=False)
+    async def swagger_document(request: Request) -> JSONResponse:
+        base_path = request.scope.get("root_path") or "/"
+        return JSONResponse(swagger_2(base_path, needs_key=bool(settings.api_keys)))
 
 
 def _add_model_routes(
@@ -136,10 +158,6 @@ def _add_model_routes(
 ) -> None:
     settings = shared.settings
     spool = Spool(settings.max_uploads_in_flight, settings.max_spooled_bytes)
-
-    @app.get("/swagger.json", include_in_schema=False)
-    async def swagger_document(request: Request) -> JSONResponse:
-        return JSONResponse(swagger_2(request.scope.get("root_path") or "/"))
 
     @app.get("/model/metadata", tags=["model"], operation_id="get_metadata")
     async def metadata() -> MetadataResponse:
@@ -201,7 +219,7 @@ def _add_model_routes(
                 raise
 
 
-def _add_operation_routes(app: FastAPI, shared: SharedClassifier, metrics: Metrics) -> None:
+def _add_health_routes(app: FastAPI, shared: SharedClassifier) -> None:
     @app.get("/healthz", tags=["operation"])
     async def alive() -> StatusResponse:
         """Report whether the process is alive"""
@@ -219,6 +237,8 @@ def _add_operation_routes(app: FastAPI, shared: SharedClassifier, metrics: Metri
             raise BusyError("the model is being loaded")
         return StatusResponse(status="ok")
 
+
+def _add_metrics_route(app: FastAPI, metrics: Metrics) -> None:
     @app.get("/metrics", tags=["operation"], response_class=Response)
     async def prometheus() -> Response:
         """Metrics in Prometheus's format"""

@@ -154,6 +154,7 @@ async def _uploaded_form(request: Request, body: SpooledBody) -> UploadedAudio:
         async for piece in pieces:
             # In a thread, because some bodies take the parser long, and because it writes files.
             await anyio.to_thread.run_sync(form.feed, piece)
+            del piece  # a client that pauses must hold little memory
     if form.file_type is None:
         raise InvalidParameterError("audio", "the multipart body has no file in this field")
     if not AUDIO_TYPES.fullmatch(form.file_type):
@@ -169,6 +170,7 @@ async def _uploaded_body(request: Request, body: SpooledBody) -> UploadedAudio:
                 body.write(piece)
             else:
                 await anyio.to_thread.run_sync(body.write, piece)
+            del piece  # as above
     if body.size == 0:
         raise InvalidParameterError("audio", "the request has no body")
     await _finish(body)

@@ -32,6 +32,7 @@ from audio_classifier.errors import (
     StartBeyondEndError,
     StorageFullError,
     TransferError,
+    UnauthorizedError,
     UnknownEventError,
     UnknownLabelError,
     UnsupportedMediaError,
@@ -49,6 +50,7 @@ STATUSES: Final[Mapping[type[AudioClassifierError], int]] = {
     RecordingTooLongError: 413,
     ObjectTooLargeError: 413,
     RequestError: 400,
+    UnauthorizedError: 401,
     NoResultError: 404,
     RequestTooLargeError: 413,
     UnsupportedMediaError: 415,
@@ -68,12 +70,18 @@ STATUSES: Final[Mapping[type[AudioClassifierError], int]] = {
 HINTS: Final[Mapping[type[AudioClassifierError], str]] = {
     BusyError: "Try again in a moment.",
     NoAudioError: "Send the audio file as audio/* or application/octet-stream.",
+    UnauthorizedError: "Send a key of this deployment as X-Api-Key: KEY or Authorization: Bearer KEY.",
     NoResultError: "Upload a recording first: POST /uploads returns where to.",
     UnknownEventError: "Send a CloudEvent whose data is an S3 notification, or one record of it.",
     UnknownLabelError: "GET /model/labels lists all classes.",
     UnsupportedMediaError: "Send multipart/form-data with a field `audio`, or the audio file as audio/*.",
 }
-RETRY_AFTER_S: Final = 1
+STATUS_HEADERS: Final = {
+    401: {"WWW-Authenticate": 'Bearer realm="audio-classifier"'},
+    408: {"Connection": "close"},  # the rest of the body may never arrive
+    503: {"Retry-After": "1"},
+    504: {"Connection": "close"},
+}
 ERROR_RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
     status: {"model": ErrorResponse, "description": description}
     for status, description in (
@@ -117,12 +125,14 @@ async def respond_to_unexpected(_: Request, error: Exception) -> JSONResponse:
     return JSONResponse(error_body("internal_error", "an unexpected error occurred", "It was logged."), 500)
 
 
-async def _respond_to_error(_: Request, error: AudioClassifierError) -> JSONResponse:
+def error_response(error: AudioClassifierError) -> JSONResponse:
+    """Build the response to an error."""
     status = status_of(type(error))
-    headers = {"Retry-After": str(RETRY_AFTER_S)} if status == 503 else {}
-    if status in (408, 504):  # the rest of the body may never arrive
-        headers["Connection"] = "close"
-    return JSONResponse(body_of(error), status, headers)
+    return JSONResponse(body_of(error), status, STATUS_HEADERS.get(status))
+
+
+async def _respond_to_error(_: Request, error: AudioClassifierError) -> JSONResponse:
+    return error_response(error)
 
 
 async def _respond_to_http_error(_: Request, error: HTTPException) -> JSONResponse:

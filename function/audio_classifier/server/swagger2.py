@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
+from audio_classifier.server.api_keys import SECURITY_SCHEMES
 from audio_classifier.server.schemas import DESCRIPTION, METADATA, TITLE, VERSION
 
 
-def swagger_2(base_path: str) -> dict[str, Any]:
+def swagger_2(base_path: str, *, needs_key: bool) -> dict[str, Any]:
     """Describe the original's three routes, for its clients."""
     json_type = {"type": "string"}
+    security = {
+        "securityDefinitions": {"ApiKey": SECURITY_SCHEMES["ApiKey"]},
+        "security": [{"ApiKey": []}],
+    }
     return {
+        **(security if needs_key else {}),
         "swagger": "2.0",
         "basePath": base_path,
         "info": {"title": TITLE, "version": VERSION, "description": DESCRIPTION},

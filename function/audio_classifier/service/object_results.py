@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
+from audio_classifier.escaping import printable
 from audio_classifier.inference.record import WRITTEN_BY, Result
 from audio_classifier.s3 import json_documents
 from audio_classifier.s3.json_documents import StoredDocument
@@ -121,4 +122,4 @@ class ObjectResults:
 
 def error_message(result: Result) -> str:
     """Return the message of the error that a result reports; empty for a classification."""
-    return result.get("message", "") if result.get("status") == "error" else ""
+    return printable(result.get("message", "")) if result.get("status") == "error" else ""

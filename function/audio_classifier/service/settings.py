@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Literal, Self, TypeAlias
+from typing import Final, Literal, Self, TypeAlias, get_args
 
 from audio_classifier.cpus import available_cpus
 from audio_classifier.errors import InvalidParameterError
 from audio_classifier.hub.bundles import COMPACT
 
 WarmUp: TypeAlias = Literal["http", "uploads"]
+RouteGroup: TypeAlias = Literal["demo", "docs", "metrics", "events"]
 
 PREFIX: Final = "AUDIO_CLASSIFIER_"
 DEFAULT_MAX_UPLOAD_BYTES: Final = 64 << 20
@@ -29,6 +30,7 @@ DEFAULT_UPLOADS_PREFIX: Final = "uploads/"
 DEFAULT_RESULTS_PREFIX: Final = "results/"
 MAX_THREADS: Final = 256  # LiteRT crashes when the system refuses a thread
 LAMBDA_MB_PER_CPU: Final = 1769  # AWS Lambda developer guide, "Configure function memory"
+MIN_API_KEY_CHARACTERS: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,14 @@ class Settings:
     warm_up
         What a Lambda function prepares while it loads the model: ``http`` or ``uploads``; None to prepare
         what the first event needs.
+    api_keys
+        Keys, separated by commas, one of which every request must have, apart from pages and health checks;
+        empty for a public API.  Those of ``api_keys_file`` are included.
+    api_keys_file
+        A file of keys, separated by commas or white space; None for no file.
+    disabled_routes
+        Routes, separated by commas, that do not exist: ``demo``, ``docs`` (Swagger UI and the OpenAPI
+        documents), ``metrics`` or ``events``; empty for none.
     """
 
     bundle: str
@@ -118,6 +128,9 @@ class Settings:
     cors_origins: tuple[str, ...]
     isolate_decoding: bool
     warm_up: WarmUp | None
+    api_keys: tuple[str, ...] = field(repr=False)  # secrets
+    api_keys_file: Path | None
+    disabled_routes: tuple[RouteGroup, ...]
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Self:
@@ -131,6 +144,7 @@ class Settings:
         in_lambda = "AWS_LAMBDA_FUNCTION_NAME" in environ
         cache_dir = environ.get(PREFIX + "CACHE_DIR") or ("/tmp/audio-classifier" if in_lambda else "")  # noqa: S108
         threads = _threads(environ)
+        api_keys_file = environ.get(PREFIX + "API_KEYS_FILE")
         max_upload_bytes = _positive(environ, PREFIX + "MAX_UPLOAD_BYTES") or DEFAULT_MAX_UPLOAD_BYTES
         return cls(
             bundle=environ.get(PREFIX + "BUNDLE") or COMPACT,
@@ -163,6 +177,10 @@ class Settings:
                 environ, PREFIX + "ISOLATE_DECODING", default=hasattr(os, "fork") and not in_lambda
             ),
             warm_up=_warm_up(environ, PREFIX + "WARM_UP"),
+            api_keys=_api_keys(environ, PREFIX + "API_KEYS")
+            + _api_keys_in_file(environ, PREFIX + "API_KEYS_FILE"),
+            api_keys_file=Path(api_keys_file) if api_keys_file else None,
+            disabled_routes=_route_groups(environ, PREFIX + "DISABLED_ROUTES"),
         )
 
 
@@ -207,6 +225,50 @@ def _boolean(environ: Mapping[str, str], name: str, *, default: bool) -> bool:
             return False
         case unknown:
             raise InvalidParameterError(name, f"must be true or false, got {unknown!r}")
+
+
+def _api_keys(environ: Mapping[str, str], name: str) -> tuple[str, ...]:
+    """Read API keys; errors do not show them."""
+    text = environ.get(name)
+    return _parsed_api_keys(name, text) if text else ()
+
+
+def _api_keys_in_file(environ: Mapping[str, str], name: str) -> tuple[str, ...]:
+    path = environ.get(name)
+    if not path:
+        return ()
+    try:
+        text = Path(path).read_text(encoding="ascii", errors="replace")
+    except OSError as error:
+        raise InvalidParameterError(name, f"{path!r} cannot be read: {error.strerror}") from error
+    return _parsed_api_keys(name, text)
+
+
+def _parsed_api_keys(name: str, text: str) -> tuple[str, ...]:
+    keys = tuple(text.replace(",", " ").split())
+    if not keys:  # the API would be public, although the operator wants a key
+        raise InvalidParameterError(name, "must have at least one key, got only separators")
+    for number, key in enumerate(keys, 1):
+        if len(key) < MIN_API_KEY_CHARACTERS or not re.fullmatch(r"[!-~]+", key):
+            raise InvalidParameterError(
+                name,
+                f"a key must have at least {MIN_API_KEY_CHARACTERS} printable ASCII characters, "
+                f"got {len(key)} characters for key {number}",
+                hint="Generate a key: openssl rand -hex 32",
+            )
+    return keys
+
+
+def _route_groups(environ: Mapping[str, str], name: str) -> tuple[RouteGroup, ...]:
+    groups: list[RouteGroup] = []
+    for group in _split(environ, name):
+        match group:
+            case "demo" | "docs" | "metrics" | "events":
+                groups.append(group)
+            case unknown:
+                known = ", ".join(get_args(RouteGroup))
+                raise InvalidParameterError(name, f"must be some of {known}, got {unknown!r}")
+    return tuple(groups)
 
 
 def _positive(environ: Mapping[str, str], name: str) -> int | None:

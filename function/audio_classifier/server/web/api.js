@@ -6,6 +6,8 @@ const WINDOW_TOP_K = 12;
 const NDJSON = "application/x-ndjson";
 const MAX_WAIT_S = 30;
 
+let apiKey = ""; // sent with each request, and held in memory only
+
 const MESSAGES = {
   401: ["The server requires authentication.", "This page cannot sign its requests."],
   403: ["The server does not allow the request.", "This page cannot sign its requests."],
@@ -24,6 +26,15 @@ export class UserError extends Error {
   }
 }
 
+/** The server requires an API key, or another one. */
+export class ApiKeyError extends UserError {}
+
+/** Send this API key with all further requests. */
+export function setApiKey(key) {
+  if (!/^[!-~]+$/.test(key)) throw new ApiKeyError("This is not an API key.", "Enter the key without spaces.");
+  apiKey = key;
+}
+
 /** Return the URL that answers with the predictions or with the timeline. */
 function endpoint(timeline) {
   const query = timeline
@@ -37,7 +48,8 @@ export function command(name, timeline) {
   const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
   const inForm = name.replaceAll("\\", "\\\\").replaceAll('"', '\\"');
   const accept = timeline ? ` -H 'Accept: ${NDJSON}'` : "";
-  return `curl -F ${quoted(`audio=@"${inForm}"`)}${accept} ${quoted(endpoint(timeline))}`;
+  const key = apiKey ? ' -H "X-Api-Key: $API_KEY"' : ""; // not the key itself, which may be copied elsewhere
+  return `curl -F ${quoted(`audio=@"${inForm}"`)}${accept}${key} ${quoted(endpoint(timeline))}`;
 }
 
 /** Return the body of the response with the predictions. */
@@ -77,7 +89,8 @@ async function post(file, url, accept, { signal, onWait }) {
     const body = new FormData();
     body.append("audio", file, file.name);
     onWait(0);
-    const response = await read(() => fetch(url, { method: "POST", body, headers: { Accept: accept }, signal }));
+    const headers = { Accept: accept, ...(apiKey && { "X-Api-Key": apiKey }) };
+    const response = await read(() => fetch(url, { method: "POST", body, headers, signal }));
     if (response.ok) return response;
     if (response.status !== 503 || !retry) throw await userError(response);
     const waitS = Math.min(MAX_WAIT_S, Number(response.headers.get("Retry-After")) || 1);
@@ -89,6 +102,12 @@ async function post(file, url, accept, { signal, onWait }) {
 /** Convert an error response; responses of gateways have another format and messages that do not help users. */
 async function userError(response) {
   const answer = await response.json().catch(() => ({}));
+  if (answer?.code === "unauthorized") {
+    return new ApiKeyError(
+      apiKey ? "The server does not accept this API key." : "This server requires an API key.",
+      "The operator of the server issues keys.",
+    );
+  }
   if (answer?.status === "error" && typeof answer.message === "string") {
     return new UserError(sentence(answer.message), typeof answer.hint === "string" ? answer.hint : "");
   }

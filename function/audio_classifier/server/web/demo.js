@@ -1,6 +1,6 @@
 // Opens a recording from a file, a sample or the microphone, and classifies it.
 
-import { UserError } from "./api.js";
+import { ApiKeyError, UserError, setApiKey } from "./api.js";
 import { $, setStatus, show } from "./page.js";
 import { record } from "./recorder.js";
 import { clear, present } from "./result.js";
@@ -12,6 +12,7 @@ const RECORDING_LIMIT_S = 60;
 
 let current = new AbortController(); // of the latest choice, which aborts all earlier ones
 let stopRecording = new AbortController();
+let chosen; // the file to classify again with an API key
 
 $("file").addEventListener("change", () => {
   const [file] = $("file").files;
@@ -28,6 +29,11 @@ $("stop").addEventListener("click", () => stopRecording.abort());
 $("cancel").addEventListener("click", cancelRecording);
 addEventListener("keydown", (event) => {
   if (event.key === "Escape" && !$("recording").hidden) cancelRecording();
+});
+
+$("key-use").addEventListener("click", classifyWithKey);
+$("key-value").addEventListener("keydown", (event) => {
+  if (event.key === "Enter") classifyWithKey();
 });
 
 addEventListener("dragover", (event) => {
@@ -91,6 +97,13 @@ function cancelRecording() {
   setStatus("");
 }
 
+function classifyWithKey() {
+  choose(() => {
+    setApiKey($("key-value").value.trim());
+    return chosen;
+  });
+}
+
 /** Abort the previous choice, then classify and show the file that `open(signal)` returns. */
 async function choose(open) {
   current.abort();
@@ -98,6 +111,7 @@ async function choose(open) {
   const { signal } = current;
   clear();
   show("error", false);
+  show("key", false);
   setStatus("");
   try {
     const file = await open(signal);
@@ -106,6 +120,7 @@ async function choose(open) {
       throw new UserError("The file cannot be read.", "Choose another file, or a file in the folder.");
     });
     signal.throwIfAborted();
+    chosen = file;
     await present(file, signal);
   } catch (error) {
     if (!signal.aborted) fail(error);
@@ -120,6 +135,8 @@ function fail(error) {
   hint.textContent = known ? error.hint : "Try again. The browser's console shows details.";
   setStatus("");
   show("error", true);
+  show("key", error instanceof ApiKeyError);
+  if (error instanceof ApiKeyError) $("key-value").focus();
 }
 
 $("copy").addEventListener("click", async () => {
