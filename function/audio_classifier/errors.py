@@ -14,6 +14,7 @@
     │   ├── DecoderCrashError           the decoder ended while it read the file
     │   ├── DecodingLimitError          decoding takes more CPU time than is allowed
     │   ├── RecordingTooLongError       longer than the limit of a timeline
+    │   ├── TooManyReadsError           scattered over its file, so that reading it takes too many requests
     │   └── ObjectTooLargeError         larger than the deployment accepts
     ├── RequestError                    an HTTP request that cannot be served
     │   ├── NoAudioError                the part is declared as something other than audio
@@ -31,6 +32,7 @@
     ├── InvalidParameterError           an argument is out of range
     │   └── UnknownLabelError           no class has that name or id
     ├── BundleError                     the model cannot be used
+    │   ├── BundleCacheError            a downloaded bundle cannot be stored
     │   ├── BundleNotFoundError         there is no bundle at that URI
     │   ├── BundleInvalidError          the manifest or a model file is malformed
     │   └── BundleCorruptError          a file differs from its manifest entry
@@ -193,6 +195,13 @@ class RecordingTooLongError(AudioError):
     default_hint = "Split the recording."
 
 
+class TooManyReadsError(AudioError):
+    """The audio is scattered over its file, so that reading it takes too many requests."""
+
+    code = "too_many_reads"
+    default_hint = "Export the recording again as WAV or FLAC; read MP3 files from an earlier start."
+
+
 class ObjectTooLargeError(AudioError):
     """The object is larger than the deployment accepts."""
 
@@ -302,6 +311,15 @@ class BundleError(AudioClassifierError):
     """The model cannot be used."""
 
     code = "bundle"
+
+
+class BundleCacheError(BundleError):
+    """A downloaded bundle cannot be stored in the cache."""
+
+    code = "bundle_cache"
+    default_hint = (
+        "Free some space, or set AUDIO_CLASSIFIER_CACHE_DIR to a directory that this process may write to."
+    )
 
 
 class BundleNotFoundError(BundleError):

@@ -24,12 +24,20 @@ from snapshot_restore_py import register_after_restore, register_before_snapshot
 
 from audio_classifier.audio.source import AudioSource
 from audio_classifier.aws_lambda import events
+from audio_classifier.aws_lambda.deadlines import cancellation_for
 from audio_classifier.aws_lambda.metrics import SERVICE, EmbeddedMetrics
 from audio_classifier.aws_lambda.snapstart import renew, warm_up
-from audio_classifier.errors import AudioError, InvalidParameterError, UnknownEventError, describe_error
+from audio_classifier.errors import (
+    AudioError,
+    DeadlineExceededError,
+    InvalidParameterError,
+    UnknownEventError,
+    describe_error,
+)
 from audio_classifier.escaping import printable_json
 from audio_classifier.s3.location import S3Location
 from audio_classifier.s3.notifications import created_objects
+from audio_classifier.service.cancellation import Cancellation
 from audio_classifier.service.parameters import REQUEST_NAMES, parse_parameters
 from audio_classifier.service.predict import predict
 from audio_classifier.service.settings import Settings
@@ -112,6 +120,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> Any:
     ------
     UnknownEventError
         If the event is of another kind; the message lists the supported ones, because Lambda shows no hint.
+    DeadlineExceededError
+        If objects could not be processed in the time that the function had left.
     AudioClassifierError
         If a later attempt may succeed.
     """
@@ -132,39 +142,40 @@ def _dispatch(event: dict[str, Any], context: LambdaContext) -> Any:
         raise UnknownEventError(f"the event must be an object, got {type(event).__name__}")
     if events.is_http(event):
         return _http()(event, context)
+    cancellation = cancellation_for(context)
     if events.is_batch_operation(event):
         from audio_classifier.aws_lambda.batches import process_task
 
-        return process_task(event, uploads, metrics.count_failure)
+        return process_task(event, uploads, metrics.count_failure, cancellation)
     if events.is_direct_request(event):
-        return _respond_to_direct_request(event)
+        return _respond_to_direct_request(event, cancellation)
     if event.get("warmup"):
         return {"status": "ok"}
     if events.is_queue(event):
         from audio_classifier.aws_lambda.batches import process_messages
 
-        return process_messages(event, context, uploads, metrics.count_failure)
+        return process_messages(event, context, uploads, metrics.count_failure, cancellation)
     if events.is_map_batch(event):
-        return _process_objects(events.map_batch_objects(event))
-    return _process_objects(created_objects(event))
+        return _process_objects(events.map_batch_objects(event), cancellation)
+    return _process_objects(created_objects(event), cancellation)
 
 
-def _process_objects(locations: list[S3Location]) -> dict[str, Any]:
-    return {"status": "ok", "results": uploads.process_all(locations)}
+def _process_objects(locations: list[S3Location], cancellation: Cancellation) -> dict[str, Any]:
+    return {"status": "ok", "results": uploads.process_all(locations, cancellation)}
 
 
-def _respond_to_direct_request(event: dict[str, Any]) -> dict[str, Any]:
-    """Respond as over HTTP; errors of the caller are responses as well."""
+def _respond_to_direct_request(event: dict[str, Any], cancellation: Cancellation) -> dict[str, Any]:
+    """Respond as over HTTP; errors of the caller and an exceeded deadline are responses as well."""
     try:
         parameters = parse_parameters(event)
-        return predict(shared, _direct_source(event), parameters)
-    except (AudioError, InvalidParameterError) as error:
+        return predict(shared, _direct_source(event, cancellation), parameters, cancellation)
+    except (AudioError, DeadlineExceededError, InvalidParameterError) as error:
         return dict(describe_error(error, names=REQUEST_NAMES))
 
 
-def _direct_source(event: dict[str, Any]) -> AudioSource:
+def _direct_source(event: dict[str, Any], cancellation: Cancellation) -> AudioSource:
     if "audio" in event:
-        return uploads.access.open_allowed(event["audio"])
+        return uploads.access.open_allowed(event["audio"], check=cancellation.check)
     try:
         return pybase64.b64decode("".join(event["audio_base64"].split()), validate=True)
     except (AttributeError, ValueError) as error:

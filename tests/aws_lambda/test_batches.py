@@ -11,6 +11,7 @@ import pytest
 from audio_classifier.aws_lambda.batches import RESULT_STRING_CHARACTERS, process_messages, process_task
 from audio_classifier.errors import TransferError
 from audio_classifier.s3.location import S3Location
+from audio_classifier.service.cancellation import Cancellation
 from audio_classifier.service.object_results import Stored, Unchanged
 from audio_classifier.service.uploads import Outcome, Skipped, Uploads
 
@@ -41,10 +42,11 @@ def test_messages_that_fail_are_returned_to_the_queue() -> None:
     uploads = uploads_with(process_all={"side_effect": [["stored"], TransferError("later")]})
     count_failure = Mock()
     event = queue_event(json.dumps(notification), "not JSON", json.dumps(notification))
-    response = process_messages(event, Mock(), uploads, count_failure)
+    cancellation = Cancellation()
+    response = process_messages(event, Mock(), uploads, count_failure, cancellation)
     assert response == {"batchItemFailures": [{"itemIdentifier": "1"}, {"itemIdentifier": "2"}]}
     assert count_failure.call_count == 2
-    uploads.process_all.assert_called_with([S3Location("uploads", "in/rain.wav")])
+    uploads.process_all.assert_called_with([S3Location("uploads", "in/rain.wav")], cancellation)
 
 
 def test_batch_in_which_all_messages_fail_does_not_raise() -> None:
@@ -73,7 +75,7 @@ def test_response_reports_the_outcome_of_the_task(
     assert response["invocationId"] == event["invocationId"]
     (result,) = response["results"]
     assert result == {"taskId": event["tasks"][0]["taskId"], "resultCode": code, "resultString": text}
-    (location,) = uploads.process.call_args.args
+    location, _ = uploads.process.call_args.args
     assert (location.bucket, location.key) == ("uploads", "in/rain.wav")
     count_failure.assert_not_called()
 

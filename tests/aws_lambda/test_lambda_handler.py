@@ -14,9 +14,10 @@ from typing import Any, TypeAlias
 
 import pytest
 
+from audio_classifier.aws_lambda.deadlines import MARGIN_S
 from audio_classifier.aws_lambda.events import SUPPORTED_EVENTS
 
-Invoke: TypeAlias = Callable[[Any], dict[str, Any]]
+Invoke: TypeAlias = Callable[..., dict[str, Any]]
 
 ENVIRONMENT = {"AWS_LAMBDA_FUNCTION_NAME": "x", "AWS_DEFAULT_REGION": "us-east-1"}
 # Reads events from standard input, and prints an outcome for each, after the log and the metrics.
@@ -26,10 +27,13 @@ from types import SimpleNamespace
 from audio_classifier.lambda_handler import handler
 
 names = ("function_name", "memory_limit_in_mb", "invoked_function_arn", "aws_request_id")
-context = SimpleNamespace(**dict.fromkeys(names, "x"))
 for line in sys.stdin:
+    event, remaining_s = json.loads(line)
+    context = SimpleNamespace(
+        **dict.fromkeys(names, "x"), get_remaining_time_in_millis=lambda: round(1000 * remaining_s)
+    )
     try:
-        outcome = {"response": handler(json.loads(line), context)}
+        outcome = {"response": handler(event, context)}
     except Exception as error:
         outcome = {"error": type(error).__name__, "message": str(error)}
     print("outcome", json.dumps(outcome), flush=True)
@@ -50,8 +54,8 @@ def invoke() -> Iterator[Invoke]:
     assert process.stdout
     requests, lines = process.stdin, process.stdout
 
-    def send(event: Any) -> dict[str, Any]:
-        requests.write(json.dumps(event) + "\n")
+    def send(event: Any, remaining_s: float = 60) -> dict[str, Any]:
+        requests.write(json.dumps([event, remaining_s]) + "\n")
         requests.flush()
         log = ""
         for line in lines:
@@ -148,6 +152,50 @@ def test_http_event_is_served(invoke: Invoke) -> None:
     }
     response = invoke(event)["response"]
     assert (response["statusCode"], json.loads(response["body"])) == (200, {"status": "ok"})
+
+
+@pytest.mark.parametrize("timeline", [False, True])
+def test_direct_request_without_enough_time_is_answered_by_an_error(
+    invoke: Invoke, rain_base64: str, timeline: bool
+) -> None:
+    outcome = invoke({"audio_base64": rain_base64, "timeline": timeline}, remaining_s=MARGIN_S)
+    assert outcome["response"]["code"] == "deadline_exceeded"
+
+
+@pytest.mark.parametrize("query", ["", "timeline=true"])
+def test_http_request_without_enough_time_has_status_504(
+    invoke: Invoke, rain_base64: str, query: str
+) -> None:
+    event = {
+        "version": "2.0",
+        "rawPath": "/model/predict",
+        "rawQueryString": query,
+        "headers": {"content-type": "audio/wav"},
+        "requestContext": {
+            "http": {"method": "POST", "path": "/model/predict", "sourceIp": "::1"},
+            "stage": "$default",
+        },
+        "body": rain_base64,
+        "isBase64Encoded": True,
+    }
+    assert invoke(event)["response"]["statusCode"] == 200
+    response = invoke(event, remaining_s=MARGIN_S)["response"]
+    assert (response["statusCode"], json.loads(response["body"])["code"]) == (504, "deadline_exceeded")
+
+
+def test_objects_without_enough_time_return_to_their_queue(invoke: Invoke) -> None:
+    notification = {"Records": [object_created("a.wav")]}
+    assert invoke(notification, remaining_s=MARGIN_S)["error"] == "DeadlineExceededError"
+    messages = [
+        {"eventSource": "aws:sqs", "messageId": name, "body": json.dumps(notification)} for name in "ab"
+    ]
+    response = invoke({"Records": messages}, remaining_s=MARGIN_S)["response"]
+    assert [failure["itemIdentifier"] for failure in response["batchItemFailures"]] == ["a", "b"]
+
+
+def object_created(key: str) -> dict[str, Any]:
+    s3 = {"bucket": {"name": "uploads"}, "object": {"key": key}}
+    return {"eventSource": "aws:s3", "eventName": "ObjectCreated:Put", "s3": s3}
 
 
 @pytest.mark.parametrize(

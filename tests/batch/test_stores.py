@@ -1,16 +1,19 @@
 from __future__ import annotations
 
+import contextlib
 import json
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
 
 from audio_classifier.batch.stores import FolderStore, open_store
-from audio_classifier.errors import ResultConflictError, TransferError
+from audio_classifier.errors import InvalidParameterError, ResultConflictError, TransferError
 from devtools.background import BackgroundServer, QuietServer
 from tests.batch.results import make_result
+from tests.support.json_values import DOCUMENTS
 
 HOSTILE_KEYS = [
     *("../../a.wav", "/etc/passwd", "a//b.wav", ".", "..", "", "a/./b", "new\nline.wav", "\udcff.wav"),
@@ -69,6 +72,36 @@ def test_file_that_is_not_the_result_of_the_input_is_not_overwritten(tmp_path: P
         with pytest.raises(ResultConflictError, match=r"a\.wav\.json"):
             method("a.wav", make_result())
     assert (tmp_path / "a.wav.json").read_text() == existing
+
+
+@given(document=DOCUMENTS)
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_document_in_place_of_a_result_is_a_conflict_or_an_older_result(
+    tmp_path: Path, document: Any
+) -> None:
+    (tmp_path / "a.wav.json").write_text(json.dumps(document))
+    with contextlib.suppress(ResultConflictError):
+        assert not FolderStore(tmp_path).contains("a.wav", make_result())
+
+
+@given(document=DOCUMENTS)
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_file_with_any_document_in_a_line_is_opened_or_refused(tmp_path: Path, document: Any) -> None:
+    path = tmp_path / "r.jsonl"
+    path.write_text(json.dumps(make_result()) + "\n" + json.dumps(document) + "\n")
+    with contextlib.suppress(InvalidParameterError):
+        store = open_store(str(path))
+        assert store.contains("a.wav", make_result())
+        store.close()
+
+
+@pytest.mark.parametrize("depth", [65, 5_000, 200_000])
+def test_deeply_nested_line_is_refused(tmp_path: Path, depth: int) -> None:
+    path = tmp_path / "r.jsonl"
+    result = json.dumps(make_result(nested=0)).replace("0", "[" * depth + "]" * depth)
+    path.write_text(result + "\n")
+    with pytest.raises(InvalidParameterError, match="line 1 of"):
+        open_store(str(path))
 
 
 def test_file_in_place_of_a_folder_is_a_conflict(tmp_path: Path) -> None:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
+from filelock import FileLock
 
 from audio_classifier import AudioClassifier
 from audio_classifier.errors import (
+    BundleCacheError,
     BundleCorruptError,
     BundleInvalidError,
     BundleNotFoundError,
@@ -226,14 +229,16 @@ def test_s3_connection_error_raises_transfer_error(
         open_bundle("s3://models/some/where/", cache_dir=cache)
 
 
-def open_in_subprocess(url: str, cache: Path) -> subprocess.Popen[bytes]:
+def open_in_subprocess(
+    url: str, cache: Path, *, deadline_s: float | None = None, before: str = "", stderr: int | None = None
+) -> subprocess.Popen[bytes]:
     """Open a bundle in another process."""
-    code = f"""
+    code = f"""{before}
 from pathlib import Path
 from audio_classifier.hub.bundles import open_bundle
-open_bundle({url!r}, cache_dir=Path({str(cache)!r}))
+open_bundle({url!r}, cache_dir=Path({str(cache)!r}), deadline_s={deadline_s!r})
 """
-    return subprocess.Popen([sys.executable, "-c", code], env=os.environ)
+    return subprocess.Popen([sys.executable, "-c", code], env=os.environ, stderr=stderr)
 
 
 def test_concurrent_processes_download_once_and_all_succeed(served: FileServer, cache: Path) -> None:
@@ -257,6 +262,83 @@ def test_killed_process_leaves_no_bundle_and_does_not_block_others(served: FileS
     bundle = open_bundle(f"{served.url}/compact", cache_dir=cache)
     left = [path.name for path in bundle.directory.parent.iterdir() if path.is_dir()]
     assert left == [bundle.digest], "files of the killed process are deleted"
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "head.npz"])
+@pytest.mark.parametrize("part", ["header", "body"])
+def test_server_that_sends_byte_by_byte_delays_until_the_deadline(
+    served: FileServer, cache: Path, name: str, part: Literal["header", "body"]
+) -> None:
+    served.drip[f"/compact/{name}"] = part
+    begin = time.monotonic()
+    with pytest.raises(TransferError, match="took longer than 2 s: the server sends too slowly") as caught:
+        open_bundle(f"{served.url}/compact", cache_dir=cache, deadline_s=2)
+    assert 2 <= time.monotonic() - begin < 10
+    assert "AUDIO_CLASSIFIER_DOWNLOAD_DEADLINE_S" in caught.value.hint
+    assert_nothing_opens(cache)
+    served.drip.clear()
+    open_bundle(f"{served.url}/compact", cache_dir=cache, deadline_s=60)
+
+
+def test_download_that_is_abandoned_at_the_deadline_does_not_keep_the_process_from_ending(
+    served: FileServer, cache: Path
+) -> None:
+    served.drip["/compact/head.npz"] = "header"
+    process = open_in_subprocess(f"{served.url}/compact", cache, deadline_s=1)
+    assert process.wait(timeout=60) == 1
+
+
+def test_wait_for_another_download_ends_at_the_deadline(served: FileServer, cache: Path) -> None:
+    bundle = open_bundle(f"{served.url}/compact", cache_dir=cache)
+    shutil.rmtree(bundle.directory)
+    with (
+        FileLock(f"{bundle.directory}.lock"),
+        pytest.raises(TransferError, match="took longer than 1 s: another process holds"),
+    ):
+        open_bundle(f"{served.url}/compact", cache_dir=cache, deadline_s=1)
+    open_bundle(f"{served.url}/compact", cache_dir=cache, deadline_s=60)
+
+
+def test_file_in_place_of_the_cache_directory_is_reported(served: FileServer, cache: Path) -> None:
+    cache.write_text("a file")
+    with pytest.raises(BundleCacheError, match=f"cannot be stored in the cache {cache}") as caught:
+        open_bundle(f"{served.url}/compact", cache_dir=cache)
+    assert "AUDIO_CLASSIFIER_CACHE_DIR" in caught.value.hint
+
+
+def test_file_in_place_of_the_lock_or_a_directory_that_is_not_writable_is_reported(
+    served: FileServer, cache: Path
+) -> None:
+    bundle = open_bundle(f"{served.url}/compact", cache_dir=cache)
+    shutil.rmtree(bundle.directory)
+    Path(f"{bundle.directory}.lock").unlink(missing_ok=True)
+    Path(f"{bundle.directory}.lock").mkdir()
+    with pytest.raises(BundleCacheError):
+        open_bundle(f"{served.url}/compact", cache_dir=cache, deadline_s=60)
+    with pytest.raises(BundleCacheError):
+        open_bundle(f"{served.url}/compact", cache_dir=Path("/proc/self"))
+
+
+def test_full_disk_is_reported_and_leaves_no_files(served: FileServer, cache: Path) -> None:
+    """A limit on the size of files stands for the disk: both fail in `write`."""
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))\n"
+    process = open_in_subprocess(f"{served.url}/compact", cache, before=limit, stderr=subprocess.PIPE)
+    _, errors = process.communicate(timeout=60)
+    assert b"BundleCacheError: the bundle cannot be stored in the cache" in errors
+    assert [path for path in (cache / "bundles").iterdir() if path.is_dir()] == []
+
+
+@pytest.mark.parametrize("size", ["-1", "3000000000", "1" + "0" * 400, "1e300", "1.5", "NaN", "null"])
+def test_manifest_with_a_false_size_is_refused_before_a_file_is_downloaded(
+    served: FileServer, cache: Path, size: str
+) -> None:
+    manifest = served.folder / "compact" / "manifest.json"
+    text, count = re.subn(r'"size": \d+', f'"size": {size}', manifest.read_text(), count=1)
+    assert count == 1
+    manifest.write_text(text)
+    with pytest.raises(BundleInvalidError, match="files"):
+        open_bundle(f"{served.url}/compact", cache_dir=cache)
+    assert served.requests == ["/compact/manifest.json"]
 
 
 def assert_nothing_opens(cache: Path) -> None:

@@ -9,6 +9,8 @@ from audio_classifier.errors import UnreadableAudioError
 from audio_classifier.inference.record import (
     classification_record,
     error_record,
+    is_batch_result,
+    is_result,
     model_record,
     result_identity,
 )
@@ -70,3 +72,32 @@ def test_model_record_identifies_the_bundle(classifier: AudioClassifier) -> None
 )
 def test_result_identity_has_source_digest_and_parameters(other: dict[str, Any], equal: bool) -> None:
     assert (result_identity(other) == result_identity(result())) is equal
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, True),
+        ({"error": "x"}, True),
+        ({"status": 5}, False),
+        ({"source": []}, False),
+        ({"source": {"key": ["a.wav"]}}, False),
+        ({"source": {"last_modified": 5}}, False),
+        ({"model": "compact"}, False),
+        ({"model": {"digest": {}}}, False),
+        ({"status": "error", "message": {}}, False),
+    ],
+)
+def test_is_result_checks_the_types_of_all_parts_that_are_read(
+    changes: dict[str, Any], expected: bool
+) -> None:
+    assert is_result(result(**changes)) is expected
+
+
+@pytest.mark.parametrize(
+    "document",
+    [None, 5, "x", [], {}, result(model={}), {"status": "ok", "source": {}, "model": {"digest": "d"}}],
+)
+def test_result_of_a_batch_has_a_digest_and_parameters(document: Any) -> None:
+    assert is_batch_result(result())
+    assert not is_batch_result(document)

@@ -53,12 +53,25 @@ def test_document_is_replaced_only_if_its_etag_matches(bucket: Any) -> None:
     assert bucket.get_object(**LOCATION.arguments())["Body"].read() == b"2"
 
 
-@pytest.mark.parametrize("content", [b"{ half", b"\xff", b"[" * 100_000])
+@pytest.mark.parametrize(
+    "content",
+    [
+        *(b"{ half", b"\xff", b"[" * 100_000, b"[" * 65 + b"]" * 65, b'{"a":' * 65 + b"1" + b"}" * 65),
+        *(b"NaN", b"[-Infinity]", b"1e999", b"9" * 5000),
+    ],
+)
 def test_object_that_is_not_json_has_no_document_but_an_etag(bucket: Any, content: bytes) -> None:
     put = bucket.put_object(**LOCATION.arguments(), Body=content)
     stored = json_documents.read(bucket, LOCATION)
     assert stored == json_documents.StoredDocument(None, put["ETag"])
     assert write(bucket, 1, if_match=put["ETag"])
+
+
+def test_object_longer_than_any_document_is_not_read(bucket: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(json_documents, "MAX_DOCUMENT_BYTES", 10)
+    for content, document in ((b'"123 5678"', "123 5678"), (b'"123 56789"', None)):
+        put = bucket.put_object(**LOCATION.arguments(), Body=content)
+        assert json_documents.read(bucket, LOCATION) == json_documents.StoredDocument(document, put["ETag"])
 
 
 def test_document_is_encrypted_as_requested(bucket: Any) -> None:

@@ -1,21 +1,31 @@
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import random
+import struct
 from typing import Any
 
 import pytest
 
 from audio_classifier import AudioClassifier
-from audio_classifier.audio.reader import read_window
-from audio_classifier.errors import ObjectChangedError, RemoteNotFoundError, TransferError
+from audio_classifier.audio.reader import AudioReader, read_window
+from audio_classifier.errors import (
+    AudioError,
+    ObjectChangedError,
+    RemoteNotFoundError,
+    TooManyReadsError,
+    TransferError,
+)
 from audio_classifier.s3.location import S3Location
 from audio_classifier.s3.objects import (
     BLOCK_BYTES,
     FIRST_BLOCKS,
     KEPT_BLOCKS,
     MAX_BLOCKS,
+    MAX_REQUEST_BYTES,
+    WINDOW_REQUESTS,
     S3File,
 )
 from tests.support.sounds import busy, encode
@@ -86,8 +96,103 @@ def test_whole_recording_is_downloaded_once(bucket: Any, classifier: AudioClassi
     assert downloads.bytes <= len(content) + 4 * BLOCK_BYTES
 
 
+def test_requests_grow_while_a_recording_is_read_to_its_end(bucket: Any) -> None:
+    content = bytes(300 * BLOCK_BYTES)
+    bucket.put_object(Bucket="recordings", Key="a", Body=content)
+    for announced_bytes in (0, 5 * BLOCK_BYTES):
+        file, downloads = S3File(bucket, S3Location("recordings", "a")), Downloads(bucket)
+        while file.tell() < len(content):
+            file.expect(announced_bytes)
+            file.read(BLOCK_BYTES)
+        assert downloads.bytes == len(content)
+        assert downloads.requests <= 9  # 2, 8, 16, 32 and 64 blocks
+
+
+TINY_CHUNK = b"junk" + struct.pack("<I", 8) + bytes(8)
+FAR_CHUNK = b"junk" + struct.pack("<I", 8 << 20) + bytes(8 << 20)
+SPREAD_CHUNKS = (b"junk" + struct.pack("<I", 200_000) + bytes(200_000)) * (2 * WINDOW_REQUESTS)
+
+
+def with_chunks(wav: bytes, chunks: bytes) -> bytes:
+    """Insert chunks before the samples of a WAV file with a header of 44 bytes."""
+    content = wav[12:36] + chunks + wav[36:]
+    return b"RIFF" + struct.pack("<I", len(content) + 4) + b"WAVE" + content
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        encode(busy(8, 16_000), 16_000, "OGG") + bytes(36 << 20),
+        encode(busy(8, 16_000), 16_000, "OGG") + random.Random(1).randbytes(4 << 20),
+        encode(busy(8, 16_000), 16_000, "MP3") + bytes(8 << 20),
+        encode(busy(8, 16_000), 16_000, "FLAC") + bytes(8 << 20),
+        with_chunks(encode(busy(8, 16_000), 16_000), FAR_CHUNK),
+        with_chunks(encode(busy(8, 16_000), 16_000), TINY_CHUNK * 250_000),
+        with_chunks(encode(busy(8, 16_000), 16_000), SPREAD_CHUNKS),
+        encode(busy(8, 16_000), 16_000)[:44] * 100_000,
+    ],
+    ids=[
+        "Ogg and zeros",
+        "Ogg and noise",
+        "MP3 and zeros",
+        "FLAC and zeros",
+        "WAV with a far chunk",
+        "WAV with tiny chunks",
+        "WAV with spread chunks",
+        "WAV of headers",
+    ],
+)
+def test_requests_for_a_window_and_a_timeline_are_limited_whatever_the_object_contains(
+    bucket: Any, content: bytes
+) -> None:
+    bucket.put_object(Bucket="recordings", Key="odd", Body=content)
+    downloads = Downloads(bucket)
+    with contextlib.suppress(AudioError):
+        read_window(S3File(bucket, S3Location("recordings", "odd")), start_s=5)
+    assert downloads.requests <= WINDOW_REQUESTS
+    file, downloads = S3File(bucket, S3Location("recordings", "odd")), Downloads(bucket)
+    file.allow_whole_object()
+    with contextlib.suppress(AudioError), AudioReader(file) as reader:
+        for _ in reader.blocks(10):
+            pass
+    assert downloads.requests <= WINDOW_REQUESTS + 2 * (len(content) // MAX_REQUEST_BYTES + 1)
+
+
+def test_error_of_a_scattered_recording_states_the_limit_and_a_remedy(bucket: Any) -> None:
+    content = with_chunks(encode(busy(8, 16_000), 16_000), SPREAD_CHUNKS)
+    bucket.put_object(Bucket="recordings", Key="odd.wav", Body=content)
+    with pytest.raises(TooManyReadsError, match="readable with 64 requests") as caught:
+        read_window(S3File(bucket, S3Location("recordings", "odd.wav")))
+    assert "Export" in caught.value.hint
+
+
+@pytest.mark.parametrize("container", ["FLAC", "OGG", "MP3"])
+def test_late_window_of_a_compressed_recording_takes_few_requests(bucket: Any, container: str) -> None:
+    content = encode(busy(300, 16_000), 16_000, container)
+    bucket.put_object(Bucket="recordings", Key="late", Body=content)
+    downloads = Downloads(bucket)
+    actual = read_window(S3File(bucket, S3Location("recordings", "late")), start_s=200)
+    assert (actual == read_window(content, start_s=200)).all()
+    assert downloads.requests <= 6
+
+
+def test_check_ends_the_reading_before_the_next_block(bucket: Any) -> None:
+    bucket.put_object(Bucket="recordings", Key="a", Body=bytes(10 * BLOCK_BYTES))
+    checks = 0
+
+    def check() -> None:
+        nonlocal checks
+        checks += 1
+        if checks == 3:
+            raise RuntimeError("too late")
+
+    file = S3File(bucket, S3Location("recordings", "a"), check=check)
+    with pytest.raises(RuntimeError, match="too late"):
+        file.read(10)
+
+
 def test_announced_length_applies_only_where_it_was_announced(bucket: Any) -> None:
-    bucket.put_object(Bucket="recordings", Key="a", Body=bytes(100 * BLOCK_BYTES))
+    bucket.put_object(Bucket="recordings", Key="a", Body=bytes(200 * BLOCK_BYTES))
     file, downloads = S3File(bucket, S3Location("recordings", "a")), Downloads(bucket)
     for block, announced_bytes, downloaded_blocks in (
         (90, 5 * BLOCK_BYTES, 5),

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import json
+from typing import Any
+
 import pytest
 import requests
 
@@ -33,3 +36,30 @@ def test_unknown_upload_has_no_result(url_with_buckets: str, upload_id: str) -> 
     response = requests.get(f"{url_with_buckets}/results/{upload_id}", timeout=5)
     assert response.status_code == 404
     assert response.json()["status"] == "error"
+
+
+RESULT = {"status": "ok", "source": {}, "model": {}}
+
+
+@pytest.mark.parametrize(
+    ("document", "status"),
+    [
+        (json.dumps({**RESULT, "label": "\ud800"}), 200),
+        (json.dumps({**RESULT, "error": "x"}), 200),
+        (json.dumps({**RESULT, "probability": float("nan")}), 404),
+        (json.dumps(RESULT).replace("ok", '", "nested": ' + "[" * 900 + "]" * 900 + ', "": "'), 404),
+        (json.dumps({**RESULT, "source": ["x"]}), 404),
+        (json.dumps({**RESULT, "model": "x"}), 404),
+        (json.dumps({**RESULT, "status": "error", "message": {}}), 404),
+        ("[]", 404),
+        ("{ half", 404),
+    ],
+)
+def test_foreign_document_is_returned_or_does_not_count_as_a_result(
+    s3: Any, url_with_buckets: str, document: str, status: int
+) -> None:
+    s3.put_object(Bucket="results", Key=f"results/uploads/{'0' * 32}.json", Body=document.encode())
+    response = requests.get(f"{url_with_buckets}/results/{'0' * 32}", timeout=5)
+    assert response.status_code == status
+    if status == 200:
+        assert response.json() == json.loads(document)

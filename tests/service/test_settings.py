@@ -18,10 +18,15 @@ def test_defaults_are_the_built_in_model_on_all_cpus() -> None:
     assert Settings.from_environment({}) == Settings(
         bundle="compact",
         cache_dir=None,
+        download_deadline_s=300,
         threads=cpus,
         max_upload_bytes=64 << 20,
         max_concurrency=cpus,
         max_queue=16,
+        max_uploads_in_flight=256,
+        max_spooled_bytes=8 * (64 << 20),
+        predict_deadline_s=25,
+        timeline_deadline_s=900,
         max_timeline_s=3600,
         timeline_over_s=None,
         max_object_bytes=5 << 30,
@@ -37,10 +42,6 @@ def test_defaults_are_the_built_in_model_on_all_cpus() -> None:
         api_keys=(),
         api_keys_file=None,
         disabled_routes=(),
-        max_uploads_in_flight=256,
-        max_spooled_bytes=8 * (64 << 20),
-        predict_deadline_s=25,
-        timeline_deadline_s=900,
     )
 
 
@@ -49,6 +50,7 @@ def test_every_setting_is_read_from_its_variable(tmp_path: Path) -> None:
     environ = {
         "AUDIO_CLASSIFIER_BUNDLE": "s3://models/max/",
         "AUDIO_CLASSIFIER_CACHE_DIR": "/somewhere",
+        "AUDIO_CLASSIFIER_DOWNLOAD_DEADLINE_S": "30",
         "AUDIO_CLASSIFIER_THREADS": "3",
         "AUDIO_CLASSIFIER_MAX_UPLOAD_BYTES": "1000",
         "AUDIO_CLASSIFIER_MAX_CONCURRENCY": "2",
@@ -76,10 +78,15 @@ def test_every_setting_is_read_from_its_variable(tmp_path: Path) -> None:
     expected = Settings(
         bundle="s3://models/max/",
         cache_dir=Path("/somewhere"),
+        download_deadline_s=30,
         threads=3,
         max_upload_bytes=1000,
         max_concurrency=2,
         max_queue=5,
+        max_uploads_in_flight=7,
+        max_spooled_bytes=3000,
+        predict_deadline_s=8,
+        timeline_deadline_s=90,
         max_timeline_s=60,
         timeline_over_s=20,
         max_object_bytes=2000,
@@ -95,10 +102,6 @@ def test_every_setting_is_read_from_its_variable(tmp_path: Path) -> None:
         api_keys=(f"{KEY}-1", f"{KEY}-2", f"{KEY}-3", f"{KEY}-4"),
         api_keys_file=tmp_path / "keys",
         disabled_routes=("demo", "events"),
-        max_uploads_in_flight=7,
-        max_spooled_bytes=3000,
-        predict_deadline_s=8,
-        timeline_deadline_s=90,
     )
     assert Settings.from_environment(environ) == expected
     assert Settings.from_environment({**environ, **IN_LAMBDA}) == expected

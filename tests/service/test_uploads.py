@@ -13,12 +13,16 @@ import numpy as np
 import pytest
 import soundfile
 import soxr
+from hypothesis import HealthCheck, given, settings
 
-from audio_classifier.errors import TransferError
+from audio_classifier.errors import DeadlineExceededError, TransferError
 from audio_classifier.s3.location import S3Location
+from audio_classifier.service.cancellation import Cancellation
 from audio_classifier.service.object_results import Stored, Unchanged
+from audio_classifier.service.shared_classifier import SharedClassifier
 from audio_classifier.service.uploads import Skipped, Uploads
 from tests.service.deployment import read_result, shared_with
+from tests.support.json_values import DOCUMENTS
 from tests.support.sounds import busy, encode
 
 ODD_KEYS = ["a.wav", "in/deep er/a+b%20c.wav", "ü/雨.wav", "no extension", "a//b.wav"]
@@ -237,7 +241,7 @@ def test_failure_of_one_object_does_not_keep_others_from_being_processed(
         buckets.put_object(Bucket="uploads", Key=key, Body=rain)
     original = uploads.process
 
-    def process(location: S3Location) -> Any:
+    def process(location: S3Location, cancellation: Cancellation | None = None) -> Any:
         if location.key == "a.wav":
             raise RuntimeError("unforeseen")
         return original(location)
@@ -254,6 +258,59 @@ def test_result_of_an_object_is_none_until_it_is_stored(buckets: Any, uploads: U
     assert uploads.result(location) is None
     uploads.process(location)
     assert uploads.result(location) == read_result(buckets, "results/a.wav.json")
+
+
+def test_object_that_takes_too_many_requests_is_stored_as_an_error(
+    buckets: Any, uploads: Uploads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("audio_classifier.s3.objects.WINDOW_REQUESTS", 8)
+    content = encode(busy(8, 16_000), 16_000, "OGG") + bytes(8 << 20)
+    buckets.put_object(Bucket="uploads", Key="zeros.ogg", Body=content)
+    assert isinstance(uploads.process(S3Location("uploads", "zeros.ogg")), Stored)
+    assert read_result(buckets, "results/zeros.ogg.json")["code"] == "too_many_reads"
+
+
+@given(document=DOCUMENTS)
+@settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+def test_any_document_in_place_of_a_result_is_kept_or_replaced(
+    buckets: Any, shared_classifier: SharedClassifier, document: Any
+) -> None:
+    buckets.put_object(Bucket="uploads", Key="a.wav", Body=b"not audio")
+    buckets.put_object(Bucket="results", Key="results/a.wav.json", Body=json.dumps(document).encode())
+    uploads, location = Uploads(shared_classifier), S3Location("uploads", "a.wav")
+    uploads.result(location)
+    assert isinstance(uploads.process(location), Stored | Unchanged)
+    assert isinstance(uploads.process(location), Unchanged)
+    buckets.delete_object(Bucket="uploads", Key="a.wav")
+    assert isinstance(uploads.process(location), Unchanged)
+
+
+class EndsAfter(Cancellation):
+    """A deadline that passes at a number of checks."""
+
+    def __init__(self, checks: int) -> None:
+        super().__init__()
+        self._checks = checks
+
+    def check(self) -> None:
+        self._checks -= 1
+        if self._checks < 0:
+            self.set_deadline(0)
+        super().check()
+
+
+@pytest.mark.parametrize("checks", [0, 1, 2, 3, 5, 8])
+def test_object_is_not_stored_when_the_deadline_passes_during_its_analysis(buckets: Any, checks: int) -> None:
+    buckets.put_object(Bucket="uploads", Key="a.wav", Body=encode(busy(60, 16_000), 16_000))
+    uploads = Uploads(shared_with(timeline_over_s=10))
+    with pytest.raises(DeadlineExceededError):
+        uploads.process(S3Location("uploads", "a.wav"), EndsAfter(checks))
+    assert buckets.list_objects_v2(Bucket="results")["KeyCount"] == 0
+    assert isinstance(uploads.process(S3Location("uploads", "a.wav"), Cancellation(600)), Stored)
 
 
 def test_hostile_key_or_stored_message_adds_no_line_to_outcomes_and_log(

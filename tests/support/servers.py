@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ssl
+import threading
 import time
 from functools import partial
 from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import trustme
 
@@ -29,6 +30,8 @@ class FileServer(BackgroundServer):
         The HTTP statuses of the next responses, by path; each is used once.
     delay_s
         The pause between pieces of a body.
+    drip
+        Paths whose ``header`` or ``body`` is sent one byte at a time, ten in a second, without end.
     most_at_once
         The highest number of bodies that were sent at the same time.
     """
@@ -41,6 +44,8 @@ class FileServer(BackgroundServer):
         self.redirects: dict[str, str] = {}
         self.statuses: dict[str, list[int]] = {}
         self.delay_s = 0.0
+        self.drip: dict[str, Literal["header", "body"]] = {}
+        self.stopped = threading.Event()
         self.most_at_once = self._at_once = 0
         authority = trustme.CA()
         self.ca_file = folder.parent / "ca.pem"
@@ -51,6 +56,10 @@ class FileServer(BackgroundServer):
         server.socket = context.wrap_socket(server.socket, server_side=True)
         super().__init__(server)
         self.url = f"https://localhost:{self.port}"
+
+    def __exit__(self, *details: object) -> None:
+        self.stopped.set()
+        super().__exit__(*details)
 
     def count(self, change: int) -> None:
         self._at_once += change
@@ -68,6 +77,8 @@ class _Handler(SimpleHTTPRequestHandler):
         self._state.requests.append(self.path)
         if self._state.statuses.get(self.path):
             self._answer(self._state.statuses[self.path].pop(0), **{"Retry-After": "3600"})
+        elif self.path in self._state.drip:
+            self._drip(self._state.drip[self.path])
         elif self.path in self._state.redirects:
             self._answer(302, Location=self._state.redirects[self.path])
         else:
@@ -84,6 +95,14 @@ class _Handler(SimpleHTTPRequestHandler):
         if left == 0:
             self.close_connection = True
             self.connection.close()
+
+    def _drip(self, part: str) -> None:
+        self.wfile.write(b"HTTP/1.1 200 OK\r\nX: ")
+        if part == "body":
+            self.wfile.write(b"\r\nContent-Length: 1000000\r\n\r\n")
+        while not self._state.stopped.wait(0.1):
+            self.wfile.write(b"x")
+        self.close_connection = True
 
     def _answer(self, status: int, **headers: str) -> None:
         self.send_response(status)

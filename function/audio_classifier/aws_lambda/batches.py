@@ -17,6 +17,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from audio_classifier.errors import AudioClassifierError
 from audio_classifier.s3.location import S3Location
 from audio_classifier.s3.notifications import created_objects, parse_json_object
+from audio_classifier.service.cancellation import Cancellation
 from audio_classifier.service.uploads import Uploads
 
 RESULT_STRING_CHARACTERS: Final = 1024  # S3 Batch Operations truncates longer strings
@@ -25,13 +26,20 @@ _log = logging.getLogger(__name__)
 
 
 def process_messages(
-    event: dict[str, Any], context: LambdaContext, uploads: Uploads, count_failure: Callable[[], object]
+    event: dict[str, Any],
+    context: LambdaContext,
+    uploads: Uploads,
+    count_failure: Callable[[], object],
+    cancellation: Cancellation | None = None,
 ) -> Any:
-    """Process the objects of SQS messages; the response names the messages that return to the queue."""
+    """Process the objects of SQS messages; the response names the messages that return to the queue.
+
+    After the deadline of ``cancellation``, these are all that have not been processed.
+    """
 
     def process(record: SQSRecord) -> None:
         try:
-            uploads.process_all(created_objects(parse_json_object(record.body)))
+            uploads.process_all(created_objects(parse_json_object(record.body)), cancellation)
         except Exception:
             _log.exception("message %s returns to its queue", record.message_id)
             count_failure()
@@ -42,14 +50,18 @@ def process_messages(
 
 
 def process_task(
-    event: dict[str, Any], uploads: Uploads, count_failure: Callable[[], object]
+    event: dict[str, Any],
+    uploads: Uploads,
+    count_failure: Callable[[], object],
+    cancellation: Cancellation | None = None,
 ) -> dict[str, Any]:
     """Process the one object of an S3 Batch Operations event; the response reports its outcome."""
     job = S3BatchOperationEvent(event)
     task = job.task
     code: Literal["Succeeded", "TemporaryFailure", "PermanentFailure"]
     try:
-        outcome = uploads.process(S3Location(task.s3_bucket, task.s3_key, task.s3_version_id))
+        location = S3Location(task.s3_bucket, task.s3_key, task.s3_version_id)
+        outcome = uploads.process(location, cancellation)
     except AudioClassifierError as error:
         _log.exception("task %s", task.task_id)
         count_failure()

@@ -6,9 +6,11 @@ from typing import Any, Final
 
 import pybase64
 from mangum import Mangum
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from audio_classifier.aws_lambda.deadlines import remaining_s
 from audio_classifier.aws_lambda.root_path import RootPathMiddleware
+from audio_classifier.service.cancellation import DEADLINE_KEY
 
 HEALTH_CHECK: Final = {
     "version": "2.0",
@@ -19,11 +21,22 @@ HEALTH_CHECK: Final = {
 }
 
 
+class DeadlineMiddleware:
+    """ASGI middleware that limits the deadlines of requests to the time that the function has left."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        limit_s = remaining_s(scope["aws.context"])
+        await self._app(scope if limit_s is None else {**scope, DEADLINE_KEY: limit_s}, receive, send)
+
+
 class HttpAdapter:
     """Calls the application with HTTP events of API Gateway, function URLs and load balancers."""
 
     def __init__(self, app: ASGIApp) -> None:
-        self._handler = Mangum(RootPathMiddleware(app), lifespan="off")
+        self._handler = Mangum(DeadlineMiddleware(RootPathMiddleware(app)), lifespan="off")
 
     def __call__(self, event: dict[str, Any], context: Any) -> Any:
         """Respond to an HTTP event."""

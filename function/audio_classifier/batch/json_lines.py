@@ -12,7 +12,8 @@ from typing import Final
 from filelock import FileLock, Timeout
 
 from audio_classifier.errors import InvalidParameterError
-from audio_classifier.inference.record import Result, result_identity
+from audio_classifier.inference.record import Result, is_batch_result, result_identity
+from audio_classifier.s3 import json_documents
 
 RESULT_START: Final = b'{"status"'
 
@@ -81,19 +82,14 @@ def _read_fingerprints(path: Path) -> tuple[set[bytes], int]:
     with path.open("rb") as lines:
         for number, line in enumerate(lines, 1):
             ended = line.endswith(b"\n")
-            try:
-                result = json.loads(line)
-            except (RecursionError, ValueError) as error:
-                if not ended and line.startswith(RESULT_START[: len(line)]):
-                    break  # truncated: its writer was killed
-                raise _not_a_result(path, number) from error
-            try:
-                fingerprint = _fingerprint(result)
-            except (AttributeError, KeyError, TypeError) as error:
-                raise _not_a_result(path, number) from error
+            result = json_documents.parse(line)
+            if result is None and not ended and line.startswith(RESULT_START[: len(line)]):
+                break  # truncated: its writer was killed
+            if not is_batch_result(result):
+                raise _not_a_result(path, number)
             if not ended:
                 break  # only the line feed is missing: the line is written again
-            fingerprints.add(fingerprint)
+            fingerprints.add(_fingerprint(result))
             complete_bytes += len(line)
     return fingerprints, complete_bytes
 

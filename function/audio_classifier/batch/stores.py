@@ -13,7 +13,7 @@ from uuid import uuid4
 
 from audio_classifier.batch.json_lines import JsonLinesStore
 from audio_classifier.errors import InvalidParameterError, ResultConflictError
-from audio_classifier.inference.record import WRITTEN_BY, Result, result_identity
+from audio_classifier.inference.record import WRITTEN_BY, Result, is_batch_result, result_identity
 from audio_classifier.s3 import json_documents
 from audio_classifier.s3.client import s3_client
 from audio_classifier.s3.errors import s3_errors
@@ -80,11 +80,7 @@ class FolderStore:
             return False
         except OSError as error:
             raise ResultConflictError(f"the result cannot be stored at {path}: {error}") from error
-        try:
-            existing = json.loads(content)
-        except (ValueError, RecursionError):
-            existing = None
-        return _is_same(existing, result, str(path))
+        return _is_same(json_documents.parse(content), result, str(path))
 
     def write(self, result_key: str, result: Result) -> bool:
         if self.contains(result_key, result):
@@ -174,13 +170,11 @@ def _is_same(existing: Any, result: Result, where: str) -> bool:
     ResultConflictError
         If it is not a result, or that of another input.
     """
-    try:
-        existing_input, same = _input_of(existing), result_identity(existing) == result_identity(result)
-    except (AttributeError, KeyError, TypeError) as error:
-        raise ResultConflictError(f"{where} exists, and is not a result") from error
-    if existing_input != _input_of(result):
+    if not is_batch_result(existing):
+        raise ResultConflictError(f"{where} exists, and is not a result")
+    if _input_of(existing) != _input_of(result):
         raise ResultConflictError(f"{where} exists, and is the result of another file")
-    return same
+    return result_identity(existing) == result_identity(result)
 
 
 def _input_of(result: Result) -> list[Any]:

@@ -6,7 +6,9 @@ import hashlib
 import os
 import shutil
 import threading
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -14,12 +16,14 @@ from platformdirs import user_cache_path
 
 from audio_classifier.assets import asset_path
 from audio_classifier.errors import (
+    BundleCacheError,
     BundleCorruptError,
     BundleError,
     BundleNotFoundError,
     RemoteNotFoundError,
     TransferError,
 )
+from audio_classifier.hub.deadline import Deadline, run_until
 from audio_classifier.hub.remote import CONNECTIONS, Progress, Remote, download, is_remote, open_remote
 from audio_classifier.model.bundle import (
     MANIFEST,
@@ -34,7 +38,11 @@ COMPACT: Final = "compact"
 
 
 def open_bundle(
-    uri: str | os.PathLike[str], *, cache_dir: Path | None = None, progress: Progress | None = None
+    uri: str | os.PathLike[str],
+    *,
+    cache_dir: Path | None = None,
+    progress: Progress | None = None,
+    deadline_s: float | None = None,
 ) -> Bundle:
     """Open a bundle by its URI, and verify it.
 
@@ -48,13 +56,18 @@ def open_bundle(
         cache directory.
     progress
         Called for every downloaded piece.
+    deadline_s
+        Within how many seconds a remote bundle must be downloaded, including the wait for another process
+        that downloads it; None for no limit as long as the server sends something every 60 s.
 
     Raises
     ------
     BundleNotFoundError, BundleInvalidError, BundleCorruptError
         If there is no bundle, or it fails the verification.
+    BundleCacheError
+        If a remote bundle cannot be stored in the cache.
     TransferError
-        If a remote bundle cannot be read now.
+        If a remote bundle cannot be read now, or not before the deadline.
     """
     uri = os.fspath(uri)
     if uri == COMPACT:
@@ -62,14 +75,33 @@ def open_bundle(
     if not is_remote(uri):
         return Bundle.open(Path(uri))
     cache = cache_dir or user_cache_path("audio-classifier", appauthor=False)
-    return _open_remote_bundle(open_remote(uri), cache / "bundles", progress)
+    deadline = Deadline(f"the download of {uri}", deadline_s)
+    return _open_remote_bundle(open_remote(uri), cache / "bundles", progress, deadline)
 
 
-def _open_remote_bundle(remote: Remote, cache: Path, progress: Progress | None) -> Bundle:
-    from filelock import FileLock
-
+def _open_remote_bundle(remote: Remote, cache: Path, progress: Progress | None, deadline: Deadline) -> Bundle:
     # The manifest is read every time, so that a changed bundle is noticed.
-    data = _read_manifest(remote)
+    stop = threading.Event()
+    (data,) = run_until(deadline, [lambda: _read_manifest(remote, stop)], threads=1, stop=stop)
+    with _cache_errors(cache):
+        return _open_cached(remote, data, cache, progress, deadline)
+
+
+@contextmanager
+def _cache_errors(cache: Path) -> Iterator[None]:
+    """Translate errors of the file system; those of servers are translated already."""
+    try:
+        yield
+    except OSError as error:
+        raise BundleCacheError(
+            f"the bundle cannot be stored in the cache {cache}: {error.strerror or error}"
+        ) from error
+
+
+def _open_cached(
+    remote: Remote, data: bytes, cache: Path, progress: Progress | None, deadline: Deadline
+) -> Bundle:
+    """Open the bundle with this manifest from the cache; download it before if it is not there."""
     manifest, digest = Manifest.parse(data, remote.uri), hashlib.sha256(data).hexdigest()
     directory = cache / digest
     try:
@@ -78,24 +110,41 @@ def _open_remote_bundle(remote: Remote, cache: Path, progress: Progress | None) 
         cache.mkdir(parents=True, exist_ok=True)
     except BundleError:
         pass  # damaged after it was stored; replaced below
-    with FileLock(cache / f"{digest}.lock"):  # one process downloads, the others wait
+    with _lock(cache / f"{digest}.lock", deadline):  # one process downloads, the others wait
         try:
             return Bundle.open(directory)
         except BundleError:
             for leftover in (directory, *cache.glob(f".{digest}.*")):  # left by killed processes
                 shutil.rmtree(leftover, ignore_errors=True)
-        with atomic_directory(directory) as partial:
-            _fetch(remote, manifest, partial, progress)
-            (partial / MANIFEST).write_bytes(data)
+        with atomic_directory(directory) as incomplete:
+            _fetch(remote, manifest, incomplete, progress, deadline)
+            (incomplete / MANIFEST).write_bytes(data)
     return Bundle(directory, manifest, digest)  # every file was verified while it was downloaded
 
 
-def _read_manifest(remote: Remote) -> bytes:
+@contextmanager
+def _lock(path: Path, deadline: Deadline) -> Iterator[None]:
+    from filelock import FileLock, Timeout
+
+    lock, remaining_s = FileLock(path), deadline.remaining_s
+    try:
+        lock.acquire(timeout=-1 if remaining_s is None else remaining_s)
+    except Timeout as error:
+        raise deadline.error(f"another process holds {path}") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _read_manifest(remote: Remote, stop: threading.Event) -> bytes:
     data = b""
     try:
         with remote.open(MANIFEST) as content:
             for chunk in content.chunks:
                 data += chunk
+                if stop.is_set():
+                    raise TransferError(f"{remote.uri}: the download of {MANIFEST} was cancelled")
                 if len(data) > MAX_MANIFEST_BYTES:
                     raise BundleCorruptError(
                         f"{remote.uri}: {MANIFEST} is longer than {MAX_MANIFEST_BYTES} bytes"
@@ -105,11 +154,13 @@ def _read_manifest(remote: Remote) -> bytes:
     return data
 
 
-def _fetch(remote: Remote, manifest: Manifest, directory: Path, progress: Progress | None) -> None:
-    failed = threading.Event()
+def _fetch(
+    remote: Remote, manifest: Manifest, directory: Path, progress: Progress | None, deadline: Deadline
+) -> None:
+    stop = threading.Event()
 
     def advance(name: str, count: int, size: int | None) -> None:
-        if failed.is_set():
+        if stop.is_set():
             raise TransferError(f"{name}: cancelled because the download of another file failed")
         if progress is not None:
             progress(name, count, size)
@@ -130,11 +181,5 @@ def _fetch(remote: Remote, manifest: Manifest, directory: Path, progress: Progre
                 hint="It was damaged in transfer or at its source, or is being replaced: try again.",
             )
 
-    with ThreadPoolExecutor(CONNECTIONS) as pool:
-        downloads = [pool.submit(fetch, entry) for entry in manifest.files]
-        try:
-            for finished in as_completed(downloads):
-                finished.result()
-        except BaseException:
-            failed.set()  # the pool waits for the other downloads, so they must stop
-            raise
+    tasks: list[Callable[[], None]] = [partial(fetch, entry) for entry in manifest.files]
+    run_until(deadline, tasks, threads=CONNECTIONS, stop=stop)

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 from urllib.parse import quote, urljoin, urlsplit
@@ -17,7 +18,7 @@ from audio_classifier.errors import (
     RemoteTooLongError,
     TransferError,
 )
-from audio_classifier.s3.client import CONNECT_TIMEOUT_S, READ_TIMEOUT_S, s3_client
+from audio_classifier.s3.client import s3_client
 from audio_classifier.s3.errors import FORBIDDEN, NOT_FOUND, s3_errors
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ Progress: TypeAlias = Callable[[str, int, int | None], None]
 """Called with a file's name, the number of bytes that arrived, and the file's size if it is known."""
 
 CHUNK_BYTES: Final = 1 << 20
+CONNECT_TIMEOUT_S: Final = 10
+READ_TIMEOUT_S: Final = 60  # between two pieces; `deadline.run_until` bounds the whole
 CONNECTIONS: Final = 4
 RETRIES: Final = 3
 MAX_REDIRECTS: Final = 5
@@ -149,7 +152,8 @@ class HttpsRemote:
                     raise RemoteNotFoundError(f"{url}: HTTP status {response.status}")
                 if response.status != 200:
                     raise TransferError(f"{url}: HTTP status {response.status}")
-                yield Content(response.stream(CHUNK_BYTES), response.length_remaining)
+                # `read1` returns what has arrived: a slow server cannot delay the check for cancellation.
+                yield Content(iter(partial(response.read1, CHUNK_BYTES), b""), response.length_remaining)
         except urllib3.exceptions.HTTPError as error:
             reason = getattr(error, "reason", None) or error  # the cause of the last attempt's failure
             raise TransferError(f"{url}: {re.sub(r'^HTTPS?Connection.*?[)]: ', '', str(reason))}") from error

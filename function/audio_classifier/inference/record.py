@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, TypeGuard
 
 from audio_classifier.errors import AudioClassifierError, describe_error
 from audio_classifier.inference.clip import Classification
@@ -40,6 +40,21 @@ def model_record(bundle: Bundle) -> dict[str, Any]:
     return {"bundle": bundle.manifest.name, "version": bundle.manifest.version, "digest": bundle.digest}
 
 
+def is_result(document: Any) -> bool:
+    """Return whether a JSON document is a stored result: what this package reads of it has the right type."""
+    if not isinstance(document, dict) or document.get("status") not in ("ok", "error"):
+        return False
+    if not isinstance(document.get("message", ""), str):
+        return False
+    source, model = document.get("source"), document.get("model")
+    return _is_flat(source) and _is_flat(model) and isinstance(source.get("last_modified", ""), str)
+
+
+def is_batch_result(document: Any) -> bool:
+    """Return whether a JSON document is a stored result of a batch, which `result_identity` accepts."""
+    return is_result(document) and "digest" in document["model"] and "parameters" in document
+
+
 def result_identity(result: Result) -> dict[str, Any]:
     """Return the inputs of a result: two results with equal inputs are equal."""
     source = {name: value for name, value in result["source"].items() if name != "last_modified"}
@@ -48,3 +63,8 @@ def result_identity(result: Result) -> dict[str, Any]:
         "digest": result["model"]["digest"],
         "parameters": result["parameters"],
     }
+
+
+def _is_flat(value: Any) -> TypeGuard[dict[str, Any]]:
+    """Return whether a JSON value is an object without objects or arrays in it."""
+    return isinstance(value, dict) and not any(isinstance(item, dict | list) for item in value.values())

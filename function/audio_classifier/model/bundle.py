@@ -29,6 +29,8 @@ HEAD: Final = "head.npz"
 LABELS: Final = "labels.csv"
 FILES: Final = (EMBEDDING, POSTPROCESS, HEAD, LABELS)
 MAX_MANIFEST_BYTES: Final = 1 << 20
+MAX_BUNDLE_BYTES: Final = 2 << 30  # all files together; the largest bundle has 310 MB
+MAX_FILES: Final = 32
 MAX_ARRAYS_BYTES: Final = 1 << 30  # uncompressed
 # Pieces are large because a thread that imports modules can hold the GIL for 5 ms between two of them.
 HASH_BYTES: Final = 16 << 20
@@ -85,6 +87,10 @@ class Manifest(_Model):
             raise ValueError("a file is listed twice")
         if missing := set(FILES) - set(paths):
             raise ValueError(f"{', '.join(sorted(missing))} must be listed")
+        if len(files) > MAX_FILES:
+            raise ValueError(f"at most {MAX_FILES} files may be listed, got {len(files)}")
+        if (total := sum(entry.size for entry in files)) > MAX_BUNDLE_BYTES:
+            raise ValueError(f"the files must have at most {MAX_BUNDLE_BYTES} bytes, got {total}")
         return files
 
     @classmethod

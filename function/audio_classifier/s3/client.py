@@ -8,13 +8,18 @@ from typing import Any, Final
 
 from audio_classifier.errors import MissingExtraError, TransferError
 
-CONNECT_TIMEOUT_S: Final = 10
-READ_TIMEOUT_S: Final = 60
-ATTEMPTS: Final = 4
+# One call fails after at most 24 s, which is less than the time limits of the functions: three attempts of
+# 7 s each, and pauses of up to 1 and 2 s between them (botocore's standard mode).  While content arrives,
+# the timeout applies between two pieces of it.
+CONNECT_TIMEOUT_S: Final = 2
+READ_TIMEOUT_S: Final = 5
+ATTEMPTS: Final = 3
 
 
 def s3_client() -> Any:
     """Create a client of S3 with the credentials, region and endpoint of the environment.
+
+    A call whose endpoint does not respond raises after at most 24 s.
 
     Raises
     ------
@@ -36,7 +41,7 @@ def s3_client() -> Any:
     config = Config(
         signature_version="s3v4",
         s3={"addressing_style": "path" if custom_endpoint else "virtual"},
-        retries={"mode": "standard", "max_attempts": ATTEMPTS},
+        retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
         connect_timeout=CONNECT_TIMEOUT_S,
         read_timeout=READ_TIMEOUT_S,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -12,11 +13,13 @@ from audio_classifier.s3.errors import NOT_FOUND, s3_errors
 from audio_classifier.s3.location import S3Location
 
 WRITE_ATTEMPTS: Final = 3
+MAX_DOCUMENT_BYTES: Final = 64 << 20
+MAX_NESTING: Final = 64  # far from Python's own limit, which depends on the caller
 
 
 @dataclass(frozen=True, slots=True)
 class StoredDocument:
-    """A stored object: its document (None if it is not JSON), and its ETag for `write`."""
+    """A stored object: its document (None if it is not JSON; see `parse`), and its ETag for `write`."""
 
     document: Any
     etag: str
@@ -42,14 +45,27 @@ def read(
     try:
         with s3_errors(location, missing=missing):
             response = client.get_object(**location.arguments())
-            content = response["Body"].read()
+            with closing(response["Body"]) as body:
+                content = body.read() if response["ContentLength"] <= MAX_DOCUMENT_BYTES else b""
     except RemoteNotFoundError:
         return None
+    return StoredDocument(parse(content), response["ETag"])
+
+
+def parse(content: bytes) -> Any:
+    """Parse JSON that another program may have written.
+
+    Returns
+    -------
+    The document; None if it is not JSON, contains NaN or an infinity, which JSON does not represent, or is
+    nested more than `MAX_NESTING` deep.
+    """
     try:
         document = json.loads(content)
-    except (ValueError, RecursionError):
-        document = None
-    return StoredDocument(document, response["ETag"])
+        json.dumps(document, allow_nan=False)
+    except (RecursionError, ValueError):
+        return None
+    return document if _is_shallow(document) else None
 
 
 def write(
@@ -140,3 +156,16 @@ def replace(
         if existing is not None and is_final(existing.document):
             return existing
     raise TransferError(f"{location}: other writers keep replacing it")
+
+
+def _is_shallow(document: Any) -> bool:
+    level = [document]
+    for _ in range(MAX_NESTING):
+        level = [child for value in level for child in _children(value)]
+    return not level
+
+
+def _children(value: Any) -> Collection[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -44,7 +45,7 @@ from audio_classifier.server.schemas import (
 from audio_classifier.server.spool import Spool
 from audio_classifier.server.swagger2 import swagger_2
 from audio_classifier.server.uploads import upload_routes
-from audio_classifier.service.cancellation import Cancellation
+from audio_classifier.service.cancellation import DEADLINE_KEY, Cancellation
 from audio_classifier.service.parameters import parse_parameters
 from audio_classifier.service.predict import predict, timeline
 from audio_classifier.service.settings import Settings
@@ -185,15 +186,16 @@ def _add_model_routes(
         """Predict audio classes from input data"""
         # A form can also ask for a timeline, but its fields are known only after its body.
         query = parse_parameters({"timeline": request.query_params.get("timeline", False)})
+        limit_s = request.scope.get(DEADLINE_KEY, math.inf)
         cancellation = Cancellation(
-            settings.timeline_deadline_s if query.timeline else settings.predict_deadline_s
+            min(limit_s, settings.timeline_deadline_s if query.timeline else settings.predict_deadline_s)
         )
         async with AsyncExitStack() as resources:
             async with bounded(cancellation):
                 audio = await resources.enter_async_context(audio_request(request, uploads.access, spool))
             parameters = parse_parameters({**audio.fields, **request.query_params})
             if parameters.timeline:
-                cancellation.set_deadline(settings.timeline_deadline_s)
+                cancellation.set_deadline(min(limit_s, settings.timeline_deadline_s))
             try:
                 if parameters.timeline and accepts_ndjson(request):
                     return await stream_timeline(

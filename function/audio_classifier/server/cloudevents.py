@@ -12,6 +12,7 @@ from audio_classifier.s3.notifications import created_objects, parse_json_object
 from audio_classifier.server.body import small_body
 from audio_classifier.server.limiter import ConcurrencyLimiter
 from audio_classifier.server.schemas import ErrorResponse
+from audio_classifier.service.cancellation import DEADLINE_KEY, Cancellation
 from audio_classifier.service.uploads import Uploads
 
 _log = logging.getLogger(__name__)
@@ -42,7 +43,8 @@ def event_routes(uploads: Uploads, limiter: ConcurrencyLimiter) -> APIRouter:
         locations = _created_objects(dict(request.headers), await small_body(request))
         for location in locations:
             uploads.access.check_allowed(location)
-        for outcome in await limiter.run(lambda: uploads.process_all(locations)):
+        cancellation = Cancellation(request.scope.get(DEADLINE_KEY))
+        for outcome in await limiter.run(lambda: uploads.process_all(locations, cancellation)):
             _log.info("%s", outcome)
 
     return router

@@ -15,6 +15,7 @@ from starlette.requests import ClientDisconnect
 from audio_classifier.errors import (
     AudioClassifierError,
     AudioError,
+    BundleCacheError,
     BusyError,
     DeadlineExceededError,
     InvalidParameterError,
@@ -60,6 +61,7 @@ STATUSES: Final[Mapping[type[AudioClassifierError], int]] = {
     StorageFullError: 503,
     InvalidParameterError: 422,
     UnknownEventError: 422,
+    BundleCacheError: 503,
     TransferError: 503,
     RemoteNotFoundError: 500,
     RemoteTooLongError: 500,

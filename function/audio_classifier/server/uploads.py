@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from typing import Any, Final
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 
 from audio_classifier.errors import NoResultError
@@ -60,12 +61,13 @@ def upload_routes(uploads: Uploads, limiter: ConcurrencyLimiter) -> APIRouter:
             404: {"model": ErrorResponse, "description": "nothing was uploaded"},
         },
     )
-    async def result(upload_id: str) -> JSONResponse:
+    async def result(upload_id: str) -> Response:
         """Get the result of an upload, as soon as it is stored"""
         location = location_of(_checked_id(upload_id))
         stored = await limiter.run(lambda: uploads.result(location))
         if stored is not None:
-            return JSONResponse(stored)
+            # Escaped, because half of a surrogate pair in a foreign document cannot be encoded.
+            return Response(json.dumps(stored), media_type="application/json")
         if not await limiter.run(lambda: uploads.access.exists(location)):
             raise NoResultError(f"nothing was uploaded with the id {upload_id}")
         return JSONResponse({"status": "pending"}, 202, {"Retry-After": "1"})

@@ -5,9 +5,13 @@ from __future__ import annotations
 import math
 import os
 import time
+from typing import Final
 
 from audio_classifier.audio.source import AudioSource, FetchingFile, SeekableFile
 from audio_classifier.errors import AudioClassifierError, DeadlineExceededError, RequestCancelledError
+
+# The key of the ASGI scope for the seconds that the platform grants a request; there may be none.
+DEADLINE_KEY: Final = "audio_classifier.deadline_s"
 
 
 class Cancellation:

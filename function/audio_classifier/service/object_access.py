@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Any
 
 from audio_classifier.errors import InvalidParameterError, ObjectTooLargeError, RemoteNotFoundError
@@ -44,11 +45,11 @@ class ObjectAccess:
         with self._creating:
             self._client = None
 
-    def open(self, location: S3Location) -> S3File:
-        """Open an object; raises the errors of `S3File`."""
-        return S3File(self.client(), location)
+    def open(self, location: S3Location, *, check: Callable[[], object] | None = None) -> S3File:
+        """Open an object; the parameters and errors are those of `S3File`."""
+        return S3File(self.client(), location, check=check)
 
-    def open_allowed(self, uri: object) -> S3File:
+    def open_allowed(self, uri: object, *, check: Callable[[], object] | None = None) -> S3File:
         """Open an object that an API client named.
 
         Raises
@@ -63,7 +64,7 @@ class ObjectAccess:
         location = S3Location.parse(uri)
         self.check_allowed(location)
         try:
-            file = self.open(location)
+            file = self.open(location, check=check)
         except RemoteNotFoundError as error:
             raise InvalidParameterError("audio", str(error)) from error
         self.check_size(file)

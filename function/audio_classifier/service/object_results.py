@@ -122,16 +122,4 @@ class ObjectResults:
 
 def error_message(result: Result) -> str:
     """Return the message of the error that a result reports; empty for a classification."""
-    return printable(str(result.get("message", ""))) if result.get("status") == "error" else ""
-
-
-def is_result(document: Any) -> bool:
-    """Return whether a stored document is a result of this package."""
-    if not isinstance(document, dict):
-        return False
-    source, model = document.get("source"), document.get("model")
-    return (
-        isinstance(source, dict)
-        and isinstance(model, dict)
-        and isinstance(source.get("last_modified", ""), str)
-    )
+    return printable(result.get("message", "")) if result.get("status") == "error" else ""

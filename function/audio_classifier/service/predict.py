@@ -10,6 +10,7 @@ from audio_classifier.audio.source import AudioSource
 from audio_classifier.errors import RecordingTooLongError
 from audio_classifier.inference.sound_events import SoundEvent
 from audio_classifier.inference.windows import Window
+from audio_classifier.s3.objects import S3File
 from audio_classifier.service.cancellation import Cancellation
 from audio_classifier.service.parameters import PredictParameters
 from audio_classifier.service.shared_classifier import SharedClassifier
@@ -63,6 +64,8 @@ def timeline(
     AudioError, InvalidParameterError, BundleError, TransferError
         See `AudioClassifier.analyze` and `SharedClassifier.load`.
     """
+    if isinstance(source, S3File):
+        source.allow_whole_object()
     max_s = shared.settings.max_timeline_s
     cancellation = cancellation or Cancellation()
     cancellation.check()

@@ -24,6 +24,7 @@ SPOOLED_UPLOADS: Final = 8  # of the maximum size, in the default of ``max_spool
 DEFAULT_PREDICT_DEADLINE_S: Final = 25
 DEFAULT_TIMELINE_DEADLINE_S: Final = 900
 DEFAULT_MAX_TIMELINE_S: Final = 3600
+DEFAULT_DOWNLOAD_DEADLINE_S: Final = 300
 DEFAULT_MAX_OBJECT_BYTES: Final = 5 << 30
 DEFAULT_UPLOADS_PREFIX: Final = "uploads/"
 DEFAULT_RESULTS_PREFIX: Final = "results/"
@@ -43,6 +44,9 @@ class Settings:
     cache_dir
         Where remote bundles are cached; None for the user's cache directory.  In Lambda the default is below
         ``/tmp``.
+    download_deadline_s
+        Within how many seconds a remote bundle must be downloaded, including the wait for another process
+        that downloads it; 300 by default.  In Lambda, the time limit of the function is usually shorter.
     threads
         CPUs for one prediction.  The default is one for every 1,769 MB of memory in Lambda, and all that the
         container may use elsewhere.
@@ -103,6 +107,7 @@ class Settings:
 
     bundle: str
     cache_dir: Path | None
+    download_deadline_s: int
     threads: int
     max_upload_bytes: int
     max_concurrency: int
@@ -144,6 +149,8 @@ class Settings:
         return cls(
             bundle=environ.get(PREFIX + "BUNDLE") or COMPACT,
             cache_dir=Path(cache_dir) if cache_dir else None,
+            download_deadline_s=_positive(environ, PREFIX + "DOWNLOAD_DEADLINE_S")
+            or DEFAULT_DOWNLOAD_DEADLINE_S,
             threads=threads,
             max_upload_bytes=max_upload_bytes,
             max_concurrency=_positive(environ, PREFIX + "MAX_CONCURRENCY") or threads,

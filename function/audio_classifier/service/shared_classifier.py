@@ -91,7 +91,11 @@ class SharedClassifier:
         begin = time.perf_counter()
         if self._decoder_pool is not None:
             self._decoder_pool.start()
-        bundle = open_bundle(self.settings.bundle, cache_dir=self.settings.cache_dir)
+        bundle = open_bundle(
+            self.settings.bundle,
+            cache_dir=self.settings.cache_dir,
+            deadline_s=self.settings.download_deadline_s,
+        )
         classifier = AudioClassifier(bundle, threads=self.settings.threads, decoder=self._decoder_pool)
         seconds = time.perf_counter() - begin
         _log.info("loaded %s %s in %.2f s", bundle.manifest.name, bundle.manifest.version, seconds)

@@ -21,17 +21,18 @@ from audio_classifier.inference.record import (
     Result,
     classification_record,
     error_record,
+    is_result,
     model_record,
 )
 from audio_classifier.s3.location import S3Location
 from audio_classifier.s3.objects import S3File
+from audio_classifier.service.cancellation import Cancellation
 from audio_classifier.service.object_access import ObjectAccess
 from audio_classifier.service.object_results import (
     ObjectResults,
     Stored,
     Unchanged,
     error_message,
-    is_result,
 )
 from audio_classifier.service.parameters import PredictParameters
 from audio_classifier.service.predict import collect_timeline, timeline
@@ -73,23 +74,25 @@ class Uploads:
         self.access = ObjectAccess(shared.settings)
         self.results = ObjectResults(self.access, shared.settings)
 
-    def process(self, location: S3Location) -> Outcome:
+    def process(self, location: S3Location, cancellation: Cancellation | None = None) -> Outcome:
         """Classify an object and store the result, unless it is stored already.
 
         A permanent failure (not audio, does not exist, too large) is stored as a result that reports it.
 
         Raises
         ------
-        TransferError, BundleError
+        TransferError, BundleError, DeadlineExceededError
             If a later attempt may succeed; nothing is stored then.
         """
+        cancellation = cancellation or Cancellation()
+        cancellation.check()
         if location.key.endswith("/") or self.results.is_below_results(location):
             return Skipped()
         begin = time.perf_counter()
         model = model_record(self._shared.load().bundle)
         result_location = self.results.location(location)
         try:
-            file = self.access.open(location)
+            file = self.access.open(location, check=cancellation.check)
         except RemoteNotFoundError as error:
             return self._store_missing(location, result_location, error, model, begin)
         if WRITTEN_BY in file.metadata:
@@ -100,19 +103,21 @@ class Uploads:
         if existing is not None and is_final(existing.document):
             return Unchanged(result_location, error_message(existing.document))
         try:
-            record = self._classify(file)
+            record = self._classify(file, cancellation)
         except (AudioError, RemoteNotFoundError) as error:
             record = error_record(error)
         result = _result(record, source, model, begin)
         return self.results.store(result_location, result, existing=existing, is_final=is_final)
 
-    def process_all(self, locations: Iterable[S3Location]) -> list[str]:
+    def process_all(
+        self, locations: Iterable[S3Location], cancellation: Cancellation | None = None
+    ) -> list[str]:
         """Process every object, then raise the first error, so that the event is delivered again."""
         outcomes: list[str] = []
         failures: list[Exception] = []
         for location in locations:
             try:
-                outcomes.append(str(self.process(location)))
+                outcomes.append(str(self.process(location, cancellation)))
             except Exception as error:  # noqa: BLE001  # raised below
                 _log.warning("%s must be processed again: %s", location, error)
                 failures.append(error)
@@ -138,20 +143,20 @@ class Uploads:
         result = _result(error_record(error), source, model, begin)
         return self.results.store(result_location, result, existing=None, is_final=is_result)
 
-    def _classify(self, file: S3File) -> dict[str, Any]:
+    def _classify(self, file: S3File, cancellation: Cancellation) -> dict[str, Any]:
         self.access.check_size(file)
         classification = self._shared.classify(file)
         record, duration_s = classification_record(classification), classification.audio.duration_s
         min_timeline_s = self.settings.timeline_over_s
         if min_timeline_s is not None and (duration_s is None or duration_s > min_timeline_s):
-            record["timeline"] = self._timeline(file)
+            record["timeline"] = self._timeline(file, cancellation)
         return record
 
-    def _timeline(self, file: S3File) -> dict[str, Any]:
+    def _timeline(self, file: S3File, cancellation: Cancellation) -> dict[str, Any]:
         """Return windows and events; after a fault of the recording, those before it, and the error."""
         record: dict[str, Any] = {"status": "ok"}
         try:
-            collect_timeline(timeline(self._shared, file, TIMELINE_PARAMETERS), record)
+            collect_timeline(timeline(self._shared, file, TIMELINE_PARAMETERS, cancellation), record)
         except AudioError as error:
             record |= error_record(error)
         return record
