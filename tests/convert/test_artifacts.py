@@ -127,7 +127,7 @@ def test_missing_file_is_reported_with_the_failure_of_each_source(
     sources = [str(good), str(broken), f"{https_server.url}/gone.tar.gz", str(tmp_path / "nothing")]
     with pytest.raises(ArtifactNotFoundError) as caught:
         collect(sources, workspace, published=PUBLISHED)
-    first, *failures = str(caught.value).splitlines()
+    first, *failures = str(caught.value).split("; ")
     assert first == f"no source has {PCA}"
     assert [failure.split(":")[0].strip() for failure in failures[:2]] == [str(broken), "https"]
     assert len(failures) == 3

@@ -20,6 +20,7 @@ import pytest
 from audio_classifier import AudioClassifier
 from audio_classifier.errors import (
     AudioError,
+    BusyError,
     DamagedAudioError,
     DeadlineExceededError,
     DecoderCrashError,
@@ -326,3 +327,14 @@ class CountingFile(io.BytesIO):
     def read(self, size: int | None = -1, /) -> bytes:
         self.reads += 1
         return super().read(size)
+
+
+def test_closed_pool_starts_no_processes() -> None:
+    pool = DecoderPool(max_idle=1)
+    pool.start()
+    pool.close()
+    pool.close()
+    pool.start()
+    assert pool._workers._parent is None
+    with pytest.raises(BusyError, match="the server is stopping"):
+        pool.clip(flac(1), start_s=0)

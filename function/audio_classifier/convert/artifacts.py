@@ -136,8 +136,8 @@ def collect(
     if not missing:
         return found
     if mismatches := [line for name in missing for line in unverified[name]]:
-        raise ArtifactUnverifiedError("\n  ".join(["files differ from the published ones:", *mismatches]))
-    raise ArtifactNotFoundError("\n  ".join([f"no source has {', '.join(missing)}", *failures]))
+        raise ArtifactUnverifiedError(f"files differ from the published ones: {'; '.join(mismatches)}")
+    raise ArtifactNotFoundError("; ".join([f"no source has {', '.join(missing)}", *failures]))
 
 
 def _offers(

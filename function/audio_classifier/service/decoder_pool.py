@@ -6,7 +6,7 @@ import io
 import os
 import weakref
 from collections.abc import Generator, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from multiprocessing.connection import Connection
 from typing import Any, Final
 
@@ -19,6 +19,7 @@ from audio_classifier.audio.source import AudioSource, FetchingFile, SeekableFil
 from audio_classifier.constants import MEL_BANDS, PATCH_FRAMES
 from audio_classifier.errors import (
     AudioClassifierError,
+    BusyError,
     DecoderCrashError,
     DecodingLimitError,
     InvalidParameterError,
@@ -54,8 +55,8 @@ class DecoderPool:
         """End the processes, at the latest when the pool is garbage or the program ends."""
 
     def start(self) -> None:
-        """Start the processes before the first recording arrives."""
-        with self._workers.worker():
+        """Start the processes before the first recording arrives; do nothing if they were ended."""
+        with suppress(BusyError), self._workers.worker():
             pass
 
     def clip(
@@ -132,6 +133,7 @@ class _Reads:
 def _receive(connection: Connection, file: SeekableFile) -> tuple[Any, ...]:
     """Receive the next message; meanwhile, check whether the work may continue."""
     if isinstance(file, CheckedFile):
+        file.check()
         while not connection.poll(CHECK_S):
             file.check()
     return receive(connection)

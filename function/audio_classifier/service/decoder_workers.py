@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Final
 
+from audio_classifier.errors import BusyError
+
 MODULE: Final = "audio_classifier.service.decoder_process"
 HIDDEN_VARIABLES: Final = ("AWS_", "AUDIO_CLASSIFIER_")  # credentials and keys, which a decoder does not need
 
@@ -40,12 +42,18 @@ class WorkerProcesses:
         self._idle: list[Connection] = []
         self._control: socket.socket | None = None
         self._parent: subprocess.Popen[bytes] | None = None
+        self._is_closed = False
 
     @contextmanager
     def worker(self) -> Iterator[Worker]:
         """Lend a worker, which is reused only if it is idle at the end of the block.
 
         A worker whose connection is closed ends with its next message, or at its limit of CPU time.
+
+        Raises
+        ------
+        BusyError
+            If the processes were ended by `close`.
         """
         worker = Worker(self._take())
         try:
@@ -55,8 +63,9 @@ class WorkerProcesses:
                 worker.connection.close()
 
     def close(self) -> None:
-        """End the idle workers and the process that forks them."""
+        """End the idle workers and the process that forks them, and start no others."""
         with self._lock:
+            self._is_closed = True
             for connection in self._idle:
                 connection.close()
             self._idle.clear()
@@ -64,6 +73,8 @@ class WorkerProcesses:
 
     def _take(self) -> Connection:
         with self._lock:
+            if self._is_closed:
+                raise BusyError("the server is stopping")
             if self._idle:
                 return self._idle.pop()
             own_end, worker_end = socket.socketpair()
