@@ -16,7 +16,7 @@ import pytest
 import soundfile
 
 from audio_classifier.audio.decoder import MonoDecoder
-from audio_classifier.audio.reader import read_window
+from audio_classifier.audio.reader import AudioReader, read_window
 from audio_classifier.audio.source import GuardedFile
 from audio_classifier.errors import (
     AudioError,
@@ -284,7 +284,7 @@ def test_ogg_file_that_crashes_a_seek_is_refused(golden_data: Path, number: int,
     path = golden_data / "inputs" / f"crash_seek_{number}.ogg"
     code = f"""
 import io
-from audio_classifier.audio.reader import read_window
+from audio_classifier.audio.reader import AudioReader, read_window
 from audio_classifier.errors import DamagedAudioError
 content = open({str(path)!r}, "rb").read()
 for source in (content, {str(path)!r}, io.BytesIO(content)):
@@ -382,3 +382,40 @@ def test_failures_of_the_library_become_audio_errors(
         patch.setattr(soundfile.SoundFile, "__init__", fail)
         with pytest.raises(UnreadableAudioError, match="not a readable"):
             MonoDecoder(WAV)
+
+
+@pytest.mark.parametrize(
+    ("container", "subtype", "channels"),
+    [("OGG", "VORBIS", 16), ("OGG", "OPUS", 8), ("WAV", "PCM_16", 200), ("FLAC", "PCM_16", 8)],
+)
+def test_channels_within_the_limit_are_read(container: str, subtype: str, channels: int) -> None:
+    content = encode(np.zeros((8_000, channels), np.float32), 8_000, container, subtype)
+    assert len(read_window(content)) == 16_000
+
+
+@pytest.mark.parametrize(("subtype", "channels"), [("VORBIS", 17), ("VORBIS", 255), ("OPUS", 255)])
+def test_compressed_file_with_too_many_channels_is_refused(subtype: str, channels: int) -> None:
+    content = encode(np.zeros((8_000, channels), np.float32), 8_000, "OGG", subtype)
+    with pytest.raises(UnsupportedAudioError, match=f"at most 16 channels, got {channels}"):
+        read_window(content)
+
+
+def test_closing_blocks_ends_the_decoding(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An hour of silence in 0.4 MB of FLAC is not decoded further than it is used."""
+    content = encode(np.zeros((3600 * 8_000, 1), np.int16), 8_000, "FLAC")
+    decoded = 0
+    read = MonoDecoder._read
+
+    def counting(decoder: MonoDecoder, count: int) -> Any:
+        nonlocal decoded
+        block = read(decoder, count)
+        decoded += len(block)
+        return block
+
+    monkeypatch.setattr(MonoDecoder, "_read", counting)
+    with AudioReader(content) as reader:
+        blocks = reader.blocks(10)
+        next(blocks)
+        next(blocks)
+        blocks.close()
+    assert 18 * 8_000 < decoded < 21 * 8_000

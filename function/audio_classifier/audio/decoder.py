@@ -32,6 +32,8 @@ MAX_ABS_SAMPLE: Final = 2.0**31  # unscaled 32-bit integers in a float file are 
 MAX_KNOWN_FRAMES: Final = 1 << 62  # libsndfile reports 2^63 - 1 if the header states no length
 # Samples of all channels decoded at once, which bounds the memory that a file with 1,024 channels takes.
 BLOCK_SAMPLES: Final = 1 << 18
+# Decoding ten seconds of Opus with 255 channels takes 3 s of CPU time.
+MAX_COMPRESSED_CHANNELS: Final = 16
 # Bytes per sample of libsndfile's uncompressed subtypes.
 SAMPLE_BYTES: Final = {
     subtype: size
@@ -247,6 +249,11 @@ def _checked_info(file: soundfile.SoundFile) -> AudioInfo:
             f"the sample rate must be {MIN_SOURCE_RATE_HZ} to {MAX_SOURCE_RATE_HZ} Hz, "
             f"got {info.sample_rate_hz} Hz",
             hint="Resample the file to a rate in this range.",
+        )
+    if info.frame_bytes == 0 and info.channels > MAX_COMPRESSED_CHANNELS:
+        raise UnsupportedAudioError(
+            f"compressed files may have at most {MAX_COMPRESSED_CHANNELS} channels, got {info.channels}",
+            hint="Mix the channels down.",
         )
     if info.samples is not None and info.samples <= 0:
         raise EmptyAudioError(
