@@ -359,7 +359,7 @@ def test_seek_out_of_range_leaves_the_position(source: str, tmp_path: Path) -> N
     ]:
         assert file.guard(lambda: file.seek(offset, whence)) == 10  # noqa: B023
     file.hide(4)
-    assert (file.seek(0), file.head(4)) == (0, WAV[4:8])
+    assert (file.head(4), file.seek(0)) == (WAV[4:8], 0)
     assert file.guard(lambda: file.seek(-len(WAV), os.SEEK_END)) == 0
     assert file.seek(0, os.SEEK_END) == len(WAV) - 4
     file.close()

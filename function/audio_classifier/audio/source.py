@@ -98,16 +98,21 @@ class GuardedFile:
             self._file.expect(size)
 
     def head(self, size: int) -> bytes:
-        """Return up to ``size`` bytes from the beginning, and return to it."""
-        self._file.seek(self._begin)
+        """Return up to ``size`` bytes from the beginning."""
+        return self.read_at(0, size)
+
+    def read_at(self, position: int, size: int) -> bytes:
+        """Return up to ``size`` bytes from a position; the file's own exceptions are raised at once."""
         data = bytearray(size)
         try:
+            self._file.seek(self._begin + position)
             count = self._fill(memoryview(data))
+        except OverflowError:  # beyond any file
+            return b""
         except TypeError as error:  # `read` returns text
             raise InvalidParameterError(
                 "source", f"not a usable file: {error}", hint="Open the file in binary mode."
             ) from error
-        self._file.seek(self._begin)
         return bytes(data[:count])
 
     def hide(self, size: int) -> None:
