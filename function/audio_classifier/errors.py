@@ -6,7 +6,7 @@
     ├── AudioError                      the recording cannot be used
     │   ├── UnreadableAudioError        damaged or truncated in its header
     │   │   └── UnsupportedFormatError  not in an accepted format, or with a codec that cannot be decoded
-    │   ├── UnsupportedAudioError       the sample rate is outside the accepted range
+    │   ├── UnsupportedAudioError       the sample rate or number of channels is outside the accepted range
     │   ├── EmptyAudioError             the file contains no samples
     │   ├── DamagedAudioError           truncated or corrupt where it was read
     │   ├── InvalidSamplesError         NaN, infinite or out-of-range samples
@@ -142,7 +142,7 @@ class UnsupportedFormatError(UnreadableAudioError):
 
 
 class UnsupportedAudioError(AudioError):
-    """The sample rate is outside the accepted range."""
+    """The sample rate, or the number of channels of a compressed file, is outside the accepted range."""
 
     code = "unsupported_audio"
 

@@ -16,7 +16,7 @@ import pytest
 import soundfile
 
 from audio_classifier.audio.decoder import MonoDecoder
-from audio_classifier.audio.reader import read_window
+from audio_classifier.audio.reader import AudioReader, read_window
 from audio_classifier.audio.source import GuardedFile
 from audio_classifier.errors import (
     AudioError,
@@ -284,7 +284,7 @@ def test_ogg_file_that_crashes_a_seek_is_refused(golden_data: Path, number: int,
     path = golden_data / "inputs" / f"crash_seek_{number}.ogg"
     code = f"""
 import io
-from audio_classifier.audio.reader import read_window
+from audio_classifier.audio.reader import AudioReader, read_window
 from audio_classifier.errors import DamagedAudioError
 content = open({str(path)!r}, "rb").read()
 for source in (content, {str(path)!r}, io.BytesIO(content)):
@@ -359,7 +359,7 @@ def test_seek_out_of_range_leaves_the_position(source: str, tmp_path: Path) -> N
     ]:
         assert file.guard(lambda: file.seek(offset, whence)) == 10  # noqa: B023
     file.hide(4)
-    assert (file.seek(0), file.head(4)) == (0, WAV[4:8])
+    assert (file.head(4), file.seek(0)) == (WAV[4:8], 0)
     assert file.guard(lambda: file.seek(-len(WAV), os.SEEK_END)) == 0
     assert file.seek(0, os.SEEK_END) == len(WAV) - 4
     file.close()
@@ -382,3 +382,122 @@ def test_failures_of_the_library_become_audio_errors(
         patch.setattr(soundfile.SoundFile, "__init__", fail)
         with pytest.raises(UnreadableAudioError, match="not a readable"):
             MonoDecoder(WAV)
+
+
+@pytest.mark.parametrize(
+    ("container", "subtype", "channels"),
+    [("OGG", "VORBIS", 16), ("OGG", "OPUS", 8), ("WAV", "PCM_16", 200), ("FLAC", "PCM_16", 8)],
+)
+def test_channels_within_the_limit_are_read(container: str, subtype: str, channels: int) -> None:
+    content = encode(np.zeros((8_000, channels), np.float32), 8_000, container, subtype)
+    assert len(read_window(content)) == 16_000
+
+
+@pytest.mark.parametrize(("subtype", "channels"), [("VORBIS", 17), ("VORBIS", 255), ("OPUS", 255)])
+def test_compressed_file_with_too_many_channels_is_refused(subtype: str, channels: int) -> None:
+    content = encode(np.zeros((8_000, channels), np.float32), 8_000, "OGG", subtype)
+    with pytest.raises(UnsupportedAudioError, match=f"at most 16 channels, got {channels}"):
+        read_window(content)
+
+
+def test_closing_blocks_ends_the_decoding(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An hour of silence in 0.4 MB of FLAC is not decoded further than it is used."""
+    content = encode(np.zeros((3600 * 8_000, 1), np.int16), 8_000, "FLAC")
+    decoded = 0
+    read = MonoDecoder._read
+
+    def counting(decoder: MonoDecoder, count: int) -> Any:
+        nonlocal decoded
+        block = read(decoder, count)
+        decoded += len(block)
+        return block
+
+    monkeypatch.setattr(MonoDecoder, "_read", counting)
+    with AudioReader(content) as reader:
+        blocks = reader.blocks(10)
+        next(blocks)
+        next(blocks)
+        blocks.close()
+    assert 18 * 8_000 < decoded < 21 * 8_000
+
+
+class ThenZeros(io.RawIOBase):
+    """A file that continues with zeros up to a length, and counts what is read."""
+
+    def __init__(self, content: bytes, size: int) -> None:
+        self.content, self.size = content, size
+        self.position = self.bytes_read = self.reads = 0
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self.position
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        self.position = (0, self.position, self.size)[whence] + offset
+        return self.position
+
+    def read(self, size: int = -1) -> bytes:
+        count = max(0, min(size, self.size - self.position))
+        data = self.content[self.position : self.position + count].ljust(count, b"\0")
+        self.position += count
+        self.bytes_read += count
+        self.reads += 1
+        return data
+
+
+@pytest.mark.parametrize("container", ["WAV", "W64", "AIFF", "CAF", "FLAC", "OGG", "MP3"])
+@pytest.mark.parametrize("start_s", [0, 8])
+@pytest.mark.parametrize("part", [1, 4])
+def test_little_is_read_of_a_file_that_continues_with_zeros(
+    container: str, start_s: float, part: int
+) -> None:
+    content = encode(busy(10, 16_000), 16_000, container)
+    file = ThenZeros(content[: len(content) // part], 1 << 30)
+    if container == "MP3":
+        file.size = 1 << 20  # its reads are bounded in proportion to the size
+    with contextlib.suppress(AudioError):
+        read_window(file, start_s=start_s)
+    assert file.bytes_read <= 2 * (32 << 20) + (4 << 20)
+    assert file.reads < 200_000
+
+
+def test_file_with_large_metadata_before_the_audio_is_read() -> None:
+    """Metadata take 15 MB, as pictures in tags do."""
+    flac = encode(busy(2, 16_000), 16_000, "FLAC")
+    block = b"\x02" + (15_000_000).to_bytes(3, "big") + bytes(15_000_000)
+    expected = read_window(flac, start_s=1)
+    np.testing.assert_array_equal(read_window(flac[:42] + block + flac[42:], start_s=1), expected)
+
+
+def test_start_that_the_size_of_the_file_excludes_is_refused_at_once() -> None:
+    """The last page states 2^60 frames; libsndfile would search for the start for minutes."""
+    pages = ogg_pages(encode(busy(2, 8_000), 8_000, "OGG", "OPUS"))
+    last = pages[-1]
+    first = 27 + last[26]
+    header = last[:6] + struct.pack("<Q", 1 << 60) + last[14:22]
+    content = b"".join([*pages[:-1], ogg_page(header, last[27:first], last[first:])])
+    with pytest.raises(StartBeyondEndError, match=f"only {len(content)} bytes"):
+        read_window(content, start_s=1e6)
+
+
+@pytest.mark.parametrize("container", ["WAV", "RF64", "W64", "AIFF", "AU", "CAF", "FLAC", "OGG", "MP3"])
+def test_reading_ends_when_the_file_fails_at_any_read(container: str) -> None:
+    """Libsndfile reads chunks forever if reads fail and the position does not move."""
+
+    class Failing(io.BytesIO):
+        left = 0
+
+        def read(self, size: int | None = -1) -> bytes:
+            self.left -= 1
+            if self.left < 0:
+                raise ConnectionResetError("the peer went away")
+            return super().read(size)
+
+    file = Failing(encode(busy(0.5, 8_000), 8_000, container) + bytes(1000))
+    for count in range(12):
+        file.left = count
+        with contextlib.suppress(ConnectionResetError, AudioError):
+            read_window(file)
+        assert file.left >= -1  # nothing is read after the failure

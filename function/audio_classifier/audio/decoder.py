@@ -7,7 +7,6 @@ reading.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -15,65 +14,27 @@ import soundfile
 from numpy.typing import NDArray
 
 from audio_classifier.audio.codecs import undecodable_codec
-from audio_classifier.audio.formats import ACCEPTED_FORMATS, HEAD_BYTES, check_format
-from audio_classifier.audio.source import AudioSource, GuardedFile, T
-from audio_classifier.constants import MAX_SOURCE_RATE_HZ, MIN_SOURCE_RATE_HZ, SAMPLE_RATE_HZ
+from audio_classifier.audio.formats import HEAD_BYTES, check_format
+from audio_classifier.audio.info import AudioInfo, checked_info
+from audio_classifier.audio.source import AudioSource, GuardedFile, ReadLimitError, T
 from audio_classifier.errors import (
     DamagedAudioError,
-    EmptyAudioError,
     InvalidSamplesError,
     StartBeyondEndError,
     UnreadableAudioError,
-    UnsupportedAudioError,
     UnsupportedFormatError,
 )
 
 MAX_ABS_SAMPLE: Final = 2.0**31  # unscaled 32-bit integers in a float file are loud, but valid
-MAX_KNOWN_FRAMES: Final = 1 << 62  # libsndfile reports 2^63 - 1 if the header states no length
 # Samples of all channels decoded at once, which bounds the memory that a file with 1,024 channels takes.
 BLOCK_SAMPLES: Final = 1 << 18
-# Bytes per sample of libsndfile's uncompressed subtypes.
-SAMPLE_BYTES: Final = {
-    subtype: size
-    for size, subtypes in (
-        (1, ("PCM_S8", "PCM_U8", "ULAW", "ALAW")),
-        (2, ("PCM_16",)),
-        (3, ("PCM_24",)),
-        (4, ("PCM_32", "FLOAT")),
-        (8, ("DOUBLE",)),
-    )
-    for subtype in subtypes
-}
-
-
-@dataclass(frozen=True, slots=True)
-class AudioInfo:
-    """Properties of an audio file according to its header.
-
-    Headers can be wrong, so reading never relies on ``frames``.  ``frames`` is None if the header states no
-    length, as in a FLAC file that was written to a pipe.
-    """
-
-    format: str
-    subtype: str
-    sample_rate_hz: int
-    channels: int
-    frames: int | None
-
-    @property
-    def duration_s(self) -> float | None:
-        """Length in seconds, or None if the header states none."""
-        return None if self.frames is None else self.frames / self.sample_rate_hz
-
-    @property
-    def frame_bytes(self) -> int:
-        """Bytes per frame in the file; 0 if it is compressed."""
-        return 0 if self.format == "FLAC" else self.channels * SAMPLE_BYTES.get(self.subtype, 0)
-
-    @property
-    def samples(self) -> int | None:
-        """Length in samples at 16 kHz, rounded down as resampy does, or None if the header states none."""
-        return None if self.frames is None else self.frames * SAMPLE_RATE_HZ // self.sample_rate_hz
+# Bytes to open a file, and beyond a window to reach it; pictures in tags are the largest legitimate part.
+MAX_EXTRA_BYTES: Final = 32 << 20
+MAX_SAMPLE_BYTES: Final = 8
+# Seeking in MP3 reads every frame before, in two calls for each, of at least 24 bytes.
+MAX_MP3_READS: Final = 96
+# FLAC's longest frame, 65,535 samples, takes more than 8 bytes; Vorbis and Opus pack less.
+MAX_FRAMES_PER_BYTE: Final = 8192
 
 
 class MonoDecoder:
@@ -99,9 +60,10 @@ class MonoDecoder:
     def __init__(self, source: AudioSource, *, dtype: Literal["float32", "float64"] = "float32") -> None:
         self._source = GuardedFile(source)
         try:
+            self._source.limit(MAX_EXTRA_BYTES)
             check_format(self._source)
             self._file = self._open()
-            self.info = _checked_info(self._file)
+            self.info = checked_info(self._file)
         except BaseException:
             self._source.close()
             raise
@@ -129,6 +91,11 @@ class MonoDecoder:
             If the data cannot be decoded there, or contain values that are not valid samples.
         """
         blocks = []
+        self._source.limit(
+            MAX_EXTRA_BYTES
+            + (stop - start) * self.info.channels * MAX_SAMPLE_BYTES
+            + (self._source.size * MAX_MP3_READS if self.info.format == "MP3" else 0)
+        )
         kept_from = self._position - len(self._kept)
         if kept_from <= start <= self._position:
             blocks.append(self._kept[start - kept_from :])
@@ -164,6 +131,11 @@ class MonoDecoder:
             raise UnreadableAudioError(f"not a readable audio file: {error}") from error
 
     def _seek(self, frame: int) -> None:
+        if frame > self._source.size * MAX_FRAMES_PER_BYTE:  # libsndfile would search for minutes
+            raise StartBeyondEndError(
+                f"there is no audio at {self._time(frame)}: the file has only {self._source.size} bytes",
+                hint="Use an earlier start time.",
+            )
         if self.info.format == "OGG":
             self._reopen()
         self._position = -1  # unknown if seeking fails, so that the next read seeks again
@@ -210,7 +182,10 @@ class MonoDecoder:
             except (soundfile.SoundFileError, MemoryError, OverflowError, UnicodeError) as error:
                 raise _NativeError(str(error) or type(error).__name__) from error
 
-        return self._source.guard(translated)
+        try:
+            return self._source.guard(translated)
+        except ReadLimitError as error:
+            raise _NativeError(f"{MAX_EXTRA_BYTES >> 20} MiB of data contain no audio") from error
 
     def _check(self, mono: NDArray[Any], start: int) -> None:
         if len(mono) and not max(mono.max(), -mono.min()) <= MAX_ABS_SAMPLE:  # "not <=" is also true for NaN
@@ -235,25 +210,6 @@ class _ForwardSoundFile(soundfile.SoundFile):  # type: ignore[misc]  # untyped b
 
     def seekable(self) -> bool:
         return False
-
-
-def _checked_info(file: soundfile.SoundFile) -> AudioInfo:
-    frames = None if file.frames > MAX_KNOWN_FRAMES else file.frames
-    info = AudioInfo(file.format, file.subtype, file.samplerate, file.channels, frames)
-    if info.format not in ACCEPTED_FORMATS:
-        raise UnsupportedFormatError(f"not a readable audio file: its format is {info.format}")
-    if not MIN_SOURCE_RATE_HZ <= info.sample_rate_hz <= MAX_SOURCE_RATE_HZ:
-        raise UnsupportedAudioError(
-            f"the sample rate must be {MIN_SOURCE_RATE_HZ} to {MAX_SOURCE_RATE_HZ} Hz, "
-            f"got {info.sample_rate_hz} Hz",
-            hint="Resample the file to a rate in this range.",
-        )
-    if info.samples is not None and info.samples <= 0:
-        raise EmptyAudioError(
-            f"the {info.format} file contains no audio: "
-            f"its header states {info.frames} frames at {info.sample_rate_hz} Hz"
-        )
-    return info
 
 
 def _reason(error: soundfile.LibsndfileError) -> str:

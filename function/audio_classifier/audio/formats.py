@@ -10,6 +10,7 @@ import codecs
 import unicodedata
 from typing import Final
 
+from audio_classifier.audio.caf import check_packet_table
 from audio_classifier.audio.source import GuardedFile
 from audio_classifier.errors import EmptyAudioError, UnreadableAudioError, UnsupportedFormatError
 
@@ -97,7 +98,7 @@ def check_format(source: GuardedFile) -> None:
     EmptyAudioError
         If the file is empty.
     UnreadableAudioError
-        If it ends within the first bytes.
+        If it ends within the first bytes, or the packet table of ALAC in CAF is damaged.
     UnsupportedFormatError
         If it is not in an accepted format; the message names its own if that is known.
     """
@@ -112,6 +113,7 @@ def check_format(source: GuardedFile) -> None:
     if not head:
         raise EmptyAudioError("the file contains an ID3 tag, but no audio")
     if _is_accepted(head):
+        check_packet_table(source, head)
         return
     if len(head) < MAGIC_BYTES and head.startswith(CONTAINERS):
         raise UnreadableAudioError("not a readable audio file: it ends within its header")

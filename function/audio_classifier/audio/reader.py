@@ -9,7 +9,7 @@ same in a file of any length.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from types import TracebackType
 from typing import Any, Final, Literal, Self, TypeAlias, get_args
 
@@ -119,12 +119,13 @@ class AudioReader:
         start = int(start_s / PATCH_S) * PATCH_HOP_SAMPLES
         return start if samples is None else min(start, max(0, samples - PATCH_SAMPLES))
 
-    def blocks(self, patches: int) -> Iterator[NDArray[Any]]:
+    def blocks(self, patches: int) -> Generator[NDArray[Any], None, None]:
         """Yield the whole recording in consecutive blocks of whole patches.
 
         Each block holds the samples of up to ``patches`` patches; its last 240 samples are also the first
         of the next block.  An incomplete patch at the end is dropped.  A recording shorter than one patch
-        is repeated until it fills one.
+        is repeated until it fills one.  Each block is decoded when it is requested; closing the generator
+        ends the decoding.
         """
         start, span = 0, span_samples(patches)
         samples = _fill_patch(self.read(start, span), start)

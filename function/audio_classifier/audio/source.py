@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
+import math
 import os
 from collections.abc import Callable
 from typing import Any, BinaryIO, Final, Protocol, TypeAlias, TypeVar, runtime_checkable
@@ -12,6 +13,7 @@ from audio_classifier.errors import InvalidParameterError
 
 T = TypeVar("T")
 
+MIN_CHARGE_BYTES: Final = 1024  # for a read of less, because a call costs time whatever its size
 OUT_OF_RANGE: Final = (errno.EINVAL, errno.EOVERFLOW)
 
 
@@ -42,6 +44,10 @@ class FetchingFile(Protocol):
 AudioSource: TypeAlias = bytes | bytearray | memoryview | str | os.PathLike[str] | SeekableFile
 
 
+class ReadLimitError(Exception):
+    """The decoder reads more than it may."""
+
+
 class GuardedFile:
     """A file for libsndfile's callbacks, through which no exception can pass.
 
@@ -52,6 +58,8 @@ class GuardedFile:
 
     def __init__(self, source: AudioSource) -> None:
         self._owned = True
+        self._left_bytes: float = math.inf
+        self.size = 0  # from `_begin` on, once libsndfile has asked for it
         self._begin = 0  # the file's position 0 for the decoder
         self._error: BaseException | None = None
         try:
@@ -90,30 +98,39 @@ class GuardedFile:
             self._file.expect(size)
 
     def head(self, size: int) -> bytes:
-        """Return up to ``size`` bytes from the beginning, and return to it."""
-        self._file.seek(self._begin)
+        """Return up to ``size`` bytes from the beginning."""
+        return self.read_at(0, size)
+
+    def read_at(self, position: int, size: int) -> bytes:
+        """Return up to ``size`` bytes from a position; the file's own exceptions are raised at once."""
         data = bytearray(size)
         try:
+            self._file.seek(self._begin + position)
             count = self._fill(memoryview(data))
+        except OverflowError:  # beyond any file
+            return b""
         except TypeError as error:  # `read` returns text
             raise InvalidParameterError(
                 "source", f"not a usable file: {error}", hint="Open the file in binary mode."
             ) from error
-        self._file.seek(self._begin)
         return bytes(data[:count])
 
     def hide(self, size: int) -> None:
         """Hide the first ``size`` bytes from `head` and from the decoder."""
         self._begin += size
 
+    def limit(self, max_bytes: int) -> None:
+        """Bound what the decoder may read from now on; beyond it, `guard` raises `ReadLimitError`."""
+        self._left_bytes = max_bytes
+
     def readinto(self, buffer: Any) -> int:
-        return self._keep(lambda: self._fill(memoryview(buffer).cast("B")))
+        return self._keep(lambda: self._fill_within_limit(memoryview(buffer).cast("B")), 0)
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        return self._keep(lambda: self._seek(offset, whence))
+        return self._keep(lambda: self._seek(offset, whence), self.size)
 
     def tell(self) -> int:
-        return self._keep(lambda: self._file.tell() - self._begin)
+        return self._keep(lambda: self._file.tell() - self._begin, self.size)
 
     def _seek(self, offset: int, whence: int) -> int:
         """Seek; leave the position as it is if the offset is out of range.
@@ -121,10 +138,11 @@ class GuardedFile:
         A damaged header can point before the beginning or beyond 2^63; libsndfile checks the position.
         """
         position = self._file.tell()
-        if whence == os.SEEK_SET:
-            target = self._begin + offset
+        if whence == os.SEEK_END:
+            end = self._file.seek(0, os.SEEK_END)
+            self.size, target = end - self._begin, end + offset
         else:
-            target = offset + (position if whence == os.SEEK_CUR else self._file.seek(0, os.SEEK_END))
+            target = offset + (self._begin if whence == os.SEEK_SET else position)
         if target >= self._begin:
             try:
                 return self._file.seek(target) - self._begin
@@ -144,12 +162,24 @@ class GuardedFile:
             done += len(data)
         return done
 
-    def _keep(self, call: Callable[[], int]) -> int:
-        try:
-            return call()
-        except BaseException as error:  # noqa: BLE001  # `guard` raises it
-            self._error = self._error or error
-            return 0
+    def _fill_within_limit(self, view: memoryview) -> int:
+        if self._left_bytes <= 0:
+            raise ReadLimitError
+        done = self._fill(view)
+        self._left_bytes -= max(done, MIN_CHARGE_BYTES)
+        return done
+
+    def _keep(self, call: Callable[[], int], at_end: int) -> int:
+        """Call the file; after an exception, behave like a file at its end until `guard` raises it.
+
+        libsndfile's readers of chunks repeat forever if reads fail but the position does not move.
+        """
+        if self._error is None:
+            try:
+                return call()
+            except BaseException as error:  # noqa: BLE001  # `guard` raises it
+                self._error = error
+        return at_end
 
 
 def _open_to_seek(path: str | os.PathLike[str]) -> BinaryIO:

@@ -1,0 +1,46 @@
+"""Check the packet table of ALAC in CAF files, because libsndfile reports faults in it on standard output."""
+
+from __future__ import annotations
+
+import re
+import struct
+from typing import Final
+
+from audio_classifier.audio.source import GuardedFile
+from audio_classifier.errors import UnreadableAudioError
+
+FILE_HEADER_BYTES: Final = 8
+CHUNK_HEADER_BYTES: Final = 12
+FORMAT_OFFSET: Final = 28  # of the codec in the first chunk, `desc`
+TABLE_HEADER_BYTES: Final = 24
+MAX_CHUNKS: Final = 1000
+MAX_TABLE_BYTES: Final = 16 << 20
+# Sizes of packets: big-endian groups of seven bits, up to five bytes each.  A size of zero ends the table.
+TABLE: Final = re.compile(rb"(?:[\x80-\xff]{0,4}[\x00-\x7f])*?(?:\x80{0,4}\x00|\Z)")
+
+
+def check_packet_table(source: GuardedFile, head: bytes) -> None:
+    """Refuse a CAF file with ALAC whose packet table is truncated or malformed; accept all other files.
+
+    Raises
+    ------
+    UnreadableAudioError
+        If libsndfile would fail to decode the table.
+    """
+    if not head.startswith(b"caff") or head[FORMAT_OFFSET : FORMAT_OFFSET + 4] != b"alac":
+        return
+    position = FILE_HEADER_BYTES
+    for _ in range(MAX_CHUNKS):
+        header = source.read_at(position, CHUNK_HEADER_BYTES)
+        if len(header) < CHUNK_HEADER_BYTES:
+            return
+        name, size = struct.unpack(">4sq", header)
+        position += CHUNK_HEADER_BYTES
+        if name == b"pakt":
+            table = source.read_at(position, min(size, MAX_TABLE_BYTES)) if size > 0 else b""
+            if len(table) < size or not TABLE.match(table, TABLE_HEADER_BYTES):
+                raise UnreadableAudioError("not a readable audio file: the CAF packet table is damaged")
+            return
+        if size < 0:  # of unknown length, to the end of the file
+            return
+        position += size
