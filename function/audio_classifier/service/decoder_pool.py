@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audio_classifier import errors
-from audio_classifier.audio.decoder import AudioInfo
+from audio_classifier.audio.info import AudioInfo
 from audio_classifier.audio.source import AudioSource, FetchingFile, SeekableFile
 from audio_classifier.constants import MEL_BANDS, PATCH_FRAMES
 from audio_classifier.errors import (

@@ -30,7 +30,7 @@ from audio_classifier.inference.blocks import Block
 from audio_classifier.inference.decoding import LocalDecoder
 
 MAX_MEMORY_BYTES: Final = 1 << 30  # of address space
-# CPU time of a recording: a base, and a share of the audio that was decoded.  An hour of stereo takes 2 to 6 s in
+# CPU time of a recording: a base, and a share of its length.  An hour of stereo takes 2 to 6 s in
 # most formats, and up to 25 s in Opus.
 BASE_CPU_S: Final = 2.0
 CPU_S_PER_AUDIO_S: Final = 1 / 100
