@@ -162,11 +162,12 @@ def _ogg(content: bytes, random: Random) -> bytes:
     pages = ogg_pages(content)
     if not pages:
         return _bytes(content, random)
-    index = random.randrange(len(pages))
+    # The second page holds the codec's tables, from which decoders allocate and index.
+    index = min(len(pages) - 1, random.choice((1, random.randrange(len(pages)))))
     page = pages[index]
     first = 27 + page[26]
     header, lacing, body = bytearray(page[:22]), page[27:first], page[first:]
-    kind = random.randrange(11)
+    kind = random.choice((*range(11), 6, 6, 6))
     if kind == 0:
         struct.pack_into("<Q", header, 6, number(random, 8))
     elif kind == 1:
@@ -275,7 +276,7 @@ def _mpeg_frames(content: bytes) -> list[bytes]:
 
 def _same_length(body: bytes, random: Random) -> bytes:
     changed = bytearray(body)
-    for _ in range(random.choice((1, 1, 2, 8, 64))):
+    for _ in range(random.choice((1, 1, 2, 4, 8, 64))):
         if changed:
-            changed[_position(len(changed), random)] = random.getrandbits(8)
+            changed[random.randrange(len(changed))] = random.getrandbits(8)
     return bytes(changed)
