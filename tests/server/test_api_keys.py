@@ -3,6 +3,7 @@ from __future__ import annotations
 import hmac
 import re
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -96,7 +97,8 @@ def test_body_of_a_refused_request_is_not_read() -> None:
         sent.append(message)
 
     scope = {"type": "http", "method": "POST", "path": "/model/predict", "headers": []}
-    anyio.run(RequireApiKey(app, [OLD_KEY]), scope, receive, send)
+    with ThreadPoolExecutor(1) as pool:  # Mangum leaves an event loop in the main thread
+        pool.submit(anyio.run, RequireApiKey(app, [OLD_KEY]), scope, receive, send).result()
     assert sent[0]["status"] == 401
 
 

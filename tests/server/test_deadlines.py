@@ -50,8 +50,8 @@ def wait_until(condition: Callable[[], bool], timeout_s: float = 20) -> None:
 
 @pytest.mark.parametrize("ndjson", [False, True])
 def test_timeline_that_exceeds_its_deadline_ends_with_an_error(ndjson: bool) -> None:
-    with serving(timeline_deadline_s=1, predict_deadline_s=60) as (url, shared):
-        network = SlowNetwork(shared, 0.2)
+    with serving(timeline_deadline_s=4, predict_deadline_s=60) as (url, shared):
+        network = SlowNetwork(shared, 0.6)
         headers = {"Accept": NDJSON if ndjson else "*/*"}
         response = requests.post(
             f"{url}{PREDICT}?timeline=true",
@@ -60,7 +60,7 @@ def test_timeline_that_exceeds_its_deadline_ends_with_an_error(ndjson: bool) -> 
             timeout=30,
         )
         calls = network.calls
-        time.sleep(0.5)
+        time.sleep(1)
         assert network.calls == calls < 12  # of 13 blocks
     if ndjson:
         first, *_, last = map(json.loads, response.text.splitlines())
@@ -69,7 +69,7 @@ def test_timeline_that_exceeds_its_deadline_ends_with_an_error(ndjson: bool) -> 
         assert last.keys() == ERROR_FIELDS
         assert last["code"] == "deadline_exceeded"
     else:
-        check_error(response, 504, "within 1 s")
+        check_error(response, 504, "within 4 s")
         assert response.json()["code"] == "deadline_exceeded"
 
 
@@ -111,7 +111,7 @@ def test_timeline_stops_when_its_client_disconnects(accept: str) -> None:
             assert network.called.wait(20)
         time.sleep(0.5)
         calls = network.calls
-        time.sleep(0.5)
+        time.sleep(1)
         assert network.calls == calls < 12  # of 13 blocks
         assert post(url, SHORT).status_code == 200
 
