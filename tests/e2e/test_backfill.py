@@ -202,7 +202,7 @@ def test_all_objects_below_a_prefix_are_classified_once(backfill: Backfill, reco
     assert results.keys() == {f"results/{key}.json" for key in keys}
     for key, result in results.items():
         if "bad" in key:
-            assert result["code"] == "unreadable_audio"
+            assert result["code"] == "unsupported_format"
         else:
             assert "Rain" in [prediction["label"] for prediction in result["predictions"]]
 

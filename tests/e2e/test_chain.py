@@ -153,7 +153,7 @@ def test_every_upload_gets_one_result_and_poison_messages_become_dead_letters(
     assert results.keys() == wanted
     for key, answer in results.items():
         if "bad" in key:
-            assert answer["code"] == "unreadable_audio"
+            assert answer["code"] == "unsupported_format"
         else:
             assert answer["status"] == "ok", answer
             assert "Rain" in [prediction["label"] for prediction in answer["predictions"]]
