@@ -31,7 +31,9 @@ def answers(url: str) -> bool:
         return False
 
 
-def wait_until(condition: Callable[[], bool], *, alive: Callable[[], bool], timeout_s: float = 30) -> None:
+def wait_until(
+    condition: Callable[[], bool], *, alive: Callable[[], bool] = lambda: True, timeout_s: float = 30
+) -> None:
     """Wait until a condition is true; fail if ``alive`` becomes false or the timeout expires."""
     deadline = time.monotonic() + timeout_s
     while not condition():

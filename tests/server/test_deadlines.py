@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -13,6 +12,7 @@ import pytest
 import requests
 
 from audio_classifier.service.shared_classifier import SharedClassifier
+from devtools.ports import wait_until
 from tests.server.client import ERROR_FIELDS, PREDICT, check_error, post
 from tests.server.raw_client import connect, header
 from tests.support.serving import serving
@@ -39,13 +39,6 @@ class SlowNetwork:
         self.called.set()
         time.sleep(self._delay_s)
         return self._embed(patches)
-
-
-def wait_until(condition: Callable[[], bool], timeout_s: float = 20) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 @pytest.mark.parametrize("ndjson", [False, True])
@@ -124,7 +117,7 @@ def test_request_that_waits_is_removed_when_its_client_disconnects() -> None:
             assert network.called.wait(20)
             with connect(url) as client:
                 client.sendall(header(PREDICT, len(SHORT)) + SHORT)
-                wait_until(lambda: post(url, SHORT).status_code == 503)
+                wait_until(lambda: post(url, SHORT).status_code == 503, timeout_s=20)
             assert not first.done()
             second = post(url, SHORT)
             assert first.result().status_code == second.status_code == 200
@@ -141,7 +134,7 @@ def test_disconnected_client_is_counted_with_its_own_status() -> None:
         def counted() -> bool:
             return 'status="499"' in requests.get(f"{url}/metrics", timeout=5).text
 
-        wait_until(counted)
+        wait_until(counted, timeout_s=20)
 
 
 def test_clients_that_do_not_read_their_lines_do_not_keep_others_out() -> None:

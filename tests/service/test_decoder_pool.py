@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -34,6 +33,7 @@ from audio_classifier.inference.decoding import LocalDecoder
 from audio_classifier.service.cancellation import Cancellation
 from audio_classifier.service.decoder_pool import HEAD_BYTES, DecoderPool
 from audio_classifier.service.decoder_workers import WorkerProcesses
+from devtools.ports import wait_until
 from tests.support.serving import serving
 from tests.support.sounds import busy, encode
 
@@ -186,10 +186,7 @@ def test_stream_that_is_given_up_ends_its_worker(pool: DecoderPool) -> None:
     next(blocks)
     before = workers_of(pool)
     blocks.close()
-    deadline = time.monotonic() + 10
-    while workers_of(pool) == before:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_until(lambda: workers_of(pool) != before, timeout_s=10)
 
 
 def test_threads_share_a_pool_and_only_idle_workers_are_kept(pool: DecoderPool) -> None:
@@ -199,10 +196,7 @@ def test_threads_share_a_pool_and_only_idle_workers_are_kept(pool: DecoderPool) 
         clips = list(threads.map(lambda content: pool.clip(content, start_s=0), contents * 4))
     for clip, patches in zip(clips, expected * 4, strict=True):
         np.testing.assert_array_equal(clip.patches, patches)
-    deadline = time.monotonic() + 10
-    while len(workers_of(pool)) > 2:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_until(lambda: len(workers_of(pool)) <= 2, timeout_s=10)
 
 
 def test_processes_end_with_the_program_that_uses_them() -> None:
@@ -213,10 +207,7 @@ def test_processes_end_with_the_program_that_uses_them() -> None:
     )
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert run.returncode == -signal.SIGKILL
-    deadline = time.monotonic() + 10
-    while Path(f"/proc/{run.stdout.strip()}/cmdline").exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_until(lambda: not Path(f"/proc/{run.stdout.strip()}/cmdline").exists(), timeout_s=10)
 
 
 def test_workers_see_no_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
