@@ -15,9 +15,12 @@ import numpy as np
 import pytest
 import soundfile
 
+from audio_classifier.audio.containers import open_audio
 from audio_classifier.audio.decoder import MonoDecoder
+from audio_classifier.audio.levels import Levels
 from audio_classifier.audio.reader import AudioReader, read_window
-from audio_classifier.audio.source import GuardedFile
+from audio_classifier.audio.sndfile import SndfileStream
+from audio_classifier.audio.source import GuardedFile, opened
 from audio_classifier.errors import (
     AudioError,
     DamagedAudioError,
@@ -35,6 +38,10 @@ from tests.support.sounds import busy, encode
 WAV = encode(busy(3, 16_000), 16_000)
 
 
+def mono_decoder(content: bytes) -> MonoDecoder:
+    return MonoDecoder(open_audio(io.BytesIO(content)).streams[0], Levels())
+
+
 def with_header(content: bytes, offset: int, layout: str, value: int) -> bytes:
     """Change one number in the header of a file."""
     changed = bytearray(content)
@@ -47,7 +54,12 @@ def with_header(content: bytes, offset: int, layout: str, value: int) -> bytes:
     [
         pytest.param(b"", EmptyAudioError, "empty", id="empty"),
         pytest.param(WAV[:44], EmptyAudioError, "contains no audio", id="header only"),
-        pytest.param(with_header(WAV, 40, "<I", 0), EmptyAudioError, "contains no audio", id="zero frames"),
+        pytest.param(
+            with_header(WAV[:44], 40, "<I", 0) + b"LIST\x04\0\0\0INFO",
+            EmptyAudioError,
+            "no audio",
+            id="no frames",
+        ),
         pytest.param(
             encode(busy(1, 384_000)[:20], 384_000), EmptyAudioError, "contains no audio", id="half a sample"
         ),
@@ -69,10 +81,12 @@ def test_file_without_audio_is_refused_with_its_reason(
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e30])
 @pytest.mark.parametrize("channels", [1, 2])
-def test_samples_that_are_not_finite_or_too_large_are_refused(value: float, channels: int) -> None:
+def test_invalid_samples_are_refused_with_their_time_when_they_are_many(value: float, channels: int) -> None:
     signal = busy(3, 16_000, channels)
-    signal[20_000, -1] = value
-    with pytest.raises(InvalidSamplesError, match="NaN, infinite or larger"):
+    signal[20_000:22_000, -1] = value
+    with pytest.raises(
+        InvalidSamplesError, match=r"\d % of the samples after 1.25 s|\d% of the samples after 1.25 s"
+    ):
         read_window(encode(signal, 16_000, subtype="FLOAT"))
 
 
@@ -87,7 +101,7 @@ def test_samples_that_are_not_finite_or_too_large_are_refused(value: float, chan
 )
 def test_frame_bytes_match_the_size_of_uncompressed_frames(container: str, subtype: str, size: int) -> None:
     content = encode(busy(1, 16_000, channels=2), 16_000, container, subtype)
-    decoder = MonoDecoder(content)
+    decoder = mono_decoder(content)
     assert decoder.info.frame_bytes == 2 * size
     if size:
         assert 0 <= len(content) - decoder.info.frame_bytes * 16_000 < 200
@@ -118,13 +132,6 @@ def test_flac_of_unknown_length_is_read_to_its_end() -> None:
     content[21] &= 0xF0  # STREAMINFO's count of samples, 36 bits: 0, as written to a pipe
     content[22:26] = bytes(4)
     np.testing.assert_array_equal(read_window(bytes(content)), expected)
-
-
-def test_damage_within_the_window_is_reported_with_its_time() -> None:
-    content = encode(busy(20, 16_000), 16_000, "FLAC")
-    with pytest.raises(DamagedAudioError, match="FLAC data cannot be decoded at"):
-        read_window(content[: len(content) // 4])
-    assert len(read_window(content[: len(content) * 3 // 4])) > 0  # the window ends before
 
 
 def test_corrupt_flac_data_are_reported() -> None:
@@ -194,7 +201,7 @@ def test_path_that_cannot_be_opened_raises_os_error(tmp_path: Path) -> None:
 
 def test_frames_can_be_read_in_any_order() -> None:
     signal = busy(4, 16_000)
-    decoder = MonoDecoder(encode(signal, 16_000, subtype="FLOAT"))
+    decoder = mono_decoder(encode(signal, 16_000, subtype="FLOAT"))
     for start, stop in [(100, 200), (150, 400), (400, 500), (0, 50), (60_000, 70_000), (10, 20)]:
         np.testing.assert_array_equal(decoder.frames(start, stop), signal[start:stop, 0])
     decoder.close()
@@ -221,18 +228,11 @@ def test_damaged_file_is_read_or_raises_audio_error(container: str) -> None:
             read_window(bytes(damaged))
 
 
-def test_infinities_of_both_signs_in_one_frame_are_refused() -> None:
-    signal = busy(1, 16_000, channels=2)
-    signal[100] = np.inf, -np.inf
-    with pytest.raises(InvalidSamplesError):
-        read_window(encode(signal, 16_000, subtype="FLOAT"))
-
-
 def test_start_beyond_flac_of_unknown_length_is_refused() -> None:
     content = bytearray(encode(busy(3, 16_000), 16_000, "FLAC"))
     content[21] &= 0xF0
     content[22:26] = bytes(4)
-    assert MonoDecoder(bytes(content)).info.duration_s is None
+    assert mono_decoder(bytes(content)).info.duration_s is None
     with pytest.raises(StartBeyondEndError, match="no audio at"):
         read_window(bytes(content), start_s=50)
 
@@ -285,6 +285,7 @@ def test_ogg_file_that_crashes_a_seek_is_refused(golden_data: Path, number: int,
     code = f"""
 import io
 from audio_classifier.audio.reader import AudioReader, read_window
+from audio_classifier.audio.sndfile import SndfileStream
 from audio_classifier.errors import DamagedAudioError
 content = open({str(path)!r}, "rb").read()
 for source in (content, {str(path)!r}, io.BytesIO(content)):
@@ -300,7 +301,7 @@ for source in (content, {str(path)!r}, io.BytesIO(content)):
 @pytest.mark.parametrize(("container", "subtype"), [("OGG", "VORBIS"), ("OGG", "OPUS"), ("FLAC", "PCM_16")])
 def test_frames_after_a_seek_equal_those_read_in_order(container: str, subtype: str) -> None:
     content = encode(busy(4, 16_000), 16_000, container, subtype)
-    whole, sought = MonoDecoder(content), MonoDecoder(content)
+    whole, sought = mono_decoder(content), mono_decoder(content)
     expected = whole.frames(0, 64_000)
     for start, stop in [(30_000, 40_000), (10_000, 12_000), (0, 64_000), (50_000, 64_000), (63_000, 70_000)]:
         np.testing.assert_array_equal(sought.frames(start, stop), expected[start:stop])
@@ -311,8 +312,8 @@ def test_frames_after_a_seek_equal_those_read_in_order(container: str, subtype: 
 @pytest.mark.parametrize("container", ["WAV", "FLAC", "OGG", "MP3"])
 def test_reading_continues_after_a_start_beyond_the_end(container: str) -> None:
     content = encode(busy(2, 16_000), 16_000, container)
-    decoder = MonoDecoder(content)
-    expected = MonoDecoder(content).frames(0, 1_000)
+    decoder = mono_decoder(content)
+    expected = mono_decoder(content).frames(0, 1_000)
     for start in (10**7, 2**63, 2**80):
         with pytest.raises(StartBeyondEndError):
             decoder.frames(start, start + 1_000)
@@ -349,20 +350,18 @@ def test_rf64_whose_sizes_overflow_a_seek_raises_no_foreign_exception(
 @pytest.mark.parametrize("source", ["bytes", "path"])
 def test_seek_out_of_range_leaves_the_position(source: str, tmp_path: Path) -> None:
     (tmp_path / "a.wav").write_bytes(WAV)
-    file = GuardedFile(WAV if source == "bytes" else tmp_path / "a.wav")
-    file.seek(10)
-    for offset, whence in [
-        (-1, os.SEEK_SET),
-        (-11, os.SEEK_CUR),
-        (-len(WAV) - 1, os.SEEK_END),
-        (2**63 - 1, os.SEEK_CUR),
-    ]:
-        assert file.guard(lambda: file.seek(offset, whence)) == 10  # noqa: B023
-    file.hide(4)
-    assert (file.head(4), file.seek(0)) == (WAV[4:8], 0)
-    assert file.guard(lambda: file.seek(-len(WAV), os.SEEK_END)) == 0
-    assert file.seek(0, os.SEEK_END) == len(WAV) - 4
-    file.close()
+    with opened(WAV if source == "bytes" else tmp_path / "a.wav") as content:
+        file = GuardedFile(content)
+        file.seek(10)
+        for offset, whence in [
+            (-1, os.SEEK_SET),
+            (-11, os.SEEK_CUR),
+            (-len(WAV) - 1, os.SEEK_END),
+            (2**63 - 1, os.SEEK_CUR),
+        ]:
+            assert file.guard(lambda: file.seek(offset, whence)) == 10  # noqa: B023
+        assert file.guard(lambda: file.seek(-len(WAV), os.SEEK_END)) == 0
+        assert file.seek(0, os.SEEK_END) == len(WAV)
 
 
 @pytest.mark.parametrize(
@@ -374,14 +373,14 @@ def test_failures_of_the_library_become_audio_errors(
     def fail(*_: Any, **__: Any) -> Any:
         raise failure
 
-    decoder = MonoDecoder(WAV)
+    decoder = mono_decoder(WAV)
     with monkeypatch.context() as patch:
         patch.setattr(soundfile.SoundFile, "read", fail)
         with pytest.raises(DamagedAudioError, match=str(failure) or "MemoryError"):
             decoder.frames(0, 100)
         patch.setattr(soundfile.SoundFile, "__init__", fail)
         with pytest.raises(UnreadableAudioError, match="not a readable"):
-            MonoDecoder(WAV)
+            mono_decoder(WAV)
 
 
 @pytest.mark.parametrize(
@@ -404,15 +403,15 @@ def test_closing_blocks_ends_the_decoding(monkeypatch: pytest.MonkeyPatch) -> No
     """An hour of silence in 0.4 MB of FLAC is not decoded further than it is used."""
     content = encode(np.zeros((3600 * 8_000, 1), np.int16), 8_000, "FLAC")
     decoded = 0
-    read = MonoDecoder._read
+    read = SndfileStream.read
 
-    def counting(decoder: MonoDecoder, count: int) -> Any:
+    def counting(stream: SndfileStream, count: int) -> Any:
         nonlocal decoded
-        block = read(decoder, count)
+        block = read(stream, count)
         decoded += len(block)
         return block
 
-    monkeypatch.setattr(MonoDecoder, "_read", counting)
+    monkeypatch.setattr(SndfileStream, "read", counting)
     with AudioReader(content) as reader:
         blocks = reader.blocks(10)
         next(blocks)

@@ -6,7 +6,7 @@ import re
 import struct
 from typing import Final
 
-from audio_classifier.audio.source import GuardedFile
+from audio_classifier.audio.source import SeekableFile, read_at
 from audio_classifier.errors import UnreadableAudioError
 
 FILE_HEADER_BYTES: Final = 8
@@ -19,7 +19,7 @@ MAX_TABLE_BYTES: Final = 16 << 20
 TABLE: Final = re.compile(rb"(?:[\x80-\xff]{0,4}[\x00-\x7f])*?(?:\x80{0,4}\x00|\Z)")
 
 
-def check_packet_table(source: GuardedFile, head: bytes) -> None:
+def check_packet_table(file: SeekableFile, head: bytes) -> None:
     """Refuse a CAF file with ALAC whose packet table is truncated or malformed; accept all other files.
 
     Raises
@@ -31,13 +31,13 @@ def check_packet_table(source: GuardedFile, head: bytes) -> None:
         return
     position = FILE_HEADER_BYTES
     for _ in range(MAX_CHUNKS):
-        header = source.read_at(position, CHUNK_HEADER_BYTES)
+        header = read_at(file, position, CHUNK_HEADER_BYTES)
         if len(header) < CHUNK_HEADER_BYTES:
             return
         name, size = struct.unpack(">4sq", header)
         position += CHUNK_HEADER_BYTES
         if name == b"pakt":
-            table = source.read_at(position, min(size, MAX_TABLE_BYTES)) if size > 0 else b""
+            table = read_at(file, position, min(size, MAX_TABLE_BYTES)) if size > 0 else b""
             if len(table) < size or not TABLE.match(table, TABLE_HEADER_BYTES):
                 raise UnreadableAudioError("not a readable audio file: the CAF packet table is damaged")
             return

@@ -10,9 +10,8 @@ import codecs
 import unicodedata
 from typing import Final
 
-from audio_classifier.audio.caf import check_packet_table
-from audio_classifier.audio.source import GuardedFile
-from audio_classifier.errors import EmptyAudioError, UnreadableAudioError, UnsupportedFormatError
+from audio_classifier.audio.source import SeekableFile, read_at
+from audio_classifier.errors import UnreadableAudioError, UnsupportedFormatError
 
 HEAD_BYTES: Final = 4096
 MAX_ID3_TAGS: Final = 8
@@ -90,30 +89,39 @@ FOREIGN_FORMATS: Final[tuple[tuple[int, bytes, str], ...]] = (
 )
 
 
-def check_format(source: GuardedFile) -> None:
-    """Accept or refuse a file by its first bytes, and hide ID3v2 tags before them from the decoder.
+def audio_head(file: SeekableFile) -> tuple[int, bytes]:
+    """Skip the ID3v2 tags at the beginning of a file.
 
-    Raises
-    ------
-    EmptyAudioError
-        If the file is empty.
-    UnreadableAudioError
-        If it ends within the first bytes, or the packet table of ALAC in CAF is damaged.
-    UnsupportedFormatError
-        If it is not in an accepted format; the message names its own if that is known.
+    Returns
+    -------
+    The position behind them, which may be beyond the end, and up to `HEAD_BYTES` from there.
     """
-    head = source.head(HEAD_BYTES)
-    if not head:
-        raise EmptyAudioError("the file is empty")
+    position = 0
+    head = read_at(file, 0, HEAD_BYTES)
     for _ in range(MAX_ID3_TAGS):
         if not head.startswith(b"ID3"):
             break
-        source.hide(_id3_bytes(head))
-        head = source.head(HEAD_BYTES)
-    if not head:
-        raise EmptyAudioError("the file contains an ID3 tag, but no audio")
+        position += _id3_bytes(head)
+        head = read_at(file, position, HEAD_BYTES)
+    return position, head
+
+
+def check_format(head: bytes) -> None:
+    """Accept or refuse a file by its first bytes.
+
+    Parameters
+    ----------
+    head
+        The first `HEAD_BYTES` behind ID3v2 tags.
+
+    Raises
+    ------
+    UnreadableAudioError
+        If the file ends within its first bytes.
+    UnsupportedFormatError
+        If it is not in an accepted format; the message names its own if that is known.
+    """
     if _is_accepted(head):
-        check_packet_table(source, head)
         return
     if len(head) < MAGIC_BYTES and head.startswith(CONTAINERS):
         raise UnreadableAudioError("not a readable audio file: it ends within its header")

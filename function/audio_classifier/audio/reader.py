@@ -9,7 +9,9 @@ same in a file of any length.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Final, Literal, Self, TypeAlias, get_args
 
@@ -17,8 +19,12 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
-from audio_classifier.audio.decoder import MonoDecoder
-from audio_classifier.audio.source import AudioSource
+from audio_classifier.audio.containers import open_audio
+from audio_classifier.audio.decoder import Channel, MonoDecoder
+from audio_classifier.audio.info import AudioInfo
+from audio_classifier.audio.levels import Levels
+from audio_classifier.audio.source import AudioSource, opened
+from audio_classifier.audio.warnings import AudioWarning
 from audio_classifier.constants import CLIP_PATCHES, PATCH_HOP_SAMPLES, PATCH_S, PATCH_SAMPLES, SAMPLE_RATE_HZ
 from audio_classifier.errors import (
     DamagedAudioError,
@@ -43,21 +49,42 @@ class AudioReader:
     resampler
         ``"soxr"`` (VHQ, float32) or ``"resampy"`` (``kaiser_best``, float64, as in the original; needs the
         extra ``reference``).
+    channel
+        The channel to use; see `decoder.MonoDecoder`.
+
+    Attributes
+    ----------
+    info
+        The properties of the recording; of its first stream if these differ.
 
     Raises
     ------
-    UnsupportedFormatError, UnreadableAudioError, UnsupportedAudioError, EmptyAudioError, OSError
-        See `decoder.MonoDecoder`.
+    UnsupportedFormatError, UnreadableAudioError, UnsupportedAudioError, EmptyAudioError
+        See `containers.open_audio`.
+    InvalidParameterError
+        If the source is not a file, or has no such channel.
+    OSError
+        If the file cannot be opened.
     """
 
-    def __init__(self, source: AudioSource, *, resampler: Resampler = "soxr") -> None:
-        self._resample = _load_resampler(resampler)
-        self._decoder = MonoDecoder(source, dtype="float64" if resampler == "resampy" else "float32")
-        self.info = self._decoder.info
-        common = math.gcd(self.info.sample_rate_hz, SAMPLE_RATE_HZ)
-        # The least number of source frames that spans a whole number of samples at 16 kHz, and that number.
-        self._grid = self.info.sample_rate_hz // common, SAMPLE_RATE_HZ // common
-        self._margin = math.ceil(MARGIN_S * self.info.sample_rate_hz)
+    def __init__(
+        self, source: AudioSource, *, resampler: Resampler = "soxr", channel: Channel = None
+    ) -> None:
+        resample = _load_resampler(resampler)
+        dtype: Final = "float64" if resampler == "resampy" else "float32"
+        self._levels = Levels()
+        with ExitStack() as stack:
+            audio = open_audio(stack.enter_context(opened(source)), dtype=dtype)
+            self._opened_with = list(audio.warnings)
+            self._segments: list[_Segment] = []
+            begin: int = 0
+            for stream in audio.streams:
+                stack.callback(stream.close)
+                decoder = MonoDecoder(stream, self._levels, dtype=dtype, channel=channel)
+                self._segments.append(_Segment(begin, decoder, resample))
+                begin += stream.info.samples or 0
+            self._stack = stack.pop_all()
+        self.info = _joined([stream.info for stream in audio.streams])
 
     def __enter__(self) -> Self:
         return self
@@ -65,7 +92,16 @@ class AudioReader:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._decoder.close()
+        self._stack.close()
+
+    @property
+    def warnings(self) -> list[AudioWarning]:
+        """What was found in everything that was read so far; one of each kind."""
+        found = [*self._opened_with]
+        for segment in self._segments:
+            found += segment.decoder.warnings
+        found += self._levels.warnings()
+        return list({warning.code: warning for warning in reversed(found)}.values())[::-1]
 
     def read(self, start: int, count: int) -> NDArray[Any]:
         """Return samples ``[start, start + count)`` at 16 kHz; fewer (or none) at the end of the recording.
@@ -79,19 +115,19 @@ class AudioReader:
         DamagedAudioError, InvalidSamplesError
             If the data cannot be decoded there, or contain values that are not valid samples.
         """
-        rate = self.info.sample_rate_hz
-        frames_step, samples_step = self._grid
-        steps = max(0, start * rate // SAMPLE_RATE_HZ - self._margin) // frames_step
-        first_frame, first_sample = steps * frames_step, steps * samples_step
-        end_frame = -(-(start + count) * rate // SAMPLE_RATE_HZ) + self._margin
-
-        mono = self._decoder.frames(first_frame, end_frame)
-        if first_frame + len(mono) < end_frame:  # the recording ends here
-            count = min(count, (first_frame + len(mono)) * SAMPLE_RATE_HZ // rate - start)
-        if count <= 0:
-            return mono[:0]
-        samples = mono if rate == SAMPLE_RATE_HZ else self._resample(mono, rate)
-        return samples[start - first_sample : start - first_sample + count]
+        pieces = []
+        for segment, following in zip(self._segments, [*self._segments[1:], None], strict=True):
+            if following is None:
+                pieces.append(segment.read(start, count))
+            elif start < following.begin:
+                needed = min(count, following.begin - start)
+                piece = segment.read(start, needed)
+                # Zeros replace what is missing, so that what follows keeps its time.
+                pieces.append(np.pad(piece, (0, needed - len(piece))))
+                start, count = start + needed, count - needed
+                if count == 0:
+                    break
+        return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
 
     def window(self, start_s: float, patches: int) -> NDArray[Any]:
         """Return the samples of up to ``patches`` patches from ``start_s`` on; see `read_window`."""
@@ -162,6 +198,50 @@ def read_window(
     """
     with AudioReader(source, resampler=resampler) as reader:
         return reader.window(start_s, patches)
+
+
+class _Segment:
+    """A stream, resampled to 16 kHz, whose samples begin at ``begin``."""
+
+    def __init__(
+        self, begin: int, decoder: MonoDecoder, resample: Callable[[NDArray[Any], int], NDArray[Any]]
+    ) -> None:
+        self.begin = begin
+        self.decoder = decoder
+        self._resample = resample
+        self._rate = decoder.info.sample_rate_hz
+        common = math.gcd(self._rate, SAMPLE_RATE_HZ)
+        # The least number of source frames that spans a whole number of samples at 16 kHz, and that number.
+        self._grid = self._rate // common, SAMPLE_RATE_HZ // common
+        self._margin = math.ceil(MARGIN_S * self._rate)
+
+    def read(self, start: int, count: int) -> NDArray[Any]:
+        """Return samples of the recording from ``start`` on; fewer at the end of the stream."""
+        start -= self.begin
+        rate = self._rate
+        frames_step, samples_step = self._grid
+        steps = max(0, start * rate // SAMPLE_RATE_HZ - self._margin) // frames_step
+        first_frame, first_sample = steps * frames_step, steps * samples_step
+        end_frame = -(-(start + count) * rate // SAMPLE_RATE_HZ) + self._margin
+
+        mono = self.decoder.frames(first_frame, end_frame)
+        if first_frame + len(mono) < end_frame:  # the stream ends here
+            count = min(count, (first_frame + len(mono)) * SAMPLE_RATE_HZ // rate - start)
+        if count <= 0:
+            return mono[:0]
+        samples = mono if rate == SAMPLE_RATE_HZ else self._resample(mono, rate)
+        return samples[start - first_sample : start - first_sample + count]
+
+
+def _joined(infos: Sequence[AudioInfo]) -> AudioInfo:
+    """Describe consecutive streams as one with the properties of the first."""
+    first = infos[0]
+    if len(infos) == 1:
+        return first
+    durations_s = [info.duration_s for info in infos]
+    if None in durations_s:
+        return replace(first, frames=None)
+    return replace(first, frames=round(sum(filter(None, durations_s)) * first.sample_rate_hz))
 
 
 def span_samples(patches: int) -> int:

@@ -1,4 +1,4 @@
-"""Adapt files for libsndfile without losing their exceptions."""
+"""Open audio files, and adapt them for libsndfile without losing their exceptions."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import errno
 import io
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, BinaryIO, Final, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from audio_classifier.errors import InvalidParameterError
@@ -48,40 +49,95 @@ class ReadLimitError(Exception):
     """The decoder reads more than it may."""
 
 
+@contextmanager
+def opened(source: AudioSource) -> Iterator[SeekableFile]:
+    """Open a recording at its beginning, and close it if it was opened here.
+
+    Parameters
+    ----------
+    source
+        The bytes of a file, a path, or a seekable binary file object (which is left open).  A pipe, which
+        cannot seek, is read to its end.
+
+    Raises
+    ------
+    InvalidParameterError
+        If it is nothing of this.
+    OSError
+        If the file cannot be opened.
+    """
+    owned = True
+    try:
+        if isinstance(source, bytes | bytearray | memoryview):
+            file: SeekableFile = io.BytesIO(source)
+        elif isinstance(source, str | os.PathLike):
+            file = _open_to_seek(source)
+        else:
+            file, owned = source, False
+            if not source.seekable() or isinstance(source, io.TextIOBase):
+                raise ValueError("it must be binary and seekable")
+            source.seek(0)
+    except (AttributeError, BufferError, TypeError, ValueError) as error:
+        raise InvalidParameterError(
+            "source",
+            f"not a usable file: {error}",
+            hint="Pass bytes, a path, or a seekable binary file object.",
+        ) from error
+    try:
+        yield file
+    finally:
+        if owned and isinstance(file, io.IOBase):
+            file.close()
+
+
+def size_of(file: SeekableFile) -> int:
+    """Return the length of a file in bytes; the position changes."""
+    return file.seek(0, os.SEEK_END)
+
+
+def read_at(file: SeekableFile, position: int, size: int) -> bytes:
+    """Return ``size`` bytes from a position, fewer only at the end of the file.
+
+    Raises
+    ------
+    InvalidParameterError
+        If the file is not binary.
+    """
+    data = bytearray(size)
+    try:
+        file.seek(position)
+        count = _fill(file, memoryview(data))
+    except OverflowError:  # beyond any file
+        return b""
+    except TypeError as error:  # `read` returns text
+        raise InvalidParameterError(
+            "source", f"not a usable file: {error}", hint="Open the file in binary mode."
+        ) from error
+    return bytes(data[:count])
+
+
 class GuardedFile:
     """A file for libsndfile's callbacks, through which no exception can pass.
 
     An exception of the file is kept, and `guard` raises it after the call.  Otherwise a network error would
     look like the end of the file.  The object has no ``name``, so that the content determines the format
-    instead of the file extension.  `hide` moves the beginning of the file, so that tags need no decoder.
+    instead of the file extension.
+
+    Attributes
+    ----------
+    size
+        The length of the file in bytes.
+    reached_end
+        Whether libsndfile has tried to read beyond the end.
     """
 
-    def __init__(self, source: AudioSource) -> None:
-        self._owned = True
+    def __init__(self, file: SeekableFile) -> None:
+        self._file = file
+        self.size = size_of(file)
+        self.reached_end = False
         self._left_bytes: float = math.inf
-        self.size = 0  # from `_begin` on, once libsndfile has asked for it
-        self._begin = 0  # the file's position 0 for the decoder
         self._error: BaseException | None = None
-        try:
-            if isinstance(source, bytes | bytearray | memoryview):
-                self._file: SeekableFile = io.BytesIO(source)
-            elif isinstance(source, str | os.PathLike):
-                self._file = _open_to_seek(source)
-            else:
-                self._file, self._owned = source, False
-                if not source.seekable() or isinstance(source, io.TextIOBase):
-                    raise ValueError("it must be binary and seekable")
-                source.seek(0)
-        except (AttributeError, BufferError, TypeError, ValueError) as error:
-            raise InvalidParameterError(
-                "source",
-                f"not a usable file: {error}",
-                hint="Pass bytes, a path, or a seekable binary file object.",
-            ) from error
-
-    def close(self) -> None:
-        if isinstance(self._file, io.IOBase) and self._owned:
-            self._file.close()
+        file.seek(0)
 
     def guard(self, call: Callable[[], T]) -> T:
         """Call libsndfile; an exception of the file takes precedence over libsndfile's own error."""
@@ -97,28 +153,6 @@ class GuardedFile:
         if isinstance(self._file, FetchingFile):
             self._file.expect(size)
 
-    def head(self, size: int) -> bytes:
-        """Return up to ``size`` bytes from the beginning."""
-        return self.read_at(0, size)
-
-    def read_at(self, position: int, size: int) -> bytes:
-        """Return up to ``size`` bytes from a position; the file's own exceptions are raised at once."""
-        data = bytearray(size)
-        try:
-            self._file.seek(self._begin + position)
-            count = self._fill(memoryview(data))
-        except OverflowError:  # beyond any file
-            return b""
-        except TypeError as error:  # `read` returns text
-            raise InvalidParameterError(
-                "source", f"not a usable file: {error}", hint="Open the file in binary mode."
-            ) from error
-        return bytes(data[:count])
-
-    def hide(self, size: int) -> None:
-        """Hide the first ``size`` bytes from `head` and from the decoder."""
-        self._begin += size
-
     def limit(self, max_bytes: int) -> None:
         """Bound what the decoder may read from now on; beyond it, `guard` raises `ReadLimitError`."""
         self._left_bytes = max_bytes
@@ -130,7 +164,7 @@ class GuardedFile:
         return self._keep(lambda: self._seek(offset, whence), self.size)
 
     def tell(self) -> int:
-        return self._keep(lambda: self._file.tell() - self._begin, self.size)
+        return self._keep(lambda: self._file.tell(), self.size)
 
     def _seek(self, offset: int, whence: int) -> int:
         """Seek; leave the position as it is if the offset is out of range.
@@ -138,34 +172,20 @@ class GuardedFile:
         A damaged header can point before the beginning or beyond 2^63; libsndfile checks the position.
         """
         position = self._file.tell()
-        if whence == os.SEEK_END:
-            end = self._file.seek(0, os.SEEK_END)
-            self.size, target = end - self._begin, end + offset
-        else:
-            target = offset + (self._begin if whence == os.SEEK_SET else position)
-        if target >= self._begin:
+        target = offset + {os.SEEK_SET: 0, os.SEEK_CUR: position, os.SEEK_END: self.size}[whence]
+        if target >= 0:
             try:
-                return self._file.seek(target) - self._begin
+                return self._file.seek(target)
             except (ValueError, OverflowError, OSError) as error:
                 if isinstance(error, OSError) and error.errno not in OUT_OF_RANGE:
                     raise
-        return self._file.seek(position) - self._begin
-
-    def _fill(self, view: memoryview) -> int:
-        """Fill the buffer completely, because libsndfile treats a short read as the end of the file."""
-        done = 0
-        while done < len(view):
-            data = self._file.read(len(view) - done)
-            if not data:
-                break
-            view[done : done + len(data)] = data
-            done += len(data)
-        return done
+        return self._file.seek(position)
 
     def _fill_within_limit(self, view: memoryview) -> int:
         if self._left_bytes <= 0:
             raise ReadLimitError
-        done = self._fill(view)
+        done = _fill(self._file, view)
+        self.reached_end = self.reached_end or done < len(view)
         self._left_bytes -= max(done, MIN_CHARGE_BYTES)
         return done
 
@@ -182,9 +202,20 @@ class GuardedFile:
         return at_end
 
 
+def _fill(file: SeekableFile, view: memoryview) -> int:
+    """Fill the buffer completely, because libsndfile treats a short read as the end of the file."""
+    done = 0
+    while done < len(view):
+        data = file.read(len(view) - done)
+        if not data:
+            break
+        view[done : done + len(data)] = data
+        done += len(data)
+    return done
+
+
 def _open_to_seek(path: str | os.PathLike[str]) -> BinaryIO:
-    """Open a file; a pipe, which cannot seek, is read to its end."""
-    file = open(path, "rb")  # noqa: SIM115  # closed by `GuardedFile.close`
+    file = open(path, "rb")  # noqa: SIM115  # closed by `opened`
     if file.seekable():
         return file
     with file:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import io
-import os
 import weakref
-from collections.abc import Generator, Iterator
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Generator
+from contextlib import closing, suppress
 from multiprocessing.connection import Connection
 from typing import Any, Final
 
@@ -15,7 +13,7 @@ from numpy.typing import NDArray
 
 from audio_classifier import errors
 from audio_classifier.audio.info import AudioInfo
-from audio_classifier.audio.source import AudioSource, FetchingFile, SeekableFile
+from audio_classifier.audio.source import AudioSource, FetchingFile, SeekableFile, opened, read_at, size_of
 from audio_classifier.constants import MEL_BANDS, PATCH_FRAMES
 from audio_classifier.errors import (
     AudioClassifierError,
@@ -82,10 +80,10 @@ class DecoderPool:
         self, source: AudioSource, request: dict[str, Any]
     ) -> Generator[tuple[Any, ...], None, None]:
         """Yield what a worker sends about a recording, and serve its reads."""
-        with _opened(source) as file, self._workers.worker() as worker:
+        with opened(source) as file, self._workers.worker() as worker:
             connection = worker.connection
-            size = file.seek(0, os.SEEK_END)
-            head = b"" if isinstance(file, FetchingFile) else _read(file, 0, min(size, HEAD_BYTES))
+            size = size_of(file)
+            head = b"" if isinstance(file, FetchingFile) else read_at(file, 0, min(size, HEAD_BYTES))
             reads = _Reads(connection, file)
             try:
                 worker.is_idle = False
@@ -122,7 +120,7 @@ class _Reads:
             if isinstance(self._file, FetchingFile):
                 self._file.seek(position)
                 self._file.expect(int(header["expect"]))
-            data = _read(self._file, position, min(size, MAX_READ_BYTES))
+            data = read_at(self._file, position, min(size, MAX_READ_BYTES))
         except Exception as error:  # noqa: BLE001  # raised when the worker has stopped
             self.failure = error
             send(self._connection, {"failed": True})
@@ -137,29 +135,6 @@ def _receive(connection: Connection, file: SeekableFile) -> tuple[Any, ...]:
         while not connection.poll(CHECK_S):
             file.check()
     return receive(connection)
-
-
-@contextmanager
-def _opened(source: AudioSource) -> Iterator[SeekableFile]:
-    if isinstance(source, bytes | bytearray | memoryview):
-        yield io.BytesIO(source)
-    elif isinstance(source, str | os.PathLike):
-        with open(source, "rb") as file:
-            yield file if file.seekable() else io.BytesIO(file.read())
-    else:
-        yield source
-
-
-def _read(file: SeekableFile, position: int, size: int) -> bytes:
-    """Read ``size`` bytes; fewer only at the end of the file."""
-    file.seek(position)
-    data = file.read(size) or b""
-    if len(data) == size:
-        return data
-    pieces = [data]
-    while pieces[-1] and (missing := size - sum(map(len, pieces))):
-        pieces.append(file.read(missing) or b"")
-    return b"".join(pieces)
 
 
 def _clip(header: dict[str, Any], parts: list[bytes]) -> PreparedClip:

@@ -1,0 +1,218 @@
+"""Decode streams with libsndfile.
+
+Headers are not trusted: what libsndfile may read is bounded, and the end of the data is found by reading.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, Final, Literal, TypeAlias
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+from audio_classifier.audio.codecs import undecodable_codec
+from audio_classifier.audio.formats import HEAD_BYTES
+from audio_classifier.audio.info import AudioInfo, checked_info
+from audio_classifier.audio.source import GuardedFile, ReadLimitError, SeekableFile, T, read_at
+from audio_classifier.audio.warnings import TRUNCATED, AudioWarning
+from audio_classifier.errors import (
+    DamagedAudioError,
+    StartBeyondEndError,
+    UnreadableAudioError,
+    UnsupportedFormatError,
+)
+
+SampleType: TypeAlias = Literal["float32", "float64"]
+
+# Bytes to open a file, and beyond a block to reach it; pictures in tags are the largest legitimate part.
+MAX_EXTRA_BYTES: Final = 32 << 20
+MAX_SAMPLE_BYTES: Final = 8
+# Seeking in MP3 reads every frame before, in two calls for each, of at least 24 bytes.
+MAX_MP3_READS: Final = 96
+# FLAC's longest frame, 65,535 samples, takes more than 8 bytes; Vorbis and Opus pack less.
+MAX_FRAMES_PER_BYTE: Final = 8192
+PIECE_FRAMES: Final = 4096  # read at once near the end of a truncated file; the usual block of FLAC
+
+
+class SndfileStream:
+    """A `FrameStream` that libsndfile decodes.
+
+    Parameters
+    ----------
+    file
+        The file, which must stay open.
+    dtype
+        The data type of samples that are not stored as 16-bit integers.
+
+    Raises
+    ------
+    UnsupportedFormatError, UnreadableAudioError, UnsupportedAudioError, EmptyAudioError
+        If the header alone shows that the file cannot be used.
+    """
+
+    def __init__(self, file: SeekableFile, *, dtype: SampleType = "float32") -> None:
+        self._plain_file = file
+        self._source = GuardedFile(file)
+        self._source.limit(MAX_EXTRA_BYTES)
+        self._file = self._open()
+        self.info: AudioInfo = checked_info(self._file)
+        self.warnings: list[AudioWarning] = []
+        # libsndfile reads 16-bit samples in one piece, but in pieces of 8 kB if it converts them to floats.
+        self._sample_type: Literal["int16", "float32", "float64"] = (
+            "int16" if self.info.subtype == "PCM_16" else dtype
+        )
+        self._position = 0  # libsndfile's, in frames
+        self._started = False  # whether a frame was decoded
+        self._ended = False  # whether a truncated file was read to its end
+
+    def close(self) -> None:
+        self._file.close()
+
+    def expect(self, count: int) -> None:
+        self._source.expect(count * self.info.frame_bytes)
+
+    def read(self, count: int) -> NDArray[Any]:
+        if self._ended:
+            return self._empty()
+        self._limit(count)
+        try:
+            block = self._decode(count)
+        except DamagedAudioError as error:
+            if self.info.format != "FLAC":
+                raise
+            block = self._decode_end(count, error)
+        self._position += len(block)
+        self._started = self._started or len(block) > 0
+        return block
+
+    def seek(self, frame: int) -> None:
+        self._limit(0)
+        self._ended = False
+        if frame > self._source.size * MAX_FRAMES_PER_BYTE:  # libsndfile would search for minutes
+            raise StartBeyondEndError(
+                f"there is no audio at {self._time(frame)}: the file has only {self._source.size} bytes",
+                hint="Use an earlier start time.",
+            )
+        if self.info.format == "OGG":
+            self._reopen()
+        try:
+            self._position = self._native(lambda: self._file.seek(frame))
+        except _NativeError as error:
+            raise StartBeyondEndError(
+                f"there is no audio at {self._time(frame)}, although the file's header allows for it",
+                hint="Use an earlier start time; if there should be audio, the file is damaged.",
+            ) from error
+
+    def _open(self) -> soundfile.SoundFile:
+        self._source.seek(0)
+        try:
+            return self._native(lambda: _ForwardSoundFile(self._source, mode="r"))
+        except _NativeError as error:
+            head = read_at(self._plain_file, 0, HEAD_BYTES)
+            if codec := undecodable_codec(head):
+                raise UnsupportedFormatError(
+                    f"not a readable audio file: it contains {codec}, which cannot be decoded"
+                ) from error
+            raise UnreadableAudioError(f"not a readable audio file: {error}") from error
+
+    def _reopen(self) -> None:
+        """Prepare an Ogg file for a seek.
+
+        libsndfile's seek ends the process with SIGSEGV if the file holds no frame, so one is decoded first.
+        The seek misses its target by part of a block if anything was decoded, so the file is opened again.
+        """
+        if not self._started and not len(self._decode(1)):
+            raise DamagedAudioError(f"the {self.info.format} file contains no audio that can be decoded")
+        self._started = True
+        self._file.close()
+        self._file = self._open()
+
+    def _decode_end(self, count: int, error: DamagedAudioError) -> NDArray[Any]:
+        """Decode the frames before a fault in pieces, if the fault is at the end of the audio.
+
+        The fault can be bytes behind the last frame, such as an ID3v1 tag, or the end of a truncated file.
+        """
+        self._file.close()
+        self._file = self._open()
+        start, blocks = self._position, [self._empty()]
+        with suppress(DamagedAudioError, _NativeError):
+            self._native(lambda: self._file.seek(start))
+            while count > 0 and len(block := self._decode(min(count, PIECE_FRAMES))):
+                blocks.append(block)
+                count -= len(block)
+        end = start + sum(map(len, blocks))
+        if self.info.frames is None or end < self.info.frames:
+            if not self._source.reached_end:
+                raise error
+            message = f"the file ends at {self._time(end)}, within a frame"
+            self.warnings.append(AudioWarning(TRUNCATED, message, {"end_s": self._seconds(end)}))
+        self._ended = True
+        return np.concatenate(blocks)
+
+    def _empty(self) -> NDArray[Any]:
+        return np.empty((0, self.info.channels), self._sample_type)
+
+    def _limit(self, count: int) -> None:
+        """Bound what libsndfile may read for a call."""
+        self._source.limit(
+            MAX_EXTRA_BYTES
+            + count * self.info.channels * MAX_SAMPLE_BYTES
+            + (self._source.size * MAX_MP3_READS if self.info.format == "MP3" else 0)
+        )
+
+    def _decode(self, count: int) -> NDArray[Any]:
+        def read() -> NDArray[Any]:
+            block: NDArray[Any] = self._file.read(count, self._sample_type, always_2d=True)
+            return block
+
+        try:
+            return self._native(read)
+        except _NativeError as error:
+            raise DamagedAudioError(
+                f"the {self.info.format} data cannot be decoded at {self._time(self._position)}: {error}"
+            ) from error
+
+    def _native(self, call: Callable[[], T]) -> T:
+        """Call libsndfile, and raise its own failures as `_NativeError`; those of the file are unchanged."""
+
+        def translated() -> T:
+            try:
+                return call()
+            except soundfile.LibsndfileError as error:
+                raise _NativeError(_reason(error)) from error
+            except (soundfile.SoundFileError, MemoryError, OverflowError, UnicodeError) as error:
+                raise _NativeError(str(error) or type(error).__name__) from error
+
+        try:
+            return self._source.guard(translated)
+        except ReadLimitError as error:
+            raise _NativeError(f"{MAX_EXTRA_BYTES >> 20} MiB of data contain no audio") from error
+
+    def _time(self, frame: int) -> str:
+        return f"{frame / self.info.sample_rate_hz:.4g} s"
+
+    def _seconds(self, frame: int) -> float:
+        return round(frame / self.info.sample_rate_hz, 3)
+
+
+class _NativeError(Exception):
+    """A call of libsndfile failed; the message is its reason."""
+
+
+class _ForwardSoundFile(soundfile.SoundFile):  # type: ignore[misc]  # untyped base class
+    """An audio file without the seek that soundfile performs after every read of a seekable file.
+
+    It seeks to the position where libsndfile already is.  At the end of a FLAC file of unknown length, as
+    encoders write it to a pipe, this seek fails.
+    """
+
+    def seekable(self) -> bool:
+        return False
+
+
+def _reason(error: soundfile.LibsndfileError) -> str:
+    text = str(error.error_string).strip().rstrip(".")
+    return text or f"libsndfile error {error.code}"
