@@ -34,7 +34,7 @@ MAX_SAMPLE_BYTES: Final = 8
 MAX_MP3_READS: Final = 96
 # FLAC's longest frame, 65,535 samples, takes more than 8 bytes; Vorbis and Opus pack less.
 MAX_FRAMES_PER_BYTE: Final = 8192
-PIECE_FRAMES: Final = 4096  # read at once near the end of a truncated file; the usual block of FLAC
+PIECES_FRAMES: Final = (4096, 256, 16)  # read at once near the end of a truncated file
 
 
 class SndfileStream:
@@ -77,13 +77,17 @@ class SndfileStream:
     def read(self, count: int) -> NDArray[Any]:
         if self._ended:
             return self._empty()
+        left = (self.info.frames or 0) - self._position
+        if self.info.format == "FLAC" and left > 0:
+            count = min(count, left)  # what follows may be a tag, which fails to decode
         self._limit(count)
         try:
             block = self._decode(count)
         except DamagedAudioError as error:
             if self.info.format != "FLAC":
                 raise
-            block = self._decode_end(count, error)
+            block = self._empty() if self.info.frames and left <= 0 else self._decode_end(count, error)
+            self._ended = True
         self._position += len(block)
         self._started = self._started or len(block) > 0
         return block
@@ -131,26 +135,25 @@ class SndfileStream:
         self._file = self._open()
 
     def _decode_end(self, count: int, error: DamagedAudioError) -> NDArray[Any]:
-        """Decode the frames before a fault in pieces, if the fault is at the end of the audio.
+        """Decode what precedes the end of a truncated file, in smaller and smaller pieces."""
+        start, blocks = self._position, [self._empty()]
+        for piece_frames in PIECES_FRAMES:
+            with suppress(DamagedAudioError, UnreadableAudioError, _NativeError):
+                self._restart(start)
+                while count > 0 and len(block := self._decode(min(count, piece_frames))):
+                    blocks.append(block)
+                    count -= len(block)
+                    start += len(block)
+        if not self._source.reached_end:
+            raise error
+        message = f"the file ends at {self._time(start)}, within a frame"
+        self.warnings.append(AudioWarning(TRUNCATED, message, {"end_s": self._seconds(start)}))
+        return np.concatenate(blocks)
 
-        The fault can be bytes behind the last frame, such as an ID3v1 tag, or the end of a truncated file.
-        """
+    def _restart(self, frame: int) -> None:
         self._file.close()
         self._file = self._open()
-        start, blocks = self._position, [self._empty()]
-        with suppress(DamagedAudioError, _NativeError):
-            self._native(lambda: self._file.seek(start))
-            while count > 0 and len(block := self._decode(min(count, PIECE_FRAMES))):
-                blocks.append(block)
-                count -= len(block)
-        end = start + sum(map(len, blocks))
-        if self.info.frames is None or end < self.info.frames:
-            if not self._source.reached_end:
-                raise error
-            message = f"the file ends at {self._time(end)}, within a frame"
-            self.warnings.append(AudioWarning(TRUNCATED, message, {"end_s": self._seconds(end)}))
-        self._ended = True
-        return np.concatenate(blocks)
+        self._native(lambda: self._file.seek(frame))
 
     def _empty(self) -> NDArray[Any]:
         return np.empty((0, self.info.channels), self._sample_type)
