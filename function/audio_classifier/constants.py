@@ -49,6 +49,10 @@ EVENT_HOP_S: Final = PATCH_S
 EVENT_THRESHOLD: Final = 0.3  # probability at which an event begins
 EVENT_RELEASE: Final = 0.5  # share of the threshold below which an event ends
 
+# The version of the decoding, which results record.  It is raised when recordings are read differently, so
+# that results of an older version are replaced.
+READER_VERSION: Final = 2
+
 # Accepted sample rates, which the original does not limit: from narrow-band speech to ultrasonic recorders.
 MIN_SOURCE_RATE_HZ: Final = 4_000
 MAX_SOURCE_RATE_HZ: Final = 384_000

@@ -128,7 +128,7 @@ def test_damaged_headers_raise_audio_errors_or_are_read(container: str) -> None:
     for _ in range(300):
         damaged = bytearray(content)
         for position in rng.integers(0, 120, 3):
-            damaged[position] = rng.choice([0, 1, 0x7F, 0x80, 0xFF, rng.integers(256)])
+            damaged[position] = rng.choice([0, 1, 0x7F, 0x80, 0xFF, int(rng.integers(256))])
         try:
             read(bytes(damaged))
         except AudioError as error:

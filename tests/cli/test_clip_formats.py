@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from audio_classifier.audio.warnings import AudioWarning
 from audio_classifier.cli.clip_formats import FORMATS, ClassifiedClip, ClipReport, FailedClip, bar
 from audio_classifier.errors import error_body
 from audio_classifier.inference.selection import Prediction
@@ -86,6 +87,12 @@ def test_csv_has_a_row_per_prediction() -> None:
         {"file": "a.wav", "label_id": "/m/06mb1", "label": "Rain", "probability": "0.75"},
         {"file": "a.wav", "label_id": "/m/07qjznl", "label": 'Tick-tock, "clock"', "probability": "0.015625"},
     ]
+
+
+def test_response_has_warnings_only_if_there_are_any() -> None:
+    warned = ClassifiedClip("a.wav", (RAIN,), (AudioWarning("clipped", "it is clipped", {"share": 0.5}),))
+    assert warned.response()["warnings"] == [{"code": "clipped", "message": "it is clipped", "share": 0.5}]
+    assert "warnings" not in GOOD.response()
 
 
 def test_table_has_probability_bar_and_label() -> None:

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
-from audio_classifier.cli.event_formats import FORMATS
+from audio_classifier.audio.warnings import AudioWarning
+from audio_classifier.cli.event_formats import FORMATS, SoundEvents
 from audio_classifier.inference.sound_events import SoundEvent
 
 # In the order in which they end.
@@ -19,7 +20,7 @@ EVENTS = [
 
 def written(name: str, events: Sequence[SoundEvent] = EVENTS) -> str:
     out = io.StringIO()
-    FORMATS[name](iter(events), out, "my recordings/a.wav")
+    FORMATS[name](SoundEvents(events), out, "my recordings/a.wav")
     return out.getvalue()
 
 
@@ -30,6 +31,17 @@ def test_json_has_the_events_by_start() -> None:
     assert content["events"][0] == {
         "label_id": "/m/a", "label": "Rain", "start_s": 0.96, "end_s": 7300.8, "peak": 0.875, "mean": 0.625
     }  # fmt: skip
+
+
+def test_json_has_the_warnings_that_follow_the_events() -> None:
+    warning, reported = AudioWarning("clipped", "the recording is clipped", {"share": 0.5}), []
+    out = io.StringIO()
+    FORMATS["json"](SoundEvents([*EVENTS, warning], reported.append), out, "a.wav")
+    assert json.loads(out.getvalue())["warnings"] == [
+        {"code": "clipped", "message": "the recording is clipped", "share": 0.5}
+    ]
+    assert reported == [warning]
+    assert "warnings" not in json.loads(written("json"))
 
 
 def test_jsonl_has_the_events_as_they_end() -> None:
@@ -47,7 +59,7 @@ def test_streamed_format_is_written_incrementally(name: str) -> None:
         assert "Dog <bark> & co" in out.getvalue()
         yield EVENTS[1]
 
-    FORMATS[name](events(), out, "a.wav")
+    FORMATS[name](SoundEvents(events()), out, "a.wav")
     assert len(out.getvalue().splitlines()) == 2
 
 

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from audio_classifier import AudioClassifier
+from audio_classifier.audio.decoder import Channel
 from audio_classifier.errors import (
     AudioError,
     BusyError,
@@ -98,9 +99,26 @@ def test_blocks_equal_those_of_this_process(pool: DecoderPool, source_type: Any)
     content = flac(31)
     pairs = zip(LOCAL.blocks(content), pool.blocks(source_type(content)), strict=True)
     for expected, block in pairs:
+        assert isinstance(block, Block)
+        assert isinstance(expected, Block)
         assert block.start_s == expected.start_s
         np.testing.assert_array_equal(block.patches, expected.patches)
         np.testing.assert_array_equal(block.samples, expected.samples)
+
+
+def test_warnings_equal_those_of_this_process(pool: DecoderPool) -> None:
+    content = encode(np.hstack([busy(31, 16_000), -busy(31, 16_000)]), 16_000)
+    expected = LOCAL.clip(content, start_s=0).warnings
+    assert [warning.code for warning in expected] == ["channels_cancel"]
+    assert pool.clip(content, start_s=0).warnings == expected
+    assert list(pool.blocks(content))[-1:] == list(LOCAL.blocks(content))[-1:] == expected
+
+
+@pytest.mark.parametrize("channel", [1, 2, "mix"])
+def test_channel_is_that_of_this_process(pool: DecoderPool, channel: Channel) -> None:
+    content = encode(busy(3, 16_000, channels=2), 16_000)
+    expected, clip = (decoder.clip(content, start_s=0, channel=channel) for decoder in (LOCAL, pool))
+    np.testing.assert_array_equal(clip.patches, expected.patches)
 
 
 def test_file_longer_than_the_head_is_read_on_demand(pool: DecoderPool) -> None:
@@ -139,9 +157,11 @@ def test_error_equals_that_of_this_process(
 
 
 def test_error_in_a_stream_follows_the_blocks_before_it(pool: DecoderPool) -> None:
-    content = flac(60)
-    blocks = pool.blocks(content[: len(content) // 2])
-    assert next(blocks).start_s == 0
+    content = bytearray(flac(60))
+    middle = len(content) // 2
+    content[middle : middle + 3000] = bytes(3000)
+    blocks = pool.blocks(content)
+    assert isinstance(next(blocks), Block)
     with pytest.raises(DamagedAudioError):
         list(blocks)
 

@@ -13,6 +13,7 @@ def test_defaults_are_those_of_the_library() -> None:
     parameters = parse_parameters({})
     assert parameters == PredictParameters(
         start_time=0.0,
+        channel=None,
         filter="",
         top_k=5,
         threshold=None,
@@ -23,6 +24,17 @@ def test_defaults_are_those_of_the_library() -> None:
         min_duration=0.0,
     )
     assert parameters.hysteresis == Hysteresis()
+
+
+@pytest.mark.parametrize(("value", "channel"), [("1", 1), (2, 2), ("mix", "mix"), (None, None)])
+def test_channel_is_a_number_or_mix(value: Any, channel: Any) -> None:
+    assert parse_parameters({"channel": value}).channel == channel
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "1.5", "left", "1" * 5000 + "x", True])
+def test_other_channels_are_refused(value: Any) -> None:
+    with pytest.raises(InvalidParameterError, match="channel: must be a number from 1 on, or mix"):
+        parse_parameters({"channel": value})
 
 
 def test_text_is_converted_and_other_fields_are_ignored() -> None:

@@ -21,6 +21,8 @@ RESULT_START: Final = b'{"status"'
 class JsonLinesStore:
     """A line for each result, appended in one piece.  Only fingerprints of the results are held in memory.
 
+    A result that replaces an older one is a further line; the last line of an input counts.
+
     A last line that is incomplete, because its writer was killed, is removed.  A lock file next to the file
     lets one process write at a time.
 
@@ -30,7 +32,7 @@ class JsonLinesStore:
         If the file has other content, which is left unchanged, or another process writes to it.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, redo: bool = False) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists() and not path.is_file():
             raise InvalidParameterError("output", f"{path} is not a file")
@@ -47,6 +49,8 @@ class JsonLinesStore:
             self._file = on_error.enter_context(path.open("a+b", buffering=0))
             self._stored, complete_bytes = _read_fingerprints(path)
             self._file.truncate(complete_bytes)
+            if redo:
+                self._stored.clear()
             self._resources = on_error.pop_all()
 
     def contains(self, result_key: str, result: Result) -> bool:  # noqa: ARG002  # one file has all results

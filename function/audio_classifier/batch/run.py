@@ -10,6 +10,7 @@ from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from audio_classifier.audio.decoder import Channel
 from audio_classifier.batch.inputs import AudioInput, FoundInput, UnusableInput
 from audio_classifier.batch.stores import ResultStore
 from audio_classifier.errors import (
@@ -81,6 +82,7 @@ def classify_inputs(
     parameters: dict[str, Any],
     *,
     start_s: float,
+    channel: Channel = None,
     threads: int,
     store: ResultStore | None = None,
     on_block: BlockObserver | None = None,
@@ -93,6 +95,8 @@ def classify_inputs(
         The parameters, which results list and which identify them.
     start_s
         Where the clips begin.
+    channel
+        See `AudioClassifier.predict`.
     threads
         How many inputs are read at the same time.
     on_block
@@ -117,7 +121,7 @@ def classify_inputs(
                     identity = {"source": found.identify(source), **common}
                     if store.contains(found.result_key, identity):
                         return AlreadyStored(found.name)
-                clip = classifier.prepare(source, start_s=start_s, on_block=on_block)
+                clip = classifier.prepare(source, start_s=start_s, channel=channel, on_block=on_block)
         except AudioError as error:
             return _NotAudio(found, error, identity)
         except (ResultConflictError, TransferError, OSError) as error:

@@ -49,8 +49,13 @@ class ResultStore(Protocol):
         """Release the store; nothing is written afterwards."""
 
 
-def open_store(output: str) -> ResultStore:
+def open_store(output: str, *, redo: bool = False) -> ResultStore:
     """Open a store at ``s3://bucket/prefix/``, in a file ``*.jsonl``, or in a folder, which is created.
+
+    Parameters
+    ----------
+    redo
+        Whether results of earlier runs are replaced: the store contains only what is written from now on.
 
     Raises
     ------
@@ -58,14 +63,17 @@ def open_store(output: str) -> ResultStore:
         If nothing can be stored there.
     """
     if output.startswith("s3://"):
-        return S3Store(output)
-    return JsonLinesStore(Path(output)) if output.endswith(".jsonl") else FolderStore(Path(output))
+        return S3Store(output, redo=redo)
+    if output.endswith(".jsonl"):
+        return JsonLinesStore(Path(output), redo=redo)
+    return FolderStore(Path(output), redo=redo)
 
 
 class FolderStore:
     """A JSON file for each result, written to a temporary file and renamed."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, redo: bool = False) -> None:
+        self._finished = _Finished(redo=redo)
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self._partial = folder / f".partial-{uuid4()}"  # unique, also among machines that share the folder
@@ -80,7 +88,7 @@ class FolderStore:
             return False
         except OSError as error:
             raise ResultConflictError(f"the result cannot be stored at {path}: {error}") from error
-        return _is_same(json_documents.parse(content), result, str(path))
+        return _is_same(json_documents.parse(content), result, str(path)) and result_key in self._finished
 
     def write(self, result_key: str, result: Result) -> bool:
         if self.contains(result_key, result):
@@ -95,6 +103,7 @@ class FolderStore:
             self._partial.replace(path)
         finally:
             self._partial.unlink(missing_ok=True)
+        self._finished.add(result_key)
         return True
 
     def close(self) -> None:
@@ -113,7 +122,8 @@ class S3Store:
         If the URI is not ``s3://bucket/prefix/``, or the bucket cannot be accessed.
     """
 
-    def __init__(self, uri: str) -> None:
+    def __init__(self, uri: str, *, redo: bool = False) -> None:
+        self._finished = _Finished(redo=redo)
         self._bucket, _, self._prefix = uri.removeprefix("s3://").partition("/")
         if not self._bucket or not (self._prefix.endswith("/") or not self._prefix):
             raise InvalidParameterError(
@@ -126,7 +136,7 @@ class S3Store:
     def contains(self, result_key: str, result: Result) -> bool:
         location = self._location(result_key)
         existing = json_documents.read(self._client, location)
-        return existing is not None and _is_same(existing.document, result, str(location))
+        return existing is not None and self._is_final(existing.document, result_key, result)
 
     def write(self, result_key: str, result: Result) -> bool:
         location = self._location(result_key)
@@ -135,16 +145,35 @@ class S3Store:
             location,
             result,
             existing=None,
-            is_final=lambda document: _is_same(document, result, str(location)),
+            is_final=lambda document: self._is_final(document, result_key, result),
             metadata={WRITTEN_BY: result["model"]["version"]},
         )
+        self._finished.add(result_key)
         return final is None
 
     def close(self) -> None:
         self._client.close()
 
+    def _is_final(self, document: Any, result_key: str, result: Result) -> bool:
+        is_same = _is_same(document, result, str(self._location(result_key)))
+        return is_same and result_key in self._finished
+
     def _location(self, result_key: str) -> S3Location:
         return S3Location(self._bucket, f"{self._prefix}{_safe_path(result_key)}.json")
+
+
+class _Finished:
+    """The keys whose stored results are final: all, or, to redo results, those written since."""
+
+    def __init__(self, *, redo: bool) -> None:
+        self._written: set[str] | None = set() if redo else None
+
+    def __contains__(self, result_key: str) -> bool:
+        return self._written is None or result_key in self._written
+
+    def add(self, result_key: str) -> None:
+        if self._written is not None:
+            self._written.add(result_key)
 
 
 def _safe_path(key: str) -> str:

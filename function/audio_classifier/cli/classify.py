@@ -14,8 +14,10 @@ from audio_classifier.cli.common import (
     EXIT_OK,
     EXIT_SOME_FAILED,
     add_bundle,
+    add_channel,
     add_filter,
     open_classifier,
+    report_warning,
 )
 from audio_classifier.cli.errors import describe
 from audio_classifier.cli.plot import ClipPicture
@@ -60,6 +62,10 @@ def add(commands: Any) -> None:
     classify.add_argument(
         "--plot", metavar="PICTURE", help="also draw the one FILE: a .png, .svg or .pdf file (extra: plot)"
     )
+    classify.add_argument(
+        "--redo", action="store_true", help="with --output: also classify files whose results are stored"
+    )
+    add_channel(classify)
     add_filter(classify)
     add_bundle(classify)
 
@@ -75,6 +81,8 @@ def _classify(args: argparse.Namespace) -> int:
         )
     if args.output and args.plot is not None:
         raise InvalidParameterError("plot", "cannot be combined with --output")
+    if args.redo and not args.output:
+        raise InvalidParameterError("redo", "needs --output, where the results are stored")
     if args.files.count("-") > 1:
         raise InvalidParameterError("FILE", "standard input can be read only once", hint="Name - once.")
     with terminated_cleanly():
@@ -105,11 +113,12 @@ class _Run:
         )
         self._parameters = {
             "start_time": args.start_time,
+            "channel": args.channel,
             "top_k": args.top_k,
             "threshold": args.threshold,
             "filter": args.filter and [label.label_id for label in self._selection.classes],
         }
-        self._store = open_store(args.output) if args.output else None
+        self._store = open_store(args.output, redo=args.redo) if args.output else None
 
     def _clip_picture(self, path: str, top_k: int) -> ClipPicture:
         return ClipPicture(path, [found.name for found in self._inputs()], top_k)
@@ -128,7 +137,10 @@ class _Run:
             if isinstance(outcome, Failed):
                 yield FailedClip(outcome.name, describe(outcome.error))
             elif isinstance(outcome, Classified):
-                yield ClassifiedClip(outcome.name, tuple(outcome.classification.predictions))
+                classification = outcome.classification
+                yield ClassifiedClip(
+                    outcome.name, tuple(classification.predictions), tuple(classification.warnings)
+                )
 
     def _outcomes(self) -> Iterator[Outcome]:
         """Yield the outcome of each input; count them, report errors and show progress."""
@@ -140,6 +152,7 @@ class _Run:
             self._selection,
             self._parameters,
             start_s=self._parameters["start_time"],
+            channel=self._parameters["channel"],
             threads=S3_THREADS if self._in_s3 else self._classifier.reader_threads,
             store=self._store,
             on_block=self._picture.add_block if self._picture else None,
@@ -172,16 +185,18 @@ class _Run:
         return find_inputs(self._names, cache(s3_client))
 
     def _count(self, outcome: Outcome) -> None:
-        from audio_classifier.batch.run import AlreadyStored, Failed
+        from audio_classifier.batch.run import Classified, Failed
 
         if isinstance(outcome, Failed):
             self.failed += 1
             body = describe(outcome.error)
             print_error(f"{outcome.name}: {body['message']}", body["hint"])
-        elif isinstance(outcome, AlreadyStored):
-            self._already_stored += 1
-        else:
+        elif isinstance(outcome, Classified):
             self._classified += 1
+            for warning in outcome.classification.warnings:
+                report_warning(outcome.name, warning)
+        else:
+            self._already_stored += 1
 
     def _summarize(self, seconds: float) -> None:
         already_stored = f" {self._already_stored} already stored," if self._store else ""

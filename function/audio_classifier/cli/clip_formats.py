@@ -9,7 +9,9 @@ from dataclasses import asdict, dataclass
 from textwrap import indent
 from typing import Any, Final, TextIO, TypeAlias
 
+from audio_classifier.audio.warnings import AudioWarning
 from audio_classifier.escaping import printable
+from audio_classifier.inference.record import warnings_record
 from audio_classifier.inference.selection import Prediction
 
 BAR_CELLS: Final = 24
@@ -22,10 +24,15 @@ class ClassifiedClip:
 
     file: str
     predictions: tuple[Prediction, ...]
+    warnings: tuple[AudioWarning, ...] = ()
 
     def response(self) -> dict[str, Any]:
-        """Return the original's JSON response."""
-        return {"status": "ok", "predictions": [asdict(prediction) for prediction in self.predictions]}
+        """Return the original's JSON response, with warnings if there are any."""
+        return {
+            "status": "ok",
+            "predictions": [asdict(prediction) for prediction in self.predictions],
+            **warnings_record(self.warnings),
+        }
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from audio_classifier.cli.errors import describe
-from audio_classifier.cli.terminal import download_progress, native_stderr_hidden, print_error
+from audio_classifier.cli.terminal import download_progress, native_stderr_hidden, print_error, print_line
 from audio_classifier.constants import EVENT_HOP_S, EVENT_WINDOW_S
 from audio_classifier.errors import AudioError
 
 if TYPE_CHECKING:  # numpy and LiteRT are imported by the commands that need them
+    from audio_classifier.audio.decoder import Channel
+    from audio_classifier.audio.warnings import AudioWarning
     from audio_classifier.inference.classifier import AudioClassifier
     from audio_classifier.inference.decoding import Decoder
     from audio_classifier.model.bundle import Bundle
@@ -52,6 +54,21 @@ def add_windows(command: argparse.ArgumentParser) -> None:
     )
 
 
+def add_channel(command: argparse.ArgumentParser) -> None:
+    """Add the option that selects a channel."""
+    command.add_argument(
+        "--channel",
+        type=_channel,
+        metavar="N|mix",
+        help="the channel, from 1 on, or mix for the mean of all (default: the mean, or the loudest channel "
+        "if the channels cancel each other out)",
+    )
+
+
+def _channel(text: str) -> Channel:
+    return "mix" if text == "mix" else int(text)
+
+
 def add_bundle(command: argparse.ArgumentParser, name: str = "--bundle") -> None:
     """Add the model, as an option or, with another name, as an argument."""
     command.add_argument(
@@ -79,6 +96,11 @@ def read_recording(name: str, read: Callable[[], None], *, as_json: bool = False
             print(json.dumps({"file": name, **body}))
         return EXIT_SOME_FAILED
     return EXIT_OK
+
+
+def report_warning(name: str, warning: AudioWarning) -> None:
+    """Report on standard error what can make the predictions of a recording wrong."""
+    print_line(f"warning: {name}: {warning.message}")
 
 
 def open_bundle(uri: str | None, settings: Settings) -> Bundle:

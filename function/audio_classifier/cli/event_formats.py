@@ -5,49 +5,75 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, fields
 from typing import Final, TextIO
 
+from audio_classifier.audio.warnings import AudioWarning
 from audio_classifier.escaping import printable
+from audio_classifier.inference.record import warnings_record
 from audio_classifier.inference.sound_events import SoundEvent, by_start
 
 
-def write_table(events: Iterable[SoundEvent], out: TextIO, name: str) -> None:  # noqa: ARG001  # common signature
+class SoundEvents:
+    """The sound events of a timeline, to be iterated once.
+
+    Attributes
+    ----------
+    warnings
+        The warnings of the recording, when all events were yielded.
+    """
+
+    def __init__(
+        self, items: Iterable[object], on_warning: Callable[[AudioWarning], None] = lambda _: None
+    ) -> None:
+        self._items = items
+        self._on_warning = on_warning
+        self.warnings: list[AudioWarning] = []
+
+    def __iter__(self) -> Iterator[SoundEvent]:
+        for item in self._items:
+            if isinstance(item, SoundEvent):
+                yield item
+            elif isinstance(item, AudioWarning):
+                self.warnings.append(item)
+                self._on_warning(item)
+
+
+def write_table(events: SoundEvents, out: TextIO, name: str) -> None:  # noqa: ARG001  # common signature
     """Write start, end, peak probability and label of each event in a line, as soon as it has ended."""
     for event in events:
         span = f"{_clock(event.start_s)[:-2]} - {_clock(event.end_s)[:-2]}"
         print(f"{span}  {event.peak:6.1%}  {event.label}", file=out, flush=True)
 
 
-def write_json(events: Iterable[SoundEvent], out: TextIO, name: str) -> None:
-    """Write one object with the recording's ``file`` and its ``events``, ordered by start."""
-    json.dump(
-        {"file": name, "events": [asdict(event) for event in sorted(events, key=by_start)]}, out, indent=2
-    )
+def write_json(events: SoundEvents, out: TextIO, name: str) -> None:
+    """Write one object with the recording's ``file``, its ``events`` by their start, and its warnings."""
+    ordered = [asdict(event) for event in sorted(events, key=by_start)]
+    json.dump({"file": name, "events": ordered, **warnings_record(events.warnings)}, out, indent=2)
     print(file=out)
 
 
-def write_jsonl(events: Iterable[SoundEvent], out: TextIO, name: str) -> None:
+def write_jsonl(events: SoundEvents, out: TextIO, name: str) -> None:
     """Write an object per line and event, as soon as the event has ended."""
     for event in events:
         print(json.dumps({"file": name, **asdict(event)}), file=out, flush=True)
 
 
-def write_csv(events: Iterable[SoundEvent], out: TextIO, name: str) -> None:
+def write_csv(events: SoundEvents, out: TextIO, name: str) -> None:
     """Write a row per event, ordered by start."""
     rows = csv.writer(out, lineterminator="\n")
     rows.writerow(("file", *(field.name for field in fields(SoundEvent))))
     rows.writerows((printable(name), *asdict(event).values()) for event in sorted(events, key=by_start))
 
 
-def write_audacity(events: Iterable[SoundEvent], out: TextIO, name: str) -> None:  # noqa: ARG001  # common signature
+def write_audacity(events: SoundEvents, out: TextIO, name: str) -> None:  # noqa: ARG001  # common signature
     """Write Audacity's label track: tab-separated start, end and label (File, Import, Labels)."""
     for event in sorted(events, key=by_start):
         print(f"{event.start_s:.6f}\t{event.end_s:.6f}\t{event.label}", file=out)
 
 
-def write_vtt(events: Iterable[SoundEvent], out: TextIO, name: str) -> None:  # noqa: ARG001  # common signature
+def write_vtt(events: SoundEvents, out: TextIO, name: str) -> None:  # noqa: ARG001  # common signature
     """Write WebVTT subtitles with a cue per event; players stack cues that overlap."""
     print("WEBVTT", file=out)
     for event in sorted(events, key=by_start):
@@ -55,7 +81,7 @@ def write_vtt(events: Iterable[SoundEvent], out: TextIO, name: str) -> None:  # 
         print(f"\n{_clock(event.start_s)} --> {_clock(event.end_s)}\n{label}", file=out)
 
 
-def write_rttm(events: Iterable[SoundEvent], out: TextIO, name: str) -> None:
+def write_rttm(events: SoundEvents, out: TextIO, name: str) -> None:
     """Write a line of RTTM per event (NIST, Rich Transcription 2009), with its class as the speaker.
 
     RTTM's fields cannot contain white space, which is replaced with underscores.
@@ -69,7 +95,7 @@ def write_rttm(events: Iterable[SoundEvent], out: TextIO, name: str) -> None:
         )
 
 
-FORMATS: Final[dict[str, Callable[[Iterable[SoundEvent], TextIO, str], None]]] = {
+FORMATS: Final[dict[str, Callable[[SoundEvents, TextIO, str], None]]] = {
     "table": write_table,
     "json": write_json,
     "jsonl": write_jsonl,

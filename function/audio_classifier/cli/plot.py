@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any, Final
 from audio_classifier.cli.common import (
     EXIT_OK,
     add_bundle,
+    add_channel,
     add_filter,
     add_windows,
     file_or_standard_input,
     open_classifier,
     read_recording,
+    report_warning,
 )
 from audio_classifier.errors import InvalidParameterError, MissingExtraError
 from audio_classifier.escaping import printable
@@ -39,13 +41,16 @@ def add(commands: Any) -> None:
     )
     plot.add_argument("--top-k", type=int, default=8, metavar="N", help="how many classes (default: 8)")
     add_windows(plot)
+    add_channel(plot)
     add_filter(plot)
     add_bundle(plot)
 
 
 def _plot(args: argparse.Namespace) -> int:
     figures = _import_figures("output", args.output, args.top_k)
+    from audio_classifier.audio.warnings import AudioWarning
     from audio_classifier.inference.sound_events import require_no_gaps
+    from audio_classifier.inference.windows import Window
     from audio_classifier.plotting.reduction import AudioOverview, ClassOverview
 
     require_no_gaps(args.window, args.hop)
@@ -55,10 +60,19 @@ def _plot(args: argparse.Namespace) -> int:
 
     def read() -> None:
         source = file_or_standard_input(args.file)
-        for window in classifier.timeline(
-            source, window_s=args.window, hop_s=args.hop, labels=args.filter, on_block=audio.add
+        for item in classifier.analyze(
+            source,
+            window_s=args.window,
+            hop_s=args.hop,
+            hysteresis=None,
+            channel=args.channel,
+            labels=args.filter,
+            on_block=audio.add,
         ):
-            classes.add(window)
+            if isinstance(item, Window):
+                classes.add(item)
+            elif isinstance(item, AudioWarning):
+                report_warning(args.file, item)
 
     status = read_recording(args.file, read)
     if status == EXIT_OK:

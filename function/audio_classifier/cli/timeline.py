@@ -8,11 +8,13 @@ from typing import Any
 
 from audio_classifier.cli.common import (
     add_bundle,
+    add_channel,
     add_filter,
     add_windows,
     file_or_standard_input,
     open_classifier,
     read_recording,
+    report_warning,
 )
 from audio_classifier.constants import EVENT_THRESHOLD
 
@@ -49,20 +51,28 @@ def add(commands: Any) -> None:
         default="table",
         help="(default: table)",
     )
+    add_channel(timeline)
     add_filter(timeline)
     add_bundle(timeline)
 
 
 def _timeline(args: argparse.Namespace) -> int:
-    from audio_classifier.cli.event_formats import FORMATS
+    from audio_classifier.cli.event_formats import FORMATS, SoundEvents
     from audio_classifier.inference.sound_events import Hysteresis
 
     hysteresis = Hysteresis(args.threshold, args.release, args.min_duration)
     classifier = open_classifier(args.bundle)
     source = file_or_standard_input(args.file)
-    events = classifier.events(
-        source, window_s=args.window, hop_s=args.hop, hysteresis=hysteresis, labels=args.filter
+    items = classifier.analyze(
+        source,
+        window_s=args.window,
+        hop_s=args.hop,
+        hysteresis=hysteresis,
+        channel=args.channel,
+        top_k=1,
+        labels=args.filter,
     )
+    events = SoundEvents(items, lambda warning: report_warning(args.file, warning))
     return read_recording(
         args.file,
         lambda: FORMATS[args.format](events, sys.stdout, args.file),

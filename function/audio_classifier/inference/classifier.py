@@ -12,9 +12,11 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from audio_classifier.audio.decoder import Channel
 from audio_classifier.audio.log_mel import log_mel_patches
 from audio_classifier.audio.reader import Resampler, read_window
 from audio_classifier.audio.source import AudioSource
+from audio_classifier.audio.warnings import AudioWarning
 from audio_classifier.constants import CLIP_PATCHES, EVENT_HOP_S, EVENT_WINDOW_S, PATCH_S, TOP_K
 from audio_classifier.cpus import available_cpus
 from audio_classifier.errors import AudioClassifierError
@@ -118,6 +120,7 @@ class AudioClassifier:
         source: AudioSource,
         *,
         start_s: float = 0.0,
+        channel: Channel = None,
         top_k: int | None = TOP_K,
         threshold: float | None = None,
         labels: Iterable[str] | None = None,
@@ -130,6 +133,9 @@ class AudioClassifier:
             The bytes of an audio file, its path, or a seekable binary file object.
         start_s
             Seconds into the recording, rounded down to a multiple of 0.96.
+        channel
+            The channel to classify, from 1 on, or ``"mix"`` for the mean of all.  The default is the mean, or
+            the loudest channel if the channels cancel each other out.
         top_k, threshold, labels
             Which predictions to return; see `Selection`.
 
@@ -145,7 +151,7 @@ class AudioClassifier:
             If an argument is out of range, or no class has such a name.
         """
         return self.classify(
-            source, start_s=start_s, top_k=top_k, threshold=threshold, labels=labels
+            source, start_s=start_s, channel=channel, top_k=top_k, threshold=threshold, labels=labels
         ).predictions
 
     def classify(
@@ -153,17 +159,18 @@ class AudioClassifier:
         source: AudioSource,
         *,
         start_s: float = 0.0,
+        channel: Channel = None,
         top_k: int | None = TOP_K,
         threshold: float | None = None,
         labels: Iterable[str] | None = None,
         on_block: BlockObserver | None = None,
     ) -> Classification:
-        """Classify as `predict` does, and also return the file's header and the time of each stage.
+        """Classify as `predict` does, and also return the file's header, warnings and the time of each stage.
 
         ``on_block`` is called with the audio that is classified.
         """
         selection = self.selection(top_k=top_k, threshold=threshold, labels=labels)
-        clip = self.prepare(source, start_s=start_s, on_block=on_block)
+        clip = self.prepare(source, start_s=start_s, channel=channel, on_block=on_block)
         return self.classify_prepared([clip], selection)[0]
 
     def classify_many(
@@ -171,6 +178,7 @@ class AudioClassifier:
         sources: Iterable[AudioSource],
         *,
         start_s: float = 0.0,
+        channel: Channel = None,
         top_k: int | None = TOP_K,
         threshold: float | None = None,
         labels: Iterable[str] | None = None,
@@ -191,7 +199,7 @@ class AudioClassifier:
 
         def prepare(source: AudioSource) -> PreparedClip | AudioClassifierError | OSError:
             try:
-                return self.prepare(source, start_s=start_s)
+                return self.prepare(source, start_s=start_s, channel=channel)
             except (AudioClassifierError, OSError) as error:
                 return error
 
@@ -205,10 +213,15 @@ class AudioClassifier:
         return stream()
 
     def prepare(
-        self, source: AudioSource, *, start_s: float = 0.0, on_block: BlockObserver | None = None
+        self,
+        source: AudioSource,
+        *,
+        start_s: float = 0.0,
+        channel: Channel = None,
+        on_block: BlockObserver | None = None,
     ) -> PreparedClip:
         """Do the part of `classify` that needs no model, in any number of threads; raise the same errors."""
-        return self._decoder.clip(source, start_s=start_s, on_block=on_block)
+        return self._decoder.clip(source, start_s=start_s, channel=channel, on_block=on_block)
 
     def classify_prepared(self, clips: Sequence[PreparedClip], selection: Selection) -> list[Classification]:
         """Do the part of `classify` that needs the model, for several clips in one invocation."""
@@ -226,7 +239,7 @@ class AudioClassifier:
             "head": (time.perf_counter() - embedded) / len(clips),
         }
         return [
-            Classification(predictions, clip.audio, clip.analyzed_s, clip.seconds | seconds)
+            Classification(predictions, clip.audio, clip.analyzed_s, clip.seconds | seconds, clip.warnings)
             for clip, predictions in zip(clips, ranked, strict=True)
         ]
 
@@ -242,15 +255,17 @@ class AudioClassifier:
         window_s: float = EVENT_WINDOW_S,
         hop_s: float = EVENT_HOP_S,
         hysteresis: Hysteresis | None = DEFAULT_HYSTERESIS,
+        channel: Channel = None,
         top_k: int | None = TOP_K,
         threshold: float | None = None,
         labels: Iterable[str] | None = None,
         on_block: BlockObserver | None = None,
-    ) -> Iterator[Window | SoundEvent]:
-        """Read a recording of any length and yield its windows and sound events, as a stream.
+    ) -> Iterator[Window | SoundEvent | AudioWarning]:
+        """Read a recording of any length and yield its windows, sound events and warnings, as a stream.
 
         Memory does not grow with the length of the recording, and every second is decoded and embedded once,
-        however much the windows overlap.  A sound event follows the window in which it has ended.
+        however much the windows overlap.  A sound event follows the window in which it has ended; warnings
+        follow the last window.
 
         Parameters
         ----------
@@ -263,6 +278,8 @@ class AudioClassifier:
         hysteresis
             When a class counts as present; None for no sound events, and then the hop may be longer than the
             window.
+        channel
+            As for `predict`.
         top_k, threshold, labels
             Which predictions a window has; see `Selection`.  Of these, only ``labels`` affects sound events.
         on_block
@@ -280,7 +297,7 @@ class AudioClassifier:
         if hysteresis is not None:
             require_no_gaps(window_s, hop_s)
         windows = classify_windows(
-            self._decoder.blocks(source),
+            self._decoder.blocks(source, channel=channel),
             self._network,
             selection,
             window_s=window_s,
@@ -295,17 +312,22 @@ class AudioClassifier:
         *,
         window_s: float = CLIP_PATCHES * PATCH_S,
         hop_s: float = CLIP_PATCHES * PATCH_S,
+        channel: Channel = None,
         top_k: int | None = TOP_K,
         threshold: float | None = None,
         labels: Iterable[str] | None = None,
         on_block: BlockObserver | None = None,
     ) -> Iterator[Window]:
-        """Yield the windows of `analyze`, by default of ten seconds each; raise the same errors."""
+        """Yield the windows of `analyze`, but no warnings; raise the same errors.
+
+        By default windows last ten seconds.
+        """
         stream = self.analyze(
             source,
             window_s=window_s,
             hop_s=hop_s,
             hysteresis=None,
+            channel=channel,
             top_k=top_k,
             threshold=threshold,
             labels=labels,
@@ -320,9 +342,10 @@ class AudioClassifier:
         window_s: float = EVENT_WINDOW_S,
         hop_s: float = EVENT_HOP_S,
         hysteresis: Hysteresis | None = None,
+        channel: Channel = None,
         labels: Iterable[str] | None = None,
     ) -> Iterator[SoundEvent]:
-        """Yield the sound events of `analyze`, each when it has ended; raise the same errors.
+        """Yield the sound events of `analyze`, but no warnings; raise the same errors.
 
         ``hysteresis`` is the default one if omitted.
         """
@@ -331,6 +354,7 @@ class AudioClassifier:
             window_s=window_s,
             hop_s=hop_s,
             hysteresis=hysteresis or DEFAULT_HYSTERESIS,
+            channel=channel,
             top_k=1,
             labels=labels,
         )

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Protocol
 
+from audio_classifier.audio.decoder import Channel
 from audio_classifier.audio.log_mel import log_mel_patches
 from audio_classifier.audio.reader import AudioReader, Resampler
 from audio_classifier.audio.source import AudioSource
+from audio_classifier.audio.warnings import AudioWarning
 from audio_classifier.constants import CLIP_PATCHES, PATCH_S
 from audio_classifier.inference.blocks import Block, BlockObserver
 from audio_classifier.inference.clip import PreparedClip, prepare_clip
@@ -17,12 +19,19 @@ class Decoder(Protocol):
     """Decodes recordings for any number of threads."""
 
     def clip(
-        self, source: AudioSource, *, start_s: float, on_block: BlockObserver | None = None
+        self,
+        source: AudioSource,
+        *,
+        start_s: float,
+        channel: Channel = None,
+        on_block: BlockObserver | None = None,
     ) -> PreparedClip:
         """Decode ten seconds; see `prepare_clip`, also for the errors."""
 
-    def blocks(self, source: AudioSource) -> Generator[Block, None, None]:
-        """Yield the whole recording in blocks of up to ten patches, without gaps, as a stream.
+    def blocks(
+        self, source: AudioSource, *, channel: Channel = None
+    ) -> Generator[Block | AudioWarning, None, None]:
+        """Yield the whole recording in blocks of up to ten patches, without gaps, then its warnings.
 
         Raises
         ------
@@ -46,14 +55,24 @@ class LocalDecoder:
         self._resampler: Resampler = resampler
 
     def clip(
-        self, source: AudioSource, *, start_s: float, on_block: BlockObserver | None = None
+        self,
+        source: AudioSource,
+        *,
+        start_s: float,
+        channel: Channel = None,
+        on_block: BlockObserver | None = None,
     ) -> PreparedClip:
-        return prepare_clip(source, start_s=start_s, resampler=self._resampler, on_block=on_block)
+        return prepare_clip(
+            source, start_s=start_s, channel=channel, resampler=self._resampler, on_block=on_block
+        )
 
-    def blocks(self, source: AudioSource) -> Generator[Block, None, None]:
-        with AudioReader(source, resampler=self._resampler) as reader:
+    def blocks(
+        self, source: AudioSource, *, channel: Channel = None
+    ) -> Generator[Block | AudioWarning, None, None]:
+        with AudioReader(source, resampler=self._resampler, channel=channel) as reader:
             first_patch = 0
             for samples in reader.blocks(CLIP_PATCHES):
                 patches = log_mel_patches(samples)
                 yield Block(first_patch * PATCH_S, samples[: reader.info.samples], patches)
                 first_patch += len(patches)
+            yield from reader.warnings

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, Final, TypeAlias, TypeGuard
 
+from audio_classifier.audio.warnings import AudioWarning
+from audio_classifier.constants import READER_VERSION
 from audio_classifier.errors import AudioClassifierError, describe_error
 from audio_classifier.inference.clip import Classification
 from audio_classifier.model.bundle import Bundle
@@ -20,6 +23,7 @@ def classification_record(classification: Classification) -> dict[str, Any]:
     return {
         "status": "ok",
         "predictions": [asdict(prediction) for prediction in classification.predictions],
+        **warnings_record(classification.warnings),
         "audio": {
             "format": audio.format,
             "subtype": audio.subtype,
@@ -30,14 +34,24 @@ def classification_record(classification: Classification) -> dict[str, Any]:
     }
 
 
+def warnings_record(found: Sequence[AudioWarning]) -> dict[str, Any]:
+    """Return ``{"warnings": [...]}``, or nothing if there are none."""
+    return {"warnings": [warning.to_dict() for warning in found]} if found else {}
+
+
 def error_record(error: AudioClassifierError) -> dict[str, Any]:
     """Describe a permanent failure."""
     return dict(describe_error(error))
 
 
 def model_record(bundle: Bundle) -> dict[str, Any]:
-    """Identify the model."""
-    return {"bundle": bundle.manifest.name, "version": bundle.manifest.version, "digest": bundle.digest}
+    """Identify the model and the version of the reader of recordings."""
+    return {
+        "bundle": bundle.manifest.name,
+        "version": bundle.manifest.version,
+        "digest": bundle.digest,
+        "reader": READER_VERSION,
+    }
 
 
 def is_result(document: Any) -> bool:
@@ -61,6 +75,7 @@ def result_identity(result: Result) -> dict[str, Any]:
     return {
         "source": source,
         "digest": result["model"]["digest"],
+        "reader": result["model"].get("reader", 1),
         "parameters": result["parameters"],
     }
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from audio_classifier.audio.warnings import AudioWarning
 from audio_classifier.constants import EVENT_RELEASE, EVENT_THRESHOLD
 from audio_classifier.errors import InvalidParameterError
 from audio_classifier.inference.windows import Window
@@ -89,13 +90,14 @@ def require_no_gaps(window_s: float, hop_s: float) -> None:
 
 
 def with_sound_events(
-    windows: Iterable[Window], classes: Sequence[Label], hysteresis: Hysteresis
-) -> Iterator[Window | SoundEvent]:
-    """Yield each window, followed by the sound events that end before it; the last events come at the end."""
+    items: Iterable[Window | AudioWarning], classes: Sequence[Label], hysteresis: Hysteresis
+) -> Iterator[Window | SoundEvent | AudioWarning]:
+    """Yield each item; sound events follow the window before which they end, and the last ones come last."""
     tracker = EventTracker(classes, hysteresis)
-    for window in windows:
-        yield window
-        yield from tracker.add(window)
+    for item in items:
+        yield item
+        if isinstance(item, Window):
+            yield from tracker.add(item)
     yield from tracker.finish()
 
 

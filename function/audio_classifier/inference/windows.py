@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from audio_classifier.audio.warnings import AudioWarning
 from audio_classifier.constants import CLIP_PATCHES, EMBEDDING_SIZE, PATCH_S
 from audio_classifier.errors import InvalidParameterError
 from audio_classifier.inference.blocks import Block, BlockObserver
@@ -50,15 +51,17 @@ class Window:
 
 
 def classify_windows(
-    blocks: Generator[Block, None, None],
+    blocks: Generator[Block | AudioWarning, None, None],
     network: Network,
     selection: Selection,
     *,
     window_s: float,
     hop_s: float,
     on_block: BlockObserver | None = None,
-) -> Iterator[Window]:
-    """Classify the blocks of a recording window by window.  See `AudioClassifier.analyze`.
+) -> Iterator[Window | AudioWarning]:
+    """Classify the blocks of a recording window by window, and yield its warnings at the end.
+
+    See `AudioClassifier.analyze`.
 
     The blocks are closed with the stream.
 
@@ -76,10 +79,12 @@ def classify_windows(
         )
     margin = max(0, window - hop) / 2  # the part at each end that the neighbouring window represents
 
-    def stream() -> Iterator[Window]:
+    def stream() -> Iterator[Window | AudioWarning]:
         pending: Window | None = None
+        found: list[AudioWarning] = []
         with closing(blocks):
-            for start, end, probabilities in _classified_spans(blocks, network, window, hop, on_block):
+            only_blocks = _without_warnings(blocks, found)
+            for start, end, probabilities in _classified_spans(only_blocks, network, window, hop, on_block):
                 if pending is not None:
                     yield pending
                 core_start = start if pending is None else start + margin
@@ -93,8 +98,18 @@ def classify_windows(
                 )
         if pending is not None:
             yield replace(pending, core_end_s=pending.end_s)
+        yield from found
 
     return stream()
+
+
+def _without_warnings(items: Iterator[Block | AudioWarning], found: list[AudioWarning]) -> Iterator[Block]:
+    """Yield the blocks, and add the warnings to ``found``."""
+    for item in items:
+        if isinstance(item, AudioWarning):
+            found.append(item)
+        else:
+            yield item
 
 
 def _classified_spans(

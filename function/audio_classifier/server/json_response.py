@@ -9,8 +9,11 @@ from typing import Any, Final
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from audio_classifier.audio.warnings import AudioWarning
+from audio_classifier.inference.record import warnings_record
 from audio_classifier.inference.sound_events import SoundEvent
 from audio_classifier.inference.windows import Window
+from audio_classifier.service.predict import TimelineItem
 
 SENT_BYTES: Final = 64 << 10
 
@@ -35,22 +38,25 @@ class JSONPieces(Response):
         await send({"type": "http.response.body", "body": bytes(buffer), "more_body": False})
 
 
-def timeline_response(items: Iterable[Window | SoundEvent]) -> JSONPieces:
-    """Encode a timeline: the windows, and the events by their start.
+def timeline_response(items: Iterable[TimelineItem]) -> JSONPieces:
+    """Encode a timeline: the windows, the events by their start, and warnings if there are any.
 
     Each item is encoded alone and at once: `json` holds the interpreter's lock while it encodes an object,
     and the objects of a long timeline take much more memory than their encodings.
     """
     windows: list[bytes] = []
     events: list[SoundEvent] = []
+    found: list[AudioWarning] = []
     for item in items:
         if isinstance(item, Window):
             windows.append((b"," if windows else b"") + _encode(item.to_dict()))
+        elif isinstance(item, AudioWarning):
+            found.append(item)
         else:
             events.append(item)
     events.sort(key=lambda event: event.start_s)
-    encoded_events = _encode([event.to_dict() for event in events])
-    return JSONPieces([b'{"status":"ok","windows":[', *windows, b'],"events":', encoded_events, b"}"])
+    end = _encode({"events": [event.to_dict() for event in events], **warnings_record(found)})
+    return JSONPieces([b'{"status":"ok","windows":[', *windows, b"],", end.removeprefix(b"{")])
 
 
 def _encode(content: Any) -> bytes:

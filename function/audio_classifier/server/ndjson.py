@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from audio_classifier.audio.warnings import AudioWarning
 from audio_classifier.errors import AudioClassifierError, DeadlineExceededError, RequestCancelledError
 from audio_classifier.inference.sound_events import SoundEvent
 from audio_classifier.inference.windows import Window
@@ -18,8 +19,10 @@ from audio_classifier.server.deadlines import bounded
 from audio_classifier.server.errors import body_of
 from audio_classifier.server.limiter import ConcurrencyLimiter
 from audio_classifier.service.cancellation import Cancellation
+from audio_classifier.service.predict import TimelineItem
 
 MEDIA_TYPE: Final = "application/x-ndjson"
+LINE_NAMES: Final = {Window: "window", SoundEvent: "event", AudioWarning: "warning"}
 LAST_LINE_S: Final = 5.0  # to send the error of an exceeded deadline
 
 
@@ -32,11 +35,11 @@ def accepts_ndjson(request: Request) -> bool:
 async def stream_timeline(
     request: Request,
     limiter: ConcurrencyLimiter,
-    start_timeline: Callable[[], Generator[Window | SoundEvent, None, None]],
+    start_timeline: Callable[[], Generator[TimelineItem, None, None]],
     cancellation: Cancellation,
     resources: AsyncExitStack,
 ) -> Response:
-    """Answer with a line for each ``{"window": ...}`` and ``{"event": ...}``, and ``{"status": ...}`` last.
+    """Answer with a line for each window, event and warning, and ``{"status": ...}`` last.
 
     An error before the first line is raised.  A later one is the last line, because the response's status has
     been sent by then.
@@ -81,9 +84,9 @@ class _LinesResponse(StreamingResponse):
 
 
 async def _lines(
-    first: Window | SoundEvent, items: AsyncIterator[Window | SoundEvent], cancellation: Cancellation
+    first: TimelineItem, items: AsyncIterator[TimelineItem], cancellation: Cancellation
 ) -> AsyncGenerator[str, None]:
-    item: Window | SoundEvent | None = first
+    item: TimelineItem | None = first
     try:
         while item is not None:
             yield _item_line(item)
@@ -95,8 +98,8 @@ async def _lines(
         yield _line({"status": "ok"})
 
 
-def _item_line(item: Window | SoundEvent) -> str:
-    return _line({"window" if isinstance(item, Window) else "event": item.to_dict()})
+def _item_line(item: TimelineItem) -> str:
+    return _line({LINE_NAMES[type(item)]: item.to_dict()})
 
 
 def _line(content: dict[str, Any]) -> str:

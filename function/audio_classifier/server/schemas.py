@@ -63,13 +63,23 @@ class SoundEvent(BaseModel):
     mean: float
 
 
+class AudioWarning(BaseModel):
+    """Something about a recording that can make its predictions wrong."""
+
+    model_config = ConfigDict(extra="allow")
+
+    code: str = Field(description="A stable identifier, for programs")
+    message: str = Field(description="What was not read, or was changed")
+
+
 class PredictResponse(BaseModel):
-    """``predictions``, or ``windows`` and ``events`` if a timeline was requested."""
+    """``predictions``, or ``windows`` and ``events`` of a timeline; ``warnings`` if there are any."""
 
     status: str = Field(description="Response status message")
     predictions: list[LabelPrediction] | None = Field(None, description="The most probable classes")
     windows: list[Window] | None = None
     events: list[SoundEvent] | None = None
+    warnings: list[AudioWarning] | None = None
 
 
 class ErrorResponse(BaseModel):

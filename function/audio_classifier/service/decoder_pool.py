@@ -12,8 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audio_classifier import errors
+from audio_classifier.audio.decoder import Channel
 from audio_classifier.audio.info import AudioInfo
 from audio_classifier.audio.source import AudioSource, FetchingFile, SeekableFile, opened, read_at, size_of
+from audio_classifier.audio.warnings import AudioWarning
 from audio_classifier.constants import MEL_BANDS, PATCH_FRAMES
 from audio_classifier.errors import (
     AudioClassifierError,
@@ -58,9 +60,19 @@ class DecoderPool:
             pass
 
     def clip(
-        self, source: AudioSource, *, start_s: float, on_block: BlockObserver | None = None
+        self,
+        source: AudioSource,
+        *,
+        start_s: float,
+        channel: Channel = None,
+        on_block: BlockObserver | None = None,
     ) -> PreparedClip:
-        request = {"kind": "clip", "start_s": start_s, "with_samples": on_block is not None}
+        request = {
+            "kind": "clip",
+            "start_s": start_s,
+            "channel": channel,
+            "with_samples": on_block is not None,
+        }
         clip: PreparedClip | None = None
         for header, *parts in self._messages(source, request):
             if "audio" in header:
@@ -71,10 +83,12 @@ class DecoderPool:
             raise _crash("sent no clip")
         return clip
 
-    def blocks(self, source: AudioSource) -> Generator[Block, None, None]:
-        with closing(self._messages(source, {"kind": "blocks"})) as messages:
+    def blocks(
+        self, source: AudioSource, *, channel: Channel = None
+    ) -> Generator[Block | AudioWarning, None, None]:
+        with closing(self._messages(source, {"kind": "blocks", "channel": channel})) as messages:
             for header, *parts in messages:
-                yield _block(header, parts)
+                yield _warning(header["warning"]) if "warning" in header else _block(header, parts)
 
     def _messages(
         self, source: AudioSource, request: dict[str, Any]
@@ -139,9 +153,17 @@ def _receive(connection: Connection, file: SeekableFile) -> tuple[Any, ...]:
 
 def _clip(header: dict[str, Any], parts: list[bytes]) -> PreparedClip:
     try:
-        return PreparedClip(_patches(parts[0]), AudioInfo(**header["audio"]), dict(header["seconds"]))
+        found = list(map(_warning, header["warnings"]))
+        return PreparedClip(_patches(parts[0]), AudioInfo(**header["audio"]), dict(header["seconds"]), found)
     except (IndexError, KeyError, TypeError, ValueError) as error:
         raise _crash("sent a malformed clip") from error
+
+
+def _warning(fields: dict[str, Any]) -> AudioWarning:
+    try:
+        return AudioWarning(str(fields["code"]), str(fields["message"]), dict(fields["details"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise _crash("sent a malformed warning") from error
 
 
 def _block(header: dict[str, Any], parts: list[bytes]) -> Block:

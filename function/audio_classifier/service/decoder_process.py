@@ -25,6 +25,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from audio_classifier.audio.warnings import AudioWarning
 from audio_classifier.errors import AudioClassifierError, DecodingLimitError, InvalidParameterError
 from audio_classifier.inference.blocks import Block
 from audio_classifier.inference.decoding import LocalDecoder
@@ -182,9 +183,12 @@ def _serve(connection: Connection, decoder: LocalDecoder, request: dict[str, Any
         if request["kind"] == "clip":
             _send_clip(connection, decoder, file, request)
         else:
-            for block in decoder.blocks(file):
-                budget.check(block.start_s)
-                send(connection, {"start_s": block.start_s}, *_parts(block))
+            for item in decoder.blocks(file, channel=request["channel"]):
+                if isinstance(item, AudioWarning):
+                    send(connection, {"warning": asdict(item)})
+                else:
+                    budget.check(item.start_s)
+                    send(connection, {"start_s": item.start_s}, *_parts(item))
         send(connection, {"done": True})
     except SourceError:
         send(connection, {"failed": "source"})
@@ -202,10 +206,11 @@ def _send_clip(
 ) -> None:
     blocks: list[Block] = []
     on_block = blocks.append if request["with_samples"] else None
-    clip = decoder.clip(file, start_s=request["start_s"], on_block=on_block)
+    clip = decoder.clip(file, start_s=request["start_s"], channel=request["channel"], on_block=on_block)
     for block in blocks:
         send(connection, {"start_s": block.start_s}, *_parts(block))
-    header = {"audio": asdict(clip.audio), "seconds": clip.seconds}
+    found = [asdict(warning) for warning in clip.warnings]
+    header = {"audio": asdict(clip.audio), "seconds": clip.seconds, "warnings": found}
     send(connection, header, clip.patches.tobytes())
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from audio_classifier.audio.decoder import Channel
 from audio_classifier.constants import CLIP_PATCHES, EVENT_THRESHOLD, PATCH_S, TOP_K
 from audio_classifier.errors import InvalidParameterError
 from audio_classifier.inference.sound_events import Hysteresis
@@ -20,6 +21,14 @@ REQUEST_NAMES: Final = {
 }
 
 
+def _channel(value: Any) -> Any:
+    if value in (None, "mix"):
+        return value
+    if str(value).isdecimal() and int(value) >= 1:
+        return int(value)
+    raise ValueError(f"must be a number from 1 on, or mix, got {value!r}")
+
+
 class PredictParameters(BaseModel):
     """Query parameters, form fields or event fields of a prediction."""
 
@@ -30,6 +39,11 @@ class PredictParameters(BaseModel):
         ge=0,
         allow_inf_nan=False,
         description="The number of seconds into the audio file the prediction should start at.",
+    )
+    channel: Annotated[Channel, BeforeValidator(_channel, int | str)] = Field(
+        None,
+        description="The channel to classify, from 1 on, or mix for the mean of all.  If omitted, the mean, "
+        "or the loudest channel if the channels cancel each other out.",
     )
     filter: str = Field(
         "", max_length=5_000, description="Only these classes: names or ids, separated by commas."
@@ -81,4 +95,6 @@ def parse_parameters(fields: dict[str, Any]) -> PredictParameters:
         return PredictParameters.model_validate(fields)
     except ValidationError as error:
         first = error.errors()[0]
-        raise InvalidParameterError(".".join(map(str, first["loc"])), first["msg"]) from error
+        raise InvalidParameterError(
+            ".".join(map(str, first["loc"])), first["msg"].removeprefix("Value error, ")
+        ) from error

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable
 from dataclasses import asdict
-from typing import Any
+from typing import Any, TypeAlias
 
 from audio_classifier.audio.source import AudioSource
+from audio_classifier.audio.warnings import AudioWarning
 from audio_classifier.errors import RecordingTooLongError
+from audio_classifier.inference.record import warnings_record
 from audio_classifier.inference.sound_events import SoundEvent
 from audio_classifier.inference.windows import Window
 from audio_classifier.s3.objects import S3File
 from audio_classifier.service.cancellation import Cancellation
 from audio_classifier.service.parameters import PredictParameters
 from audio_classifier.service.shared_classifier import SharedClassifier
+
+TimelineItem: TypeAlias = Window | SoundEvent | AudioWarning
 
 
 def predict(
@@ -40,11 +44,16 @@ def predict(
     classification = shared.classify(
         cancellation.checked(source),
         start_s=parameters.start_time,
+        channel=parameters.channel,
         top_k=parameters.top_k,
         threshold=parameters.threshold,
         labels=_labels(shared, parameters),
     )
-    return {"status": "ok", "predictions": [asdict(prediction) for prediction in classification.predictions]}
+    return {
+        "status": "ok",
+        "predictions": [asdict(prediction) for prediction in classification.predictions],
+        **warnings_record(classification.warnings),
+    }
 
 
 def timeline(
@@ -52,8 +61,8 @@ def timeline(
     source: AudioSource,
     parameters: PredictParameters,
     cancellation: Cancellation | None = None,
-) -> Generator[Window | SoundEvent, None, None]:
-    """Analyze a recording and yield its windows and sound events.
+) -> Generator[TimelineItem, None, None]:
+    """Analyze a recording and yield its windows, sound events and warnings.
 
     Raises
     ------
@@ -74,6 +83,7 @@ def timeline(
         window_s=parameters.window,
         hop_s=parameters.hop or parameters.window,
         hysteresis=parameters.hysteresis,
+        channel=parameters.channel,
         top_k=parameters.top_k,
         threshold=parameters.threshold,
         labels=_labels(shared, parameters),
@@ -85,22 +95,26 @@ def timeline(
         yield item
 
 
-def collect_timeline(items: Iterable[Window | SoundEvent], response: dict[str, Any]) -> None:
-    """Add ``windows`` and ``events``, each by start, to a response.
+def collect_timeline(items: Iterable[TimelineItem], response: dict[str, Any]) -> None:
+    """Add ``windows`` and ``events``, each by start, to a response, and ``warnings`` if there are any.
 
     If the stream fails, the items that precede the failure are added.
     """
     windows: list[dict[str, Any]] = []
     events: list[SoundEvent] = []
+    found: list[AudioWarning] = []
     try:
         for item in items:
             if isinstance(item, Window):
                 windows.append(item.to_dict())
+            elif isinstance(item, AudioWarning):
+                found.append(item)
             else:
                 events.append(item)
     finally:
         response["windows"] = windows
         response["events"] = [event.to_dict() for event in sorted(events, key=lambda event: event.start_s)]
+        response.update(warnings_record(found))
 
 
 def _labels(shared: SharedClassifier, parameters: PredictParameters) -> list[str] | None:

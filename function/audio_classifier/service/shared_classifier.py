@@ -8,7 +8,9 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Protocol
 
+from audio_classifier.audio.decoder import Channel
 from audio_classifier.audio.source import AudioSource
+from audio_classifier.audio.warnings import AudioWarning
 from audio_classifier.constants import TOP_K
 from audio_classifier.hub.bundles import open_bundle
 from audio_classifier.inference.classifier import AudioClassifier
@@ -115,13 +117,14 @@ class SharedClassifier:
         source: AudioSource,
         *,
         start_s: float = 0.0,
+        channel: Channel = None,
         top_k: int | None = TOP_K,
         threshold: float | None = None,
         labels: Iterable[str] | None = None,
     ) -> Classification:
         """Classify a clip.  See `AudioClassifier.classify`."""
         classification = self.load().classify(
-            source, start_s=start_s, top_k=top_k, threshold=threshold, labels=labels
+            source, start_s=start_s, channel=channel, top_k=top_k, threshold=threshold, labels=labels
         )
         for observer in self._observers:
             observer.clip_classified(classification)
@@ -134,16 +137,18 @@ class SharedClassifier:
         window_s: float,
         hop_s: float,
         hysteresis: Hysteresis,
+        channel: Channel = None,
         top_k: int | None = TOP_K,
         threshold: float | None = None,
         labels: Iterable[str] | None = None,
-    ) -> Iterator[Window | SoundEvent]:
+    ) -> Iterator[Window | SoundEvent | AudioWarning]:
         """Analyze a recording.  See `AudioClassifier.analyze`; errors are raised with the first item."""
         items = self.load().analyze(
             source,
             window_s=window_s,
             hop_s=hop_s,
             hysteresis=hysteresis,
+            channel=channel,
             top_k=top_k,
             threshold=threshold,
             labels=labels,

@@ -98,7 +98,7 @@ class Uploads:
         if WRITTEN_BY in file.metadata:
             return Skipped()
         source = file.identity()
-        is_final = partial(_is_final, source=source, digest=model["digest"])
+        is_final = partial(_is_final, source=source, model=model)
         existing = self.results.find(result_location)
         if existing is not None and is_final(existing.document):
             return Unchanged(result_location, error_message(existing.document))
@@ -172,8 +172,11 @@ def _result(record: dict[str, Any], source: dict[str, Any], model: dict[str, Any
     }
 
 
-def _is_final(existing: Any, source: dict[str, Any], digest: str) -> bool:
-    """Return whether a stored document is the result of the same object and model, or of a newer object."""
+def _is_final(existing: Any, source: dict[str, Any], model: dict[str, Any]) -> bool:
+    """Return whether a stored document is the result of the same object and model, or of a newer object.
+
+    Results of an older reader are not final.
+    """
     if not is_result(existing) or (existing.get("status") == "error" and "message" not in existing):
         return False  # not a result, or an error in the format of version 0.1
     existing_source = existing["source"]
@@ -182,4 +185,6 @@ def _is_final(existing: Any, source: dict[str, Any], digest: str) -> bool:
     if existing_source.get("last_modified", "") > source["last_modified"]:
         return True
     same_object = all(existing_source.get(name) == source[name] for name in ("version_id", "etag"))
-    return bool(same_object and existing["model"].get("digest") == digest)
+    return bool(
+        same_object and all(existing["model"].get(name) == model[name] for name in ("digest", "reader"))
+    )
