@@ -21,6 +21,7 @@ from audio_classifier.batch.inputs import FileInput
 from audio_classifier.batch.run import Failed, classify_inputs
 from audio_classifier.batch.stores import open_store
 from audio_classifier.cli.parser import main
+from audio_classifier.constants import READER_VERSION
 from audio_classifier.errors import ObjectChangedError
 from tests.support.sounds import busy, encode
 
@@ -45,13 +46,13 @@ def run(*arguments: object) -> int:
     return main(["classify", *map(str, arguments)])
 
 
-def read_results(output: Path) -> dict[str, Any]:
-    """Return all stored results by the name of the file."""
+def read_results(output: Path, *, replaced: bool = False) -> dict[str, Any]:
+    """Return all stored results by the name of the file; ``replaced`` if older ones are there, too."""
     if output.suffix == ".jsonl":
         results = [json.loads(line) for line in output.read_text().splitlines()]
     else:
         results = [json.loads(path.read_text()) for path in output.rglob("*.json")]
-    assert len({result["source"]["file"] for result in results}) == len(results)
+    assert replaced or len({result["source"]["file"] for result in results}) == len(results)
     return {result["source"]["file"]: result for result in results}
 
 
@@ -79,7 +80,9 @@ def test_stored_results_are_not_computed_again(folder: Path, capsys: Any, output
     assert results["recordings/broken.wav"]["code"] == "unreadable_audio"
     result = results["recordings/deep/1.wav"]
     assert (result["status"], len(result["predictions"]), result["audio"]["seconds"]) == ("ok", 2, 2.0)
-    assert result["parameters"] == {"start_time": 0.0, "top_k": 2, "threshold": None, "filter": None}
+    assert result["parameters"] == {
+        "start_time": 0.0, "channel": None, "top_k": 2, "threshold": None, "filter": None,
+    }  # fmt: skip
     assert result["model"]["bundle"] == "compact"
 
     names = ("recordings", "recordings/0.wav", "./recordings/0.wav", "recordings")
@@ -89,6 +92,43 @@ def test_stored_results_are_not_computed_again(folder: Path, capsys: Any, output
     (folder / "0.wav").write_bytes(encode(busy(2, 8_000), 8_000))
     assert run("recordings", "--output", output, "--top-k", 2) == 0
     assert "1 classified, 7 already stored" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("output", ["out", "out/r.jsonl"])
+def test_redo_classifies_files_with_stored_results_once_more(folder: Path, capsys: Any, output: str) -> None:
+    run("recordings", "--output", output)
+    first = read_results(Path(output))
+    capsys.readouterr()
+    assert run("recordings", "recordings/0.wav", "--output", output, "--redo") == 1
+    assert "7 classified, 1 already stored, 1 failed" in capsys.readouterr().err
+    assert read_results(Path(output), replaced=True) == first
+
+
+@pytest.mark.parametrize("output", ["out", "out/r.jsonl"])
+def test_results_of_an_older_reader_are_replaced(
+    folder: Path, capsys: Any, output: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("audio_classifier.inference.record.READER_VERSION", 1)
+        run("recordings", "--output", output)
+    capsys.readouterr()
+    assert run("recordings", "--output", output) == 1
+    assert "7 classified, 0 already stored, 1 failed" in capsys.readouterr().err
+    results = read_results(Path(output), replaced=True).values()
+    assert {result["model"]["reader"] for result in results} == {READER_VERSION}
+
+
+def test_warnings_are_reported_and_stored(folder: Path, capsys: Any) -> None:
+    (folder / "quiet.wav").write_bytes(encode(1e-4 * busy(2, 16_000), 16_000, subtype="FLOAT"))
+    assert run("recordings/quiet.wav", "--output", "out") == 0
+    assert "warning: recordings/quiet.wav: the recording is very quiet" in capsys.readouterr().err
+    (result,) = read_results(Path("out")).values()
+    assert [warning["code"] for warning in result["warnings"]] == ["very_quiet"]
+
+
+def test_redo_without_output_is_refused(folder: Path, capsys: Any) -> None:
+    assert run("recordings", "--redo") == 2
+    assert "needs --output" in capsys.readouterr().err
 
 
 def test_file_that_is_named_repeatedly_is_stored_once(folder: Path, capsys: Any) -> None:

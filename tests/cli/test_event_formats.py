@@ -34,7 +34,8 @@ def test_json_has_the_events_by_start() -> None:
 
 
 def test_json_has_the_warnings_that_follow_the_events() -> None:
-    warning, reported = AudioWarning("clipped", "the recording is clipped", {"share": 0.5}), []
+    warning = AudioWarning("clipped", "the recording is clipped", {"share": 0.5})
+    reported: list[AudioWarning] = []
     out = io.StringIO()
     FORMATS["json"](SoundEvents([*EVENTS, warning], reported.append), out, "a.wav")
     assert json.loads(out.getvalue())["warnings"] == [

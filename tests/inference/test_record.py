@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from audio_classifier import AudioClassifier
+from audio_classifier.constants import READER_VERSION
 from audio_classifier.errors import UnreadableAudioError
 from audio_classifier.inference.record import (
     classification_record,
@@ -55,8 +56,11 @@ def test_error_record_is_the_error_body() -> None:
 def test_model_record_identifies_the_bundle(classifier: AudioClassifier) -> None:
     bundle = classifier.bundle
     assert model_record(bundle) == {
-        "bundle": "compact", "version": bundle.manifest.version, "digest": bundle.digest,
-    }  # fmt: skip
+        "bundle": "compact",
+        "version": bundle.manifest.version,
+        "digest": bundle.digest,
+        "reader": READER_VERSION,
+    }
 
 
 @pytest.mark.parametrize(
@@ -65,6 +69,7 @@ def test_model_record_identifies_the_bundle(classifier: AudioClassifier) -> None
         (result(last_modified="2026-01-01"), True),
         (result(status="error"), True),
         (result(model={"version": "2", "digest": "d"}), True),
+        (result(model={"version": "1", "digest": "d", "reader": 2}), False),
         (result(model={"version": "1", "digest": "e"}), False),
         (result(parameters={"top_k": 1}), False),
         (result(source={"key": "a.wav", "etag": "2"}), False),

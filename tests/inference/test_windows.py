@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from audio_classifier import AudioClassifier, Window
 from audio_classifier.errors import DamagedAudioError, InvalidParameterError
 from audio_classifier.inference.blocks import Block, BlockObserver
-from tests.support.sounds import busy, encode
+from tests.support.sounds import busy, damaged_flac, encode
 
 
 def windows_of(
@@ -97,8 +97,7 @@ def test_arguments_are_checked_before_the_first_window(
 
 
 def test_damage_is_raised_when_the_stream_reaches_it(classifier: AudioClassifier) -> None:
-    content = encode(busy(60, 16_000), 16_000, "FLAC")
-    windows = classifier.timeline(content[: len(content) // 2])
+    windows = classifier.timeline(damaged_flac(60))
     assert next(windows).start_s == 0
     with pytest.raises(DamagedAudioError):
         list(windows)

@@ -36,7 +36,7 @@ from audio_classifier.service.decoder_pool import HEAD_BYTES, DecoderPool
 from audio_classifier.service.decoder_workers import WorkerProcesses
 from devtools.ports import wait_until
 from tests.support.serving import serving
-from tests.support.sounds import busy, encode
+from tests.support.sounds import busy, damaged_flac, encode
 
 LOCAL = LocalDecoder()
 
@@ -157,10 +157,7 @@ def test_error_equals_that_of_this_process(
 
 
 def test_error_in_a_stream_follows_the_blocks_before_it(pool: DecoderPool) -> None:
-    content = bytearray(flac(60))
-    middle = len(content) // 2
-    content[middle : middle + 3000] = bytes(3000)
-    blocks = pool.blocks(content)
+    blocks = pool.blocks(damaged_flac(60))
     assert isinstance(next(blocks), Block)
     with pytest.raises(DamagedAudioError):
         list(blocks)

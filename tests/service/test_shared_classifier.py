@@ -11,7 +11,7 @@ from audio_classifier import Hysteresis, Window
 from audio_classifier.errors import DamagedAudioError, InvalidParameterError
 from audio_classifier.service.settings import Settings
 from audio_classifier.service.shared_classifier import SharedClassifier
-from tests.support.sounds import busy, encode
+from tests.support.sounds import busy, damaged_flac, encode
 
 TEN_SECONDS: dict[str, Any] = {"window_s": 9.6, "hop_s": 9.6, "hysteresis": Hysteresis()}
 
@@ -88,8 +88,7 @@ def test_observer_receives_the_analyzed_seconds_of_a_recording(shared: SharedCla
 def test_observer_receives_the_seconds_before_a_fault(shared: SharedClassifier) -> None:
     observer = Mock()
     shared.observe(observer)
-    content = encode(busy(60, 16_000), 16_000, "FLAC")
-    items = shared.analyze(content[: len(content) // 2], **TEN_SECONDS)
+    items = shared.analyze(damaged_flac(60), **TEN_SECONDS)
     observer.recording_analyzed.assert_not_called()
     ends_s: list[float] = []
     with pytest.raises(DamagedAudioError):

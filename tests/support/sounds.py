@@ -28,3 +28,11 @@ def encode(signal: NDArray[Any], rate_hz: int, container: str = "WAV", subtype: 
         for start in range(0, len(frames), rate_hz):
             file.write(frames[start : start + rate_hz])
     return buffer.getvalue()
+
+
+def damaged_flac(duration_s: float) -> bytes:
+    """Return a FLAC file at 16 kHz whose data are zeros for a while from the middle on."""
+    content = bytearray(encode(busy(duration_s, 16_000), 16_000, "FLAC"))
+    middle = len(content) // 2
+    content[middle : middle + 3000] = bytes(3000)
+    return bytes(content)
