@@ -96,6 +96,23 @@ def test_chosen_file_is_classified_and_shown(visit: Open, url: str, assets: Path
     assert downloaded(page, "#sound") == recording
 
 
+def test_warnings_are_shown_in_plain_words_once_each(visit: Open, url: str) -> None:
+    page = visit(f"{url}/demo").page
+    loud = np.clip(20 * busy(15, 16_000), -1, 1)
+    choose(page, "opposite.wav", encode(np.hstack([loud, -loud]), 16_000))
+    expect(page.locator("#warnings li")).to_have_text(
+        [
+            "The left and right channels cancel each other out. Only the louder one was used.",
+            "The recording is distorted because it is too loud, so the classes are uncertain.",
+        ]
+    )
+    expect(page.locator("#timeline-note")).to_contain_text("Click the pictures")
+    expect(page.locator("#warnings li")).to_have_count(2)
+    choose(page, "good.wav", encode(busy(2, 16_000), 16_000))
+    expect(page.locator("#name")).to_have_text("good.wav")
+    expect(page.locator("#warnings")).to_be_hidden()
+
+
 def test_dropped_file_is_classified(visit: Open, url: str, assets: Path) -> None:
     page = visit(f"{url}/demo").page
     data = page.evaluate_handle(

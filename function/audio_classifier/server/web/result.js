@@ -7,6 +7,7 @@ import { paint } from "./ramp.js";
 import { Seeker, clock } from "./seek.js";
 import { RATE_HZ, decode } from "./sound.js";
 import { drawSpectrogram, height } from "./spectrogram.js";
+import { describeWarning } from "./warnings.js";
 import { drawWaveform, peaks } from "./waveform.js";
 
 const CLIP_S = 10; // the predictions cover only the first seconds of a longer recording
@@ -27,6 +28,7 @@ const seeker = new Seeker($("seek"), player, describe, (text) => ($("readout").t
 
 const objectUrls = []; // of blobs, to be revoked
 let waveform = [];
+let warnings = new Map(); // by code, of the predictions and of the timeline
 
 /** Hide the result and release its resources. */
 export function clear() {
@@ -36,7 +38,8 @@ export function clear() {
   objectUrls.splice(0).forEach((url) => URL.revokeObjectURL(url));
   heatmap.begin(0);
   waveform = [];
-  for (const id of ["result", "rows", "heatmap", "legend", "events", "jsonl", "sound"]) show(id, false);
+  warnings = new Map();
+  for (const id of ["result", "warnings", "rows", "heatmap", "legend", "events", "jsonl", "sound"]) show(id, false);
   $("events").open = false;
   $("timeline-note").textContent = "";
 }
@@ -56,8 +59,9 @@ export async function present(file, signal) {
   $("curl").textContent = command(file.name, false);
   offerDownload("json", new Blob([answer], { type: "application/json" }), `${file.name}.json`);
   if (file.type === "audio/wav") offerDownload("sound", file, file.name);
-  const { predictions } = JSON.parse(answer);
+  const { predictions, warnings: found = [] } = JSON.parse(answer);
   showClasses(predictions, long);
+  found.forEach(addWarning);
   show("undecodable", !samples);
   show("player", samples);
   show("pictures", samples);
@@ -97,6 +101,7 @@ async function showTimeline(file, durationS, signal) {
       lines.push(text);
       if (line.window) heatmap.add(line.window);
       if (line.event) events.push(line.event);
+      if (line.warning) addWarning(line.warning);
       if (!drawScheduled) requestAnimationFrame(draw);
       drawScheduled = true;
     }
@@ -124,6 +129,12 @@ function showClasses(predictions, long) {
   );
   const scope = long ? `In the first ${CLIP_S} seconds. ` : "";
   $("classes-note").textContent = predictions.length ? scope : `${scope}No class was detected.`;
+}
+
+function addWarning(warning) {
+  warnings.set(warning.code, describeWarning(warning));
+  $("warnings").replaceChildren(...[...warnings.values()].map((text) => element("li", text)));
+  show("warnings", true);
 }
 
 function showEvents(events) {
