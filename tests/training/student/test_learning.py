@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from training.teacher.label import CLIPS, MIXED, NATURAL, SHARDS, label_augmente
 from training.teacher.yamnet import TEACHER_CLASSES, UNKNOWN_CLASSES, known_classes, teacher_classes
 
 torch = pytest.importorskip("torch")
-pytestmark = pytest.mark.training
+pytestmark = [pytest.mark.training, pytest.mark.timeout(900)]
 
 from training.student import assemble, calibrate, export, train_embedding, train_head  # noqa: E402
 from training.student.codes import fit_pca, layer_for_codes  # noqa: E402
@@ -45,6 +46,8 @@ class LayeredTeacher(FakeTeacher):
 TEACHER: Any = LayeredTeacher()
 CHANNELS = (8, 8, 16, 16, 16, 16, 32, 32, 32, 32, 32, 32, 64, 64)
 MINUTES = 0.3
+EMBEDDING_CALL_S = 0.08  # 75 steps
+HEAD_CALL_S = 0.18  # 100 steps
 
 
 @pytest.fixture
@@ -66,8 +69,28 @@ def make_patches(seed: int) -> Any:
     return np.random.default_rng(seed).uniform(-4.6, 3, (7, 96, 64)).astype(np.float32)
 
 
+class CallCounter:
+    """A clock that advances at each call: the number of training steps does not depend on the machine."""
+
+    def __init__(self, call_s: float) -> None:
+        self._call_s = call_s
+        self._seconds = 0.0
+
+    def monotonic(self) -> float:
+        self._seconds += self._call_s
+        return self._seconds
+
+
+@pytest.fixture(scope="module", autouse=True)
+def clock() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train_embedding, "time", CallCounter(EMBEDDING_CALL_S))
+        patch.setattr(train_head, "time", CallCounter(HEAD_CALL_S))
+        yield
+
+
 @pytest.fixture(scope="module")
-def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def work(tmp_path_factory: pytest.TempPathFactory, clock: None) -> Path:  # trains by that clock
     """A work directory in which all stages have run."""
     work = tmp_path_factory.mktemp("work")
     pool = make_pool(work / CLIPS, clips=120)
