@@ -1,0 +1,228 @@
+"""Read and write pages of Ogg files (RFC 3533)."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from audio_classifier.audio.source import SeekableFile, read_at
+
+MARK: Final = b"OggS\x00"  # with the version
+HEADER_BYTES: Final = 27
+MAX_SEGMENTS: Final = 255
+MAX_PAGE_BYTES: Final = HEADER_BYTES + MAX_SEGMENTS + MAX_SEGMENTS * 255
+CONTINUED, FIRST, LAST = 1, 2, 4  # flags
+NO_GRANULE: Final = -1  # the granule position of a page on which no packet ends
+PIECE_BYTES: Final = 64 << 10  # of the file, read at once; twice as much for each further piece
+MAX_PIECE_BYTES: Final = 1 << 20
+# Bytes between pages, and of pages with a wrong checksum, that a search passes before it gives up.
+MAX_DAMAGED_BYTES: Final = 32 << 20
+MAX_PACKET_BYTES: Final = 1 << 24  # the largest frame or metadata block of FLAC
+_HEADER: Final = struct.Struct("<5sBqIIIB")
+_REVERSED_BITS: Final = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page with a correct checksum, and its position in the file."""
+
+    begin: int
+    flags: int
+    granule: int
+    serial: int
+    sequence: int
+    lacing: bytes
+    body: bytes
+
+    @property
+    def end(self) -> int:
+        """Position of the first byte after the page."""
+        return self.begin + HEADER_BYTES + len(self.lacing) + len(self.body)
+
+
+def crc32(data: bytes) -> int:
+    """Compute Ogg's CRC-32: zlib's polynomial without reversal of bits, inversion or initial value."""
+    value = zlib.crc32(data.translate(_REVERSED_BITS), 0xFFFFFFFF) ^ 0xFFFFFFFF
+    return int.from_bytes(value.to_bytes(4, "little").translate(_REVERSED_BITS), "big")
+
+
+def parse_page(data: bytes, offset: int = 0, position: int = 0) -> Page | None:
+    """Return the page at an offset, or None if there is no whole page with a correct checksum.
+
+    Parameters
+    ----------
+    data
+        Bytes of a file.
+    offset
+        Where the page begins in ``data``.
+    position
+        Where ``data`` begin in the file.
+    """
+    end = _page_end(data, offset)
+    if not offset < end <= len(data):
+        return None
+    _, flags, granule, serial, sequence, checksum, segments = _HEADER.unpack_from(data, offset)
+    if crc32(data[offset : offset + 22] + bytes(4) + data[offset + 26 : end]) != checksum:
+        return None
+    body = offset + HEADER_BYTES + segments
+    lacing = data[offset + HEADER_BYTES : body]
+    return Page(position + offset, flags, granule, serial, sequence, lacing, data[body:end])
+
+
+def read_pages(file: SeekableFile, begin: int, end: int) -> Iterator[Page]:
+    """Yield the pages that begin in ``[begin, end)``; damaged ones are passed over.
+
+    The file is read in pieces, before which it is positioned, so that other readers may use it meanwhile.
+    """
+    data, offset, piece_bytes, damaged_bytes = b"", 0, PIECE_BYTES, 0
+    while damaged_bytes <= MAX_DAMAGED_BYTES:
+        if len(data) - offset < MAX_PAGE_BYTES and begin + len(data) < end:
+            begin, data, offset = begin + offset, data[offset:], 0
+            piece = read_at(file, begin + len(data), min(piece_bytes, end - begin - len(data)))
+            if not piece:
+                end = begin + len(data)
+            data += piece
+            piece_bytes = min(2 * piece_bytes, MAX_PIECE_BYTES)
+            continue
+        if offset >= len(data):
+            return
+        page = parse_page(data, offset, begin)
+        if page is not None:
+            offset += HEADER_BYTES + len(page.lacing) + len(page.body)
+            yield page
+            continue
+        damaged_bytes += max(0, _page_end(data, offset) - offset)
+        following = data.find(MARK, offset + 1)
+        if following < 0:
+            following = max(offset + 1, len(data) - len(MARK) + 1)
+        damaged_bytes += following - offset
+        offset = following
+
+
+def last_page(data: bytes, serials: frozenset[int] | None = None) -> Page | None:
+    """Return the last page in ``data``, or the last one of some streams; ``begin`` counts from ``data``."""
+    damaged_bytes, offset = 0, data.rfind(MARK)
+    while offset >= 0 and damaged_bytes <= 16 * len(data):
+        page = parse_page(data, offset)
+        if page is not None and (serials is None or page.serial in serials):
+            return page
+        damaged_bytes += max(1, _page_end(data, offset) - offset)
+        offset = data.rfind(MARK, 0, offset)
+    return None
+
+
+def find_page(file: SeekableFile, begin: int, end: int, serial: int, granule: int) -> Page | None:
+    """Bisect for the last page of a stream whose granule position is at most ``granule``."""
+    found, low, high = None, begin, end
+    while high - low > PIECE_BYTES:
+        middle = (low + high) // 2
+        page = next(_granule_pages(file, middle, high, serial), None)
+        if page is None or page.granule > granule:
+            high = middle
+        else:
+            found, low = page, page.end
+    for page in _granule_pages(file, low, end, serial):
+        if page.granule > granule:
+            break
+        found = page
+    return found
+
+
+def read_packets(pages: Iterable[Page], *, partial: bytes | None = None) -> Iterator[tuple[bytes, Page]]:
+    """Yield the packets of the pages of one stream, each with the page on which it ends.
+
+    Parameters
+    ----------
+    pages
+        The pages in their order; a packet is left out if a page of it is missing.
+    partial
+        The beginning of a packet that continues on the first page; without it, that packet is left out.
+    """
+    unfinished, sequence = partial, -1
+    for page in pages:
+        if not page.flags & CONTINUED or (sequence >= 0 and page.sequence != sequence + 1):
+            unfinished = None
+        packet = bytearray(unfinished or b"")
+        incomplete = bool(page.flags & CONTINUED) and unfinished is None
+        offset = 0
+        for size in page.lacing:
+            packet += page.body[offset : offset + size]
+            offset += size
+            if size < MAX_SEGMENTS:
+                if not incomplete:
+                    yield bytes(packet), page
+                packet, incomplete = bytearray(), False
+        is_open = page.lacing.endswith(b"\xff") and not incomplete and len(packet) <= MAX_PACKET_BYTES
+        unfinished, sequence = bytes(packet) if is_open else None, page.sequence
+
+
+def unfinished_packet(page: Page) -> bytes | None:
+    """Return the beginning of the packet that begins on a page and continues on the next one, if any."""
+    whole = max((number for number, size in enumerate(page.lacing, 1) if size < MAX_SEGMENTS), default=0)
+    if whole == len(page.lacing) or (whole == 0 and page.flags & CONTINUED):
+        return None
+    return page.body[sum(page.lacing[:whole]) :]
+
+
+class PageWriter:
+    """Write packets as the pages of one stream."""
+
+    def __init__(self, serial: int = 1) -> None:
+        self._serial = serial
+        self._sequence = 0
+
+    def pages(self, packets: list[bytes], granule: int, flags: int = 0) -> bytes:
+        """Return the pages of whole packets.
+
+        Parameters
+        ----------
+        packets
+            Packets of any size.
+        granule
+            The granule position of the last page; the others have none.
+        flags
+            `FIRST` or `LAST`.
+        """
+        lacing = b"".join(b"\xff" * (len(packet) // 255) + bytes([len(packet) % 255]) for packet in packets)
+        body, written, offset = b"".join(packets), [], 0
+        for begin in range(0, len(lacing), MAX_SEGMENTS):
+            segments = lacing[begin : begin + MAX_SEGMENTS]
+            end = offset + sum(segments)
+            is_last = begin + MAX_SEGMENTS >= len(lacing)
+            continued = CONTINUED if begin and lacing[begin - 1] == 255 else 0
+            written.append(
+                build_page(
+                    flags | continued,
+                    granule if is_last else NO_GRANULE,
+                    self._serial,
+                    self._sequence,
+                    segments,
+                    body[offset:end],
+                )
+            )
+            self._sequence += 1
+            offset = end
+        return b"".join(written)
+
+
+def build_page(flags: int, granule: int, serial: int, sequence: int, lacing: bytes, body: bytes) -> bytes:
+    """Assemble a page with its checksum."""
+    header = _HEADER.pack(MARK, flags, granule, serial, sequence, 0, len(lacing))
+    checksum = crc32(header + lacing + body)
+    return header[:22] + checksum.to_bytes(4, "little") + header[26:] + lacing + body
+
+
+def _granule_pages(file: SeekableFile, begin: int, end: int, serial: int) -> Iterator[Page]:
+    return (page for page in read_pages(file, begin, end) if page.serial == serial and page.granule >= 0)
+
+
+def _page_end(data: bytes, offset: int) -> int:
+    """Return the offset after the page that a header claims, or ``offset`` if there is no header."""
+    lacing = offset + HEADER_BYTES
+    if lacing > len(data) or not data.startswith(MARK, offset):
+        return offset
+    segments = data[lacing - 1]
+    return lacing + segments + sum(data[lacing : lacing + segments])
