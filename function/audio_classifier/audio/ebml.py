@@ -114,12 +114,13 @@ def read_number(data: bytes, offset: int = 0, *, keep_marker: bool = False) -> t
 
 def children(data: bytes) -> list[tuple[int, bytes]]:
     """Return the ids and contents of the elements in the content of an element, up to the first damage."""
-    found, reader_offset = [], 0
+    found: list[tuple[int, bytes]] = []
+    offset = 0
     while True:
-        element = read_number(data, reader_offset, keep_marker=True)
-        size = element and read_number(data, reader_offset + element[1])
+        element = read_number(data, offset, keep_marker=True)
+        size = element and read_number(data, offset + element[1])
         if not element or not size:
             return found
-        begin = reader_offset + element[1] + size[1]
+        begin = offset + element[1] + size[1]
         found.append((element[0], data[begin : begin + size[0]]))
-        reader_offset = begin + size[0]
+        offset = begin + size[0]

@@ -173,11 +173,11 @@ def _parsed_block(data: bytes, cluster_time: int) -> Block | None:
         return None
     begin = number[1] + 3
     time = cluster_time + int.from_bytes(data[number[1] : number[1] + 2], "big", signed=True)
-    packets = _laced(data[begin:], data[begin - 1] >> 1 & 3)
+    packets = laced_packets(data[begin:], data[begin - 1] >> 1 & 3)
     return Block(time, packets) if packets and all(packets) else None
 
 
-def _laced(data: bytes, lacing: int) -> list[bytes]:
+def laced_packets(data: bytes, lacing: int) -> list[bytes]:
     """Split the content of a block into packets; return none if their sizes do not fit."""
     if lacing == 0:
         return [data]

@@ -9,14 +9,8 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from audio_classifier.audio.generated import GeneratedFile
-from audio_classifier.audio.ogg_pages import (
-    MAX_DAMAGED_BYTES,
-    Page,
-    find_page,
-    read_packets,
-    read_pages,
-    unfinished_packet,
-)
+from audio_classifier.audio.ogg_packets import read_packets, unfinished_packet
+from audio_classifier.audio.ogg_pages import MAX_DAMAGED_BYTES, Page, find_page, read_pages
 from audio_classifier.audio.source import SeekableFile
 from audio_classifier.errors import DamagedAudioError, UnreadableAudioError
 

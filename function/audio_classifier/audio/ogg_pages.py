@@ -1,10 +1,10 @@
-"""Read and write pages of Ogg files (RFC 3533)."""
+"""Find, read and build pages of Ogg files (RFC 3533)."""
 
 from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,7 +20,8 @@ PIECE_BYTES: Final = 64 << 10  # of the file, read at once; twice as much for ea
 MAX_PIECE_BYTES: Final = 1 << 20
 # Bytes between pages, and of pages with a wrong checksum, that a search passes before it gives up.
 MAX_DAMAGED_BYTES: Final = 32 << 20
-MAX_PACKET_BYTES: Final = 1 << 24  # the largest frame or metadata block of FLAC
+MAX_JUNK_BYTES: Final = 4 << 20  # after the last page
+MAX_TRACKS: Final = 16
 _HEADER: Final = struct.Struct("<5sBqIIIB")
 _REVERSED_BITS: Final = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
@@ -102,16 +103,33 @@ def read_pages(file: SeekableFile, begin: int, end: int) -> Iterator[Page]:
         offset = following
 
 
-def last_page(data: bytes, serials: frozenset[int] | None = None) -> Page | None:
-    """Return the last page in ``data``, or the last one of some streams; ``begin`` counts from ``data``."""
-    damaged_bytes, offset = 0, data.rfind(MARK)
-    while offset >= 0 and damaged_bytes <= 16 * len(data):
-        page = parse_page(data, offset)
-        if page is not None and (serials is None or page.serial in serials):
+def first_pages(head: bytes, position: int = 0) -> list[Page]:
+    """Return the first pages of the tracks in a link, which precede all other pages."""
+    tracks: list[Page] = []
+    offset = 0
+    while len(tracks) < MAX_TRACKS:
+        page = parse_page(head, offset, position)
+        if page is None or not page.flags & FIRST:
+            break
+        tracks.append(page)
+        offset = page.end - position
+    return tracks
+
+
+def find_last_page(
+    file: SeekableFile, begin: int, end: int, serials: frozenset[int] | None = None
+) -> Page | None:
+    """Return the last page in ``[begin, end)``, or the last one of some streams.
+
+    Up to `MAX_JUNK_BYTES` that follow it are passed over.
+    """
+    reach = PIECE_BYTES
+    while True:
+        start = max(begin, end - reach)
+        page = _last_page(read_at(file, start, end - start), start, serials)
+        if page is not None or start == begin or reach >= MAX_JUNK_BYTES:
             return page
-        damaged_bytes += max(1, _page_end(data, offset) - offset)
-        offset = data.rfind(MARK, 0, offset)
-    return None
+        reach *= 8
 
 
 def find_page(file: SeekableFile, begin: int, end: int, serial: int, granule: int) -> Page | None:
@@ -131,88 +149,22 @@ def find_page(file: SeekableFile, begin: int, end: int, serial: int, granule: in
     return found
 
 
-def read_packets(pages: Iterable[Page], *, partial: bytes | None = None) -> Iterator[tuple[bytes, Page]]:
-    """Yield the packets of the pages of one stream, each with the page on which it ends.
-
-    Parameters
-    ----------
-    pages
-        The pages in their order; a packet is left out if a page of it is missing.
-    partial
-        The beginning of a packet that continues on the first page; without it, that packet is left out.
-    """
-    unfinished, sequence = partial, -1
-    for page in pages:
-        if not page.flags & CONTINUED or (sequence >= 0 and page.sequence != sequence + 1):
-            unfinished = None
-        packet = bytearray(unfinished or b"")
-        incomplete = bool(page.flags & CONTINUED) and unfinished is None
-        offset = 0
-        for size in page.lacing:
-            packet += page.body[offset : offset + size]
-            offset += size
-            if size < MAX_SEGMENTS:
-                if not incomplete:
-                    yield bytes(packet), page
-                packet, incomplete = bytearray(), False
-        is_open = page.lacing.endswith(b"\xff") and not incomplete and len(packet) <= MAX_PACKET_BYTES
-        unfinished, sequence = bytes(packet) if is_open else None, page.sequence
-
-
-def unfinished_packet(page: Page) -> bytes | None:
-    """Return the beginning of the packet that begins on a page and continues on the next one, if any."""
-    whole = max((number for number, size in enumerate(page.lacing, 1) if size < MAX_SEGMENTS), default=0)
-    if whole == len(page.lacing) or (whole == 0 and page.flags & CONTINUED):
-        return None
-    return page.body[sum(page.lacing[:whole]) :]
-
-
-class PageWriter:
-    """Write packets as the pages of one stream."""
-
-    def __init__(self, serial: int = 1) -> None:
-        self._serial = serial
-        self._sequence = 0
-
-    def pages(self, packets: list[bytes], granule: int, flags: int = 0) -> bytes:
-        """Return the pages of whole packets.
-
-        Parameters
-        ----------
-        packets
-            Packets of any size.
-        granule
-            The granule position of the last page; the others have none.
-        flags
-            `FIRST` or `LAST`.
-        """
-        lacing = b"".join(b"\xff" * (len(packet) // 255) + bytes([len(packet) % 255]) for packet in packets)
-        body, written, offset = b"".join(packets), [], 0
-        for begin in range(0, len(lacing), MAX_SEGMENTS):
-            segments = lacing[begin : begin + MAX_SEGMENTS]
-            end = offset + sum(segments)
-            is_last = begin + MAX_SEGMENTS >= len(lacing)
-            continued = CONTINUED if begin and lacing[begin - 1] == 255 else 0
-            written.append(
-                build_page(
-                    flags | continued,
-                    granule if is_last else NO_GRANULE,
-                    self._serial,
-                    self._sequence,
-                    segments,
-                    body[offset:end],
-                )
-            )
-            self._sequence += 1
-            offset = end
-        return b"".join(written)
-
-
 def build_page(flags: int, granule: int, serial: int, sequence: int, lacing: bytes, body: bytes) -> bytes:
     """Assemble a page with its checksum."""
     header = _HEADER.pack(MARK, flags, granule, serial, sequence, 0, len(lacing))
     checksum = crc32(header + lacing + body)
     return header[:22] + checksum.to_bytes(4, "little") + header[26:] + lacing + body
+
+
+def _last_page(data: bytes, position: int, serials: frozenset[int] | None) -> Page | None:
+    damaged_bytes, offset = 0, data.rfind(MARK)
+    while offset >= 0 and damaged_bytes <= 16 * len(data):
+        page = parse_page(data, offset, position)
+        if page is not None and (serials is None or page.serial in serials):
+            return page
+        damaged_bytes += max(1, _page_end(data, offset) - offset)
+        offset = data.rfind(MARK, 0, offset)
+    return None
 
 
 def _granule_pages(file: SeekableFile, begin: int, end: int, serial: int) -> Iterator[Page]:

@@ -6,9 +6,9 @@ clusters.  Gaps between the times of blocks are not filled: reading on joins the
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Iterator
-from itertools import chain
+from itertools import chain, islice
 from typing import Final
 
 from audio_classifier.audio.ebml import PIECE_BYTES, EbmlReader
@@ -22,22 +22,14 @@ from audio_classifier.audio.matroska import (
     read_blocks,
     read_track,
 )
-from audio_classifier.audio.ogg_pages import FIRST, LAST, PageWriter
-from audio_classifier.audio.opus import (
-    HEAD_BYTES,
-    HEAD_MARK,
-    PREROLL_SAMPLES,
-    RATE_HZ,
-    TAGS,
-    adapted_head,
-    packet_samples,
-    pre_skip,
-)
+from audio_classifier.audio.ogg_packets import PageWriter
+from audio_classifier.audio.ogg_pages import FIRST, LAST, NO_GRANULE
 from audio_classifier.audio.packet_stream import PacketStream
 from audio_classifier.audio.sndfile import SampleType
 from audio_classifier.audio.source import SeekableFile, read_at, size_of
 from audio_classifier.audio.streams import FrameStream
-from audio_classifier.errors import DamagedAudioError, UnreadableAudioError, UnsupportedFormatError
+from audio_classifier.audio.webm_codecs import Codec, codec_of
+from audio_classifier.errors import DamagedAudioError
 
 NANOSECONDS: Final = 1_000_000_000
 PAGE_PACKETS: Final = 50
@@ -59,15 +51,10 @@ def open_webm(file: SeekableFile, *, dtype: SampleType = "float32") -> FrameStre
         If the file cannot be used.
     """
     track = read_track(file)
-    if track.codec == "A_OPUS":
-        return PacketStream(WebmOpus(file, track), dtype=dtype)
-    raise UnsupportedFormatError(
-        f"not a readable audio file: the WebM or Matroska file contains {track.codec or 'no codec id'}, "
-        "which cannot be decoded"
-    )
+    return PacketStream(WebmPackets(file, track, codec_of(track)), dtype=dtype)
 
 
-class WebmPackets(ABC):
+class WebmPackets:
     """The packets of a track as Ogg files from any frame on.
 
     Parameters
@@ -76,6 +63,8 @@ class WebmPackets(ABC):
         The WebM or Matroska file.
     track
         The track.
+    codec
+        The track's codec.
 
     Attributes
     ----------
@@ -90,103 +79,82 @@ class WebmPackets(ABC):
 
     format = "WEBM"
 
-    def __init__(self, file: SeekableFile, track: Track) -> None:
-        self._file, self._track = file, track
+    def __init__(self, file: SeekableFile, track: Track, codec: Codec) -> None:
+        self._file, self._track, self._codec = file, track, codec
         self._size = size_of(file)
-        first = next(self._blocks(track.clusters_begin), None)
-        if first is None:
+        self._unit = track.scale_ns * codec.rate_hz / NANOSECONDS  # of times, in frames
+        first = list(islice(self._blocks(track.clusters_begin), 2 if codec.is_overlapped else 1))
+        if not first:
             raise DamagedAudioError("the WebM or Matroska file contains no audio")
-        self._first_time = first.time
+        self._first_time = first[-1].time  # of the block that decodes to the first frame
         self.frames: int | None = self._end()
 
     def open_at(self, frame: int) -> tuple[int, SeekableFile]:
         """Return an Ogg file, and the number of its first frame, which is at most ``frame``."""
-        target = frame - self._lead
+        target = frame - self._codec.preroll
         for margin_s in SEARCH_MARGINS_S if target > 0 else ():
-            blocks = self._blocks(self._find_cluster(target - margin_s * self._rate_hz))
-            previous = next(blocks, None)
-            if previous is None or self._frame(previous) > target:
+            blocks = self._blocks(self._find_cluster(target - margin_s * self._codec.rate_hz))
+            block = next(blocks, None)
+            if block is None or self._frame(block) > target:
                 continue
-            for block in blocks:
-                if self._frame(block) > target:
-                    return self._first_frame(previous, block), self._ogg(
-                        chain((previous, block), blocks), False
-                    )
-                previous = block
+            for following in blocks:
+                if self._frame(following) > target:
+                    first = following if self._codec.is_overlapped else block
+                    return self._frame(first), self._ogg(chain((block, following), blocks), is_begin=False)
+                block = following
             break
-        return 0, self._ogg(self._blocks(self._track.clusters_begin), True)
-
-    @property
-    @abstractmethod
-    def _rate_hz(self) -> int:
-        """The rate of frames."""
-
-    @property
-    @abstractmethod
-    def _lead(self) -> int:
-        """The frames to decode before the target of a seek."""
-
-    @abstractmethod
-    def _frame(self, block: Block) -> int:
-        """Return the first frame of a block."""
-
-    @abstractmethod
-    def _block_end(self, block: Block) -> int:
-        """Return the frame after the last one of a block."""
-
-    @abstractmethod
-    def _first_frame(self, block: Block, following: Block) -> int:
-        """Return the first frame that the decoder returns if it begins with a block."""
-
-    @abstractmethod
-    def _headers(self, writer: PageWriter, is_begin: bool) -> bytes:
-        """Return the pages before the audio; a seek leads to another place than the beginning."""
-
-    @abstractmethod
-    def _samples(self, packet: bytes) -> int:
-        """Return the duration of a packet in the granule positions of Ogg."""
+        return 0, self._ogg(self._blocks(self._track.clusters_begin), is_begin=True)
 
     def _blocks(self, position: int) -> Iterator[Block]:
         return read_blocks(self._file, self._track, position)
 
-    def _elapsed(self, block: Block) -> float:
-        """Return the time of a block after the first one, in frames."""
-        return (block.time - self._first_time) * self._track.scale_ns * self._rate_hz / NANOSECONDS
+    def _frame(self, block: Block) -> int:
+        """Return the first frame of a block.
 
-    def _ogg(self, blocks: Iterator[Block], is_begin: bool) -> GeneratedFile:
-        writer = PageWriter()
+        Times are rounded, so the frame is a multiple of the packets' duration if that is known.
+        """
+        elapsed = (block.time - self._first_time) * self._unit
+        duration = self._codec.duration(block.packets[0])
+        return (round(elapsed / duration) * duration if duration else round(elapsed)) - self._codec.pre_skip
+
+    def _block_end(self, block: Block) -> int:
+        return self._frame(block) + sum(map(self._codec.duration, block.packets)) - self._discarded(block)
+
+    def _discarded(self, block: Block) -> int:
+        """Return the frames that are cut from the end of a block."""
+        return max(0, block.discard_ns) * self._codec.rate_hz // NANOSECONDS
+
+    def _ogg(self, blocks: Iterator[Block], *, is_begin: bool) -> GeneratedFile:
         end = PageWriter().pages([b""], END_GRANULE, LAST)
-        return GeneratedFile(self._pages(writer, blocks, is_begin), end.rjust(END_BYTES, b"\0"))
+        return GeneratedFile(self._pages(blocks, is_begin), end.rjust(END_BYTES, b"\0"))
 
-    def _pages(self, writer: PageWriter, blocks: Iterator[Block], is_begin: bool) -> Iterator[bytes]:
-        yield self._headers(writer, is_begin)
+    def _pages(self, blocks: Iterator[Block], is_begin: bool) -> Iterator[bytes]:
+        writer = PageWriter()
+        head, *headers = self._codec.headers(is_begin=is_begin)
+        yield writer.pages([head], 0, FIRST) + writer.pages(headers, 0)
         packets: list[bytes] = []
-        granule, discard_ns = 0, 0
+        granule, discarded = 0, 0
         for block in blocks:
             if len(packets) >= PAGE_PACKETS:
-                yield writer.pages(packets, granule)
+                yield writer.pages(packets, granule or NO_GRANULE)
                 packets = []
             packets += block.packets
-            granule += sum(map(self._samples, block.packets))
-            discard_ns = block.discard_ns
-        discarded = min(max(0, discard_ns) * self._rate_hz // NANOSECONDS, granule)
-        yield writer.pages(packets, granule - discarded, LAST)
+            granule += sum(map(self._codec.duration, block.packets))
+            discarded = self._discarded(block)
+        yield writer.pages(packets, max(0, granule - discarded) or NO_GRANULE, LAST)
 
     def _find_cluster(self, frame: int) -> int:
         """Bisect for the position of the last cluster that begins before a frame."""
         low, high = self._track.clusters_begin, self._size
-        found = low
-        scale = self._track.scale_ns * self._rate_hz / NANOSECONDS
+        found, limit = low, self._first_time + frame / self._unit
         while high - low > PIECE_BYTES:
             middle = (low + high) // 2
             cluster = self._next_cluster(middle, high)
-            if cluster is None or (cluster[1] - self._first_time) * scale > frame:
+            if cluster is None or cluster[1] > limit:
                 high = middle
             else:
                 found, low = cluster[0], cluster[0] + 1
-        while (cluster := self._next_cluster(low, high)) is not None:
-            if (cluster[1] - self._first_time) * scale > frame:
-                break
+        while (cluster := self._next_cluster(low, high)) is not None and cluster[1] <= limit:
             found, low = cluster[0], cluster[0] + 1
         return found
 
@@ -205,63 +173,19 @@ class WebmPackets(ABC):
 
     def _end(self) -> int | None:
         """Return the frame after the last block, which is found from the end of the file."""
-        begin, reach = self._track.clusters_begin, PIECE_BYTES
+        reach = PIECE_BYTES
         while True:
-            start = max(begin, self._size - reach)
+            start = max(self._track.clusters_begin, self._size - reach)
             data = read_at(self._file, start, self._size - start)
-            offset = len(data)
+            offset = data.rfind(CLUSTER_MARK)
             for _ in range(MAX_CANDIDATES):
-                offset = data.rfind(CLUSTER_MARK, 0, offset)
                 if offset < 0:
                     break
-                if cluster_time(EbmlReader(self._file, start + offset)) is None:
-                    continue
-                last = None
-                for last in self._blocks(start + offset):
-                    pass
-                if last is not None:
-                    return self._block_end(last)
-            if start == begin or reach >= MAX_FOREIGN_BYTES:
+                if cluster_time(EbmlReader(self._file, start + offset)) is not None:
+                    last = deque(self._blocks(start + offset), maxlen=1)
+                    if last:
+                        return self._block_end(last[0])
+                offset = data.rfind(CLUSTER_MARK, 0, offset)
+            if start == self._track.clusters_begin or reach >= MAX_FOREIGN_BYTES:
                 return None
             reach *= 8
-
-
-class WebmOpus(WebmPackets):
-    """Opus, whose packets state their duration."""
-
-    def __init__(self, file: SeekableFile, track: Track) -> None:
-        self._head = track.private
-        if not self._head.startswith(HEAD_MARK) or len(self._head) < HEAD_BYTES:
-            raise UnreadableAudioError("not a readable audio file: the Opus track has no header")
-        super().__init__(file, track)
-
-    @property
-    def _rate_hz(self) -> int:
-        return RATE_HZ
-
-    @property
-    def _lead(self) -> int:
-        return PREROLL_SAMPLES
-
-    def _frame(self, block: Block) -> int:
-        return self._sample(block) - pre_skip(self._head)
-
-    def _block_end(self, block: Block) -> int:
-        discarded = max(0, block.discard_ns) * RATE_HZ // NANOSECONDS
-        return self._frame(block) + sum(map(packet_samples, block.packets)) - discarded
-
-    def _first_frame(self, block: Block, following: Block) -> int:
-        return self._frame(block)
-
-    def _sample(self, block: Block) -> int:
-        """Return the first sample of a block; times are rounded, so a multiple of the packets' duration."""
-        samples = packet_samples(block.packets[0])
-        elapsed = self._elapsed(block)
-        return round(elapsed / samples) * samples if samples else round(elapsed)
-
-    def _headers(self, writer: PageWriter, is_begin: bool) -> bytes:
-        head = adapted_head(self._head, skipped=pre_skip(self._head) if is_begin else 0)
-        return writer.pages([head], 0, FIRST) + writer.pages([TAGS], 0)
-
-    def _samples(self, packet: bytes) -> int:
-        return packet_samples(packet)
