@@ -198,7 +198,7 @@ def _ogg(content: bytes, random: Random) -> bytes:
 
 def _flac(content: bytes, random: Random) -> bytes:
     """Change metadata blocks or frames; the checksums of a changed frame are right afterwards."""
-    starts = _flac_frames(content)
+    starts = flac_frames(content)
     if not starts or random.random() < 0.35:
         position = random.choice((4, 5, 8, 10, 12, 15, 18, 20, 21, 22, 24, 26, 42, 43, 46))
         if random.random() < 0.2:
@@ -224,7 +224,7 @@ def _flac(content: bytes, random: Random) -> bytes:
     return content[:begin] + bytes(frame) + content[end:]
 
 
-def _flac_frames(content: bytes) -> list[int]:
+def flac_frames(content: bytes) -> list[int]:
     """Return the positions of frames: the synchronisation code and a header with a correct CRC-8."""
     starts, position = [], content.find(b"\xff\xf8", 42)
     while 0 <= position <= len(content) - 20:

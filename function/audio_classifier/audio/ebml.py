@@ -6,7 +6,7 @@ from typing import Final
 
 from audio_classifier.audio.source import SeekableFile, read_at
 
-PIECE_BYTES: Final = 64 << 10  # of the file, read at once; twice as much for each further piece
+PIECE_BYTES: Final = 16 << 10  # of the file, read at once; twice as much for each further piece
 MAX_PIECE_BYTES: Final = 1 << 20
 MAX_HEADER_BYTES: Final = 12  # four for the id and eight for the size
 

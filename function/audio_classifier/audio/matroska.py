@@ -15,7 +15,7 @@ SEGMENT, INFO, TRACKS, CLUSTER = 0x18538067, 0x1549A966, 0x1654AE6B, 0x1F43B675
 TIMESTAMP_SCALE: Final = 0x2AD7B1
 TRACK, NUMBER, TYPE, CODEC, PRIVATE, ENCODINGS = 0xAE, 0xD7, 0x83, 0x86, 0x63A2, 0x6D80
 TIMESTAMP, SIMPLE_BLOCK, BLOCK_GROUP, BLOCK, DISCARD_PADDING = 0xE7, 0xA3, 0xA0, 0xA1, 0x75A2
-AUDIO_TYPE: Final = b"\x02"
+AUDIO_TYPE: Final = 2
 DEFAULT_SCALE_NS: Final = 1_000_000
 MAX_HEADER_BYTES: Final = 4 << 20  # of the tracks' descriptions
 MAX_BLOCK_BYTES: Final = 1 << 20
@@ -155,7 +155,7 @@ def cluster_time(reader: EbmlReader) -> int | None:
 def _audio_track(tracks: bytes, scale_ns: int, clusters_begin: int) -> Track:
     for name, content in children(tracks):
         fields = dict(children(content))
-        if name != TRACK or fields.get(TYPE) != AUDIO_TYPE:
+        if name != TRACK or _integer(fields.get(TYPE, b"")) != AUDIO_TYPE:
             continue
         codec = fields.get(CODEC, b"").rstrip(b"\x00").decode("latin-1")
         if ENCODINGS in fields:

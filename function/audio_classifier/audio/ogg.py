@@ -14,12 +14,12 @@ from audio_classifier.audio.codecs import ogg_codec
 from audio_classifier.audio.links import LinkStream, OpenLink
 from audio_classifier.audio.ogg_chain import MAX_LINKS, find_links
 from audio_classifier.audio.ogg_flac import FLAC_MARKS, OggFlac
-from audio_classifier.audio.ogg_pages import LAST, PIECE_BYTES, Page, find_last_page, first_pages
+from audio_classifier.audio.ogg_pages import LAST, PIECE_BYTES, Page, build_page, find_last_page, first_pages
 from audio_classifier.audio.packet_stream import PacketStream
 from audio_classifier.audio.sndfile import SampleType, SndfileStream
 from audio_classifier.audio.source import SeekableFile, read_at, size_of
 from audio_classifier.audio.streams import FrameStream
-from audio_classifier.audio.views import FileRange, FileView
+from audio_classifier.audio.views import FileRange, FileView, Part
 from audio_classifier.audio.warnings import PARTLY_READ, TRUNCATED, AudioWarning
 from audio_classifier.errors import AudioError, DamagedAudioError, EmptyAudioError, UnsupportedFormatError
 
@@ -80,26 +80,42 @@ def _open_link(file: SeekableFile, begin: int, end: int, dtype: SampleType) -> F
     if audio is None:
         if tracks:
             raise _unsupported(tracks)
-        return SndfileStream(_view(file, begin, end), dtype=dtype)  # reports the damage
+        damaged = FileView([FileRange(file, begin, end)])
+        return SndfileStream(damaged, dtype=dtype)  # reports what is wrong
     last = find_last_page(file, begin, end, frozenset((audio.serial,)))
     end = end if last is None else last.end
     stream: FrameStream
     if audio.body.startswith(FLAC_MARKS):
         packets = OggFlac(file, audio.begin, end, audio.serial, None if last is None else last.granule)
         stream = PacketStream(packets, dtype=dtype)
-    elif audio is tracks[0]:
-        stream = SndfileStream(_view(file, begin, end), dtype=dtype)
-    else:  # libsndfile picks the track out of all pages that belongs to the first one
-        parts = [FileRange(file, audio.begin, audio.end), FileRange(file, tracks[-1].end, end)]
-        stream = SndfileStream(FileView(parts), dtype=dtype)
+    else:
+        stream = SndfileStream(_view(file, begin, end, tracks, audio, last), dtype=dtype)
     if last is not None and not last.flags & LAST:
         message = "the recording is not marked as complete, so its end may be missing"
         stream.warnings.append(AudioWarning(TRUNCATED, message, {}))
     return stream
 
 
-def _view(file: SeekableFile, begin: int, end: int) -> SeekableFile:
-    return file if begin == 0 and end == size_of(file) else FileView([FileRange(file, begin, end)])
+def _view(
+    file: SeekableFile, begin: int, end: int, tracks: list[Page], audio: Page, last: Page | None
+) -> SeekableFile:
+    """Return a link as a file for libsndfile.
+
+    libsndfile picks out the track to which the first page belongs, and accepts a cut in the last packet only
+    if its page is marked as the last one.
+    """
+    is_marked = last is None or bool(last.flags & LAST)
+    if is_marked and audio is tracks[0]:
+        return file if begin == 0 and end == size_of(file) else FileView([FileRange(file, begin, end)])
+    parts: list[Part] = [FileRange(file, audio.begin, audio.end)]
+    if last is None or is_marked:
+        parts.append(FileRange(file, tracks[-1].end, end))
+    elif last.begin >= tracks[-1].end:
+        marked = build_page(
+            last.flags | LAST, last.granule, last.serial, last.sequence, last.lacing, last.body
+        )
+        parts += [FileRange(file, tracks[-1].end, last.begin), marked]
+    return FileView(parts)
 
 
 def _unsupported(tracks: list[Page]) -> UnsupportedFormatError:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from itertools import chain, islice
 from typing import Final
 
-from audio_classifier.audio.ebml import PIECE_BYTES, EbmlReader
+from audio_classifier.audio.ebml import EbmlReader
 from audio_classifier.audio.generated import GeneratedFile
 from audio_classifier.audio.matroska import (
     CLUSTER_MARK,
@@ -26,12 +26,13 @@ from audio_classifier.audio.ogg_packets import PageWriter
 from audio_classifier.audio.ogg_pages import FIRST, LAST, NO_GRANULE
 from audio_classifier.audio.packet_stream import PacketStream
 from audio_classifier.audio.sndfile import SampleType
-from audio_classifier.audio.source import SeekableFile, read_at, size_of
+from audio_classifier.audio.source import SeekableFile, size_of
 from audio_classifier.audio.streams import FrameStream
 from audio_classifier.audio.webm_codecs import Codec, codec_of
 from audio_classifier.errors import DamagedAudioError
 
 NANOSECONDS: Final = 1_000_000_000
+PIECE_BYTES: Final = 64 << 10  # that are searched for clusters in their order
 PAGE_PACKETS: Final = 50
 MAX_CANDIDATES: Final = 1000  # marks of clusters, which can also occur in data
 SEARCH_MARGINS_S: Final = (1, 10)  # before the target: a cluster need not begin with a block of the track
@@ -173,19 +174,13 @@ class WebmPackets:
 
     def _end(self) -> int | None:
         """Return the frame after the last block, which is found from the end of the file."""
-        reach = PIECE_BYTES
+        begin, reach = self._track.clusters_begin, PIECE_BYTES
         while True:
-            start = max(self._track.clusters_begin, self._size - reach)
-            data = read_at(self._file, start, self._size - start)
-            offset = data.rfind(CLUSTER_MARK)
-            for _ in range(MAX_CANDIDATES):
-                if offset < 0:
-                    break
-                if cluster_time(EbmlReader(self._file, start + offset)) is not None:
-                    last = deque(self._blocks(start + offset), maxlen=1)
-                    if last:
-                        return self._block_end(last[0])
-                offset = data.rfind(CLUSTER_MARK, 0, offset)
-            if start == self._track.clusters_begin or reach >= MAX_FOREIGN_BYTES:
+            start = max(begin, self._size - reach)
+            cluster = self._next_cluster(start, self._size)
+            last = deque(self._blocks(cluster[0]) if cluster else (), maxlen=1)
+            if last:
+                return self._block_end(last[0])
+            if start == begin or reach >= MAX_FOREIGN_BYTES:
                 return None
-            reach *= 8
+            reach *= 4
