@@ -148,7 +148,8 @@ def test_file_without_its_end_is_read_with_a_warning(content: bytes) -> None:
     assert codes(cut) == ["truncated"]
     samples = whole(cut)
     assert len(samples) > 0.3 * len(whole(content))
-    np.testing.assert_array_equal(samples, whole(content)[: len(samples)])
+    count = len(samples) - 1600  # the resampler computes the last samples from what follows them
+    np.testing.assert_array_equal(samples[:count], whole(content)[:count])
 
 
 def test_cut_link_before_another_one_keeps_what_decodes() -> None:

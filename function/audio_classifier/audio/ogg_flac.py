@@ -59,9 +59,9 @@ class OggFlac:
         """Return a native FLAC file, and the number of its first frame, which is at most ``frame``."""
         page = None
         if frame > 0:
-            page = find_page(
-                self._file, self._audio_begin, self._end, self._serial, self._first_sample + frame
-            )
+            granule = self._first_sample + frame
+            last = self._first_sample + (self.frames or 0)
+            page = find_page(self._file, self._audio_begin, self._end, self._serial, granule, last)
         if page is None or page.granule < self._first_sample:
             return 0, GeneratedFile(self._content(read_packets(self._pages(self._audio_begin))))
         following = read_packets(self._pages(page.end), partial=unfinished_packet(page))

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from audio_classifier.audio.search import find_mark
 from audio_classifier.audio.source import SeekableFile, read_at
 
 MARK: Final = b"OggS\x00"  # with the version
@@ -22,6 +23,7 @@ MAX_PIECE_BYTES: Final = 1 << 20
 MAX_DAMAGED_BYTES: Final = 32 << 20
 MAX_JUNK_BYTES: Final = 4 << 20  # after the last page
 MAX_TRACKS: Final = 16
+SEARCH_SAMPLES: Final = 1 << 16  # about a second, which is read in the order of the file
 _HEADER: Final = struct.Struct("<5sBqIIIB")
 _REVERSED_BITS: Final = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
@@ -132,17 +134,20 @@ def find_last_page(
         reach *= 8
 
 
-def find_page(file: SeekableFile, begin: int, end: int, serial: int, granule: int) -> Page | None:
-    """Bisect for the last page of a stream whose granule position is at most ``granule``."""
-    found, low, high = None, begin, end
-    while high - low > PIECE_BYTES:
-        middle = (low + high) // 2
-        page = next(_granule_pages(file, middle, high, serial), None)
-        if page is None or page.granule > granule:
-            high = middle
-        else:
-            found, low = page, page.end
-    for page in _granule_pages(file, low, end, serial):
+def find_page(
+    file: SeekableFile, begin: int, end: int, serial: int, granule: int, last_granule: int
+) -> Page | None:
+    """Find the last page of a stream whose granule position is at most ``granule``."""
+
+    def probe(low: int, high: int) -> tuple[int, int] | None:
+        page = next(_granule_pages(file, low, high, serial), None)
+        return None if page is None else (page.begin, page.granule)
+
+    position = find_mark(
+        probe, granule, begin=begin, end=end, first=0, last=last_granule, tolerance=SEARCH_SAMPLES
+    )
+    found = None
+    for page in _granule_pages(file, position, end, serial):
         if page.granule > granule:
             break
         found = page

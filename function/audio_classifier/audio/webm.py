@@ -1,6 +1,6 @@
 """Decode Opus and Vorbis in WebM and Matroska files, by writing the packets as Ogg pages for libsndfile.
 
-Browsers record live, so sizes, lengths and indexes may be missing: positions are found by bisection for
+Browsers record live, so sizes, lengths and indexes may be missing: positions are found by searching for
 clusters.  Gaps between the times of blocks are not filled: reading on joins the packets on both sides.
 """
 
@@ -25,6 +25,7 @@ from audio_classifier.audio.matroska import (
 from audio_classifier.audio.ogg_packets import PageWriter
 from audio_classifier.audio.ogg_pages import FIRST, LAST, NO_GRANULE
 from audio_classifier.audio.packet_stream import PacketStream
+from audio_classifier.audio.search import find_mark
 from audio_classifier.audio.sndfile import SampleType
 from audio_classifier.audio.source import SeekableFile, size_of
 from audio_classifier.audio.streams import FrameStream
@@ -32,7 +33,8 @@ from audio_classifier.audio.webm_codecs import Codec, codec_of
 from audio_classifier.errors import DamagedAudioError
 
 NANOSECONDS: Final = 1_000_000_000
-PIECE_BYTES: Final = 64 << 10  # that are searched for clusters in their order
+END_REACH_BYTES: Final = 64 << 10  # where the last cluster is searched first
+SEARCH_TOLERANCE_S: Final = 5  # which is read in the order of the file
 PAGE_PACKETS: Final = 50
 MAX_CANDIDATES: Final = 1000  # marks of clusters, which can also occur in data
 SEARCH_MARGINS_S: Final = (1, 10)  # before the target: a cluster need not begin with a block of the track
@@ -145,19 +147,16 @@ class WebmPackets:
         yield writer.pages(packets, max(0, granule - discarded) or NO_GRANULE, LAST)
 
     def _find_cluster(self, frame: int) -> int:
-        """Bisect for the position of the last cluster that begins before a frame."""
-        low, high = self._track.clusters_begin, self._size
-        found, limit = low, self._first_time + frame / self._unit
-        while high - low > PIECE_BYTES:
-            middle = (low + high) // 2
-            cluster = self._next_cluster(middle, high)
-            if cluster is None or cluster[1] > limit:
-                high = middle
-            else:
-                found, low = cluster[0], cluster[0] + 1
-        while (cluster := self._next_cluster(low, high)) is not None and cluster[1] <= limit:
-            found, low = cluster[0], cluster[0] + 1
-        return found
+        """Return the position of a cluster that begins before a frame, mostly closely."""
+        return find_mark(
+            self._next_cluster,
+            self._first_time + frame / self._unit,
+            begin=self._track.clusters_begin,
+            end=self._size,
+            first=self._first_time,
+            last=self._first_time + round((self.frames or 0) / self._unit),
+            tolerance=SEARCH_TOLERANCE_S * self._codec.rate_hz / self._unit,
+        )
 
     def _next_cluster(self, begin: int, end: int) -> tuple[int, int] | None:
         """Return the position and time of the first cluster that begins in ``[begin, end)``."""
@@ -174,7 +173,7 @@ class WebmPackets:
 
     def _end(self) -> int | None:
         """Return the frame after the last block, which is found from the end of the file."""
-        begin, reach = self._track.clusters_begin, PIECE_BYTES
+        begin, reach = self._track.clusters_begin, END_REACH_BYTES
         while True:
             start = max(begin, self._size - reach)
             cluster = self._next_cluster(start, self._size)
