@@ -102,6 +102,12 @@ def test_link_that_cannot_be_decoded_is_reported() -> None:
     assert warning.details == {"streams_read": 2}
 
 
+def test_damaged_first_page_is_reported_if_another_link_is_read() -> None:
+    content = A[:40] + b"x" + A[41:] + B
+    np.testing.assert_array_equal(whole(content), whole(B))
+    assert codes(content) == ["partly_read"]
+
+
 def test_number_of_links_is_bounded() -> None:
     link = with_serial(encode(busy(0.1, 8_000), 8_000, "OGG"), 1)
     content = b"".join(with_serial(link, serial) for serial in range(300))

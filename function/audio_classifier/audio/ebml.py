@@ -8,6 +8,7 @@ from audio_classifier.audio.source import SeekableFile, read_at
 
 PIECE_BYTES: Final = 16 << 10  # of the file, read at once; twice as much for each further piece
 MAX_PIECE_BYTES: Final = 1 << 20
+MAX_CHILDREN: Final = 1000
 MAX_HEADER_BYTES: Final = 12  # four for the id and eight for the size
 
 
@@ -113,14 +114,15 @@ def read_number(data: bytes, offset: int = 0, *, keep_marker: bool = False) -> t
 
 
 def children(data: bytes) -> list[tuple[int, bytes]]:
-    """Return the ids and contents of the elements in the content of an element, up to the first damage."""
+    """Return the ids and contents of the first elements in the content of an element, up to damage."""
     found: list[tuple[int, bytes]] = []
     offset = 0
-    while True:
+    while len(found) < MAX_CHILDREN:
         element = read_number(data, offset, keep_marker=True)
         size = element and read_number(data, offset + element[1])
         if not element or not size:
-            return found
+            break
         begin = offset + element[1] + size[1]
         found.append((element[0], data[begin : begin + size[0]]))
         offset = begin + size[0]
+    return found

@@ -65,7 +65,7 @@ class GeneratedFile:
     def _generated(self, size: int) -> bytes:
         begin = self._position - self._kept_begin
         if begin < 0:
-            raise DamagedAudioError("the recording's headers are too long to be read twice")
+            raise DamagedAudioError("the recording is damaged and cannot be read again from its beginning")
         while begin < len(self._kept) + KEPT_BYTES and begin + size > len(self._kept):
             chunk = next(self._chunks, b"")
             if not chunk:

@@ -17,7 +17,7 @@ TRACK, NUMBER, TYPE, CODEC, PRIVATE, ENCODINGS = 0xAE, 0xD7, 0x83, 0x86, 0x63A2,
 TIMESTAMP, SIMPLE_BLOCK, BLOCK_GROUP, BLOCK, DISCARD_PADDING = 0xE7, 0xA3, 0xA0, 0xA1, 0x75A2
 AUDIO_TYPE: Final = 2
 DEFAULT_SCALE_NS: Final = 1_000_000
-MAX_HEADER_BYTES: Final = 4 << 20  # of the tracks' descriptions
+MAX_HEADER_BYTES: Final = 1 << 20  # of the tracks' descriptions
 MAX_BLOCK_BYTES: Final = 1 << 20
 # Elements and bytes without audio, among them the pictures of a video, after which the search for it ends.
 MAX_FOREIGN_ELEMENTS: Final = 100_000
@@ -101,7 +101,7 @@ def read_blocks(file: SeekableFile, track: Track, position: int) -> Iterator[Blo
     After damage, reading continues with the next cluster.
     """
     reader = EbmlReader(file, position)
-    cluster_time, is_ours = 0, False
+    begin_time, is_ours = 0, False
     pending: Block | None = None
     foreign_elements, foreign_begin = 0, position
     while foreign_elements < MAX_FOREIGN_ELEMENTS and reader.position - foreign_begin < MAX_FOREIGN_BYTES:
@@ -116,14 +116,14 @@ def read_blocks(file: SeekableFile, track: Track, position: int) -> Iterator[Blo
             continue
         name, size = element[0], element[1]
         if name == TIMESTAMP and size <= 8:
-            cluster_time = _integer(reader.read(size))
+            begin_time = _integer(reader.read(size))
         elif name in (SIMPLE_BLOCK, BLOCK):
             number = read_number(reader.peek(min(size, 8)))
             is_ours = number is not None and number[0] == track.number and size <= MAX_BLOCK_BYTES
             if not is_ours:
                 reader.skip(size)
                 continue
-            block = _parsed_block(reader.read(size), cluster_time)
+            block = _parsed_block(reader.read(size), begin_time)
             if block is not None:
                 if pending is not None:
                     yield pending
@@ -167,12 +167,12 @@ def _audio_track(tracks: bytes, scale_ns: int, clusters_begin: int) -> Track:
     raise UnsupportedFormatError("not a readable audio file: the WebM or Matroska file has no audio track")
 
 
-def _parsed_block(data: bytes, cluster_time: int) -> Block | None:
+def _parsed_block(data: bytes, begin_time: int) -> Block | None:
     number = read_number(data)
     if number is None or len(data) < number[1] + 3:
         return None
     begin = number[1] + 3
-    time = cluster_time + int.from_bytes(data[number[1] : number[1] + 2], "big", signed=True)
+    time = begin_time + int.from_bytes(data[number[1] : number[1] + 2], "big", signed=True)
     packets = laced_packets(data[begin:], data[begin - 1] >> 1 & 3)
     return Block(time, packets) if packets and all(packets) else None
 
@@ -213,4 +213,4 @@ def laced_packets(data: bytes, lacing: int) -> list[bytes]:
 
 
 def _integer(content: bytes) -> int:
-    return int.from_bytes(content, "big")
+    return int.from_bytes(content[:8], "big")

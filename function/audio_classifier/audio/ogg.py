@@ -41,8 +41,8 @@ def open_ogg(
         If no link can be used.
     """
     links = find_links(file)
-    if len(links.begins) == 1:
-        return [_open_link(file, links.begins[0], links.end, dtype)], []
+    if len(links.begins) == 1 and links.is_complete:
+        return [_open_link(file, 0, links.end, dtype)], []
     streams: list[FrameStream] = []
     failures: list[AudioError] = []
     open_link = OpenLink()

@@ -94,12 +94,17 @@ def _scan(file: SeekableFile, size: int, *, has_end: bool) -> Links:
                 begins.append(page.begin)
             previous_end = page.end if page is not None else -1
             if len(begins) > MAX_LINKS or candidates > MAX_CANDIDATES:
-                return Links(begins[:MAX_LINKS] or [0], position + match.start(), is_complete=False)
+                return Links(_from_zero(begins[:MAX_LINKS]), position + match.start(), is_complete=False)
         if MARK in data:
             pages_end = position + data.rfind(MARK) + MAX_PAGE_BYTES
         elif not has_end and position - pages_end > MAX_JUNK_BYTES:
-            return Links(begins or [0], pages_end)
+            return Links(_from_zero(begins), pages_end)
         if limit == len(data):
             break
         position, data = position + limit, data[limit:]
-    return Links(begins or [0], size)
+    return Links(_from_zero(begins), size)
+
+
+def _from_zero(begins: list[int]) -> list[int]:
+    """Make a link, which cannot be read, of what precedes the first one."""
+    return begins if begins[:1] == [0] else [0, *begins]

@@ -108,9 +108,9 @@ def _first_frame(packets: Iterator[tuple[bytes, Page]], begin: int) -> tuple[int
 
 def _frame_position(frame: bytes, header: bytes) -> int:
     """Return the number of a frame's first sample, which its header states in the manner of UTF-8."""
-    coded = frame[4:11]
-    ones = next((bit for bit in range(8) if not coded[0] << bit & 0x80), 8) if coded else 0
-    number = coded[0] & 0x7F >> ones if ones else coded[0] if coded else 0
+    coded = frame[4:11] or b"\0"
+    ones = 8 - (coded[0] ^ 0xFF).bit_length()  # the number of bytes, or 0 for one
+    number = coded[0] & 0x7F >> ones
     for byte in coded[1 : max(1, ones)]:
         number = number << 6 | byte & 0x3F
     block_size = int.from_bytes(header[8:10], "big")  # the minimum, which is that of all frames but the last

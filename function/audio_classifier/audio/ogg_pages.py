@@ -121,7 +121,7 @@ def first_pages(head: bytes, position: int = 0) -> list[Page]:
 def find_last_page(
     file: SeekableFile, begin: int, end: int, serials: frozenset[int] | None = None
 ) -> Page | None:
-    """Return the last page in ``[begin, end)``, or the last one of some streams.
+    """Return the last page in ``[begin, end)`` on which a packet ends, or the last one of some streams.
 
     Up to `MAX_JUNK_BYTES` that follow it are passed over.
     """
@@ -165,7 +165,7 @@ def _last_page(data: bytes, position: int, serials: frozenset[int] | None) -> Pa
     damaged_bytes, offset = 0, data.rfind(MARK)
     while offset >= 0 and damaged_bytes <= 16 * len(data):
         page = parse_page(data, offset, position)
-        if page is not None and (serials is None or page.serial in serials):
+        if page is not None and page.granule >= 0 and (serials is None or page.serial in serials):
             return page
         damaged_bytes += max(1, _page_end(data, offset) - offset)
         offset = data.rfind(MARK, 0, offset)

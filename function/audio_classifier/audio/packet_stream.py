@@ -40,7 +40,7 @@ class PacketStream:
         _, file = source.open_at(0)
         self._stream = SndfileStream(file, dtype=dtype)
         self.info: AudioInfo = replace(self._stream.info, format=source.format, frames=source.frames)
-        self.warnings: list[AudioWarning] = []
+        self.warnings: list[AudioWarning] = self._stream.warnings
 
     def seek(self, frame: int) -> None:
         """Continue reading at a frame.
@@ -61,6 +61,7 @@ class PacketStream:
             raise DamagedAudioError(f"the positions in the {self.info.format} file do not lead to {time}")
         self._stream.close()
         self._stream = SndfileStream(file, dtype=self._dtype)
+        self._stream.warnings = self.warnings
         while first < frame:
             skipped = len(self._stream.read(min(SKIPPED_AT_ONCE, frame - first)))
             if not skipped:

@@ -9,7 +9,7 @@ from typing import Final, TypeAlias
 Probe: TypeAlias = Callable[[int, int], tuple[int, int] | None]
 
 MIN_RANGE_BYTES: Final = 64 << 10
-BISECTED: Final = 3  # every third step halves the range, whatever the values are
+BISECTED: Final = 2  # every second step halves the range, whatever the values are
 
 
 def find_mark(

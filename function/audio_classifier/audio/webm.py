@@ -36,6 +36,7 @@ NANOSECONDS: Final = 1_000_000_000
 END_REACH_BYTES: Final = 64 << 10  # where the last cluster is searched first
 SEARCH_TOLERANCE_S: Final = 5  # which is read in the order of the file
 PAGE_PACKETS: Final = 50
+PAGE_BYTES: Final = 16 << 10
 MAX_CANDIDATES: Final = 1000  # marks of clusters, which can also occur in data
 SEARCH_MARGINS_S: Final = (1, 10)  # before the target: a cluster need not begin with a block of the track
 # libsndfile takes the length from the last 64 KiB; reading ends earlier, with the last packet.
@@ -138,7 +139,7 @@ class WebmPackets:
         packets: list[bytes] = []
         granule, discarded = 0, 0
         for block in blocks:
-            if len(packets) >= PAGE_PACKETS:
+            if len(packets) >= PAGE_PACKETS or sum(map(len, packets)) > PAGE_BYTES:
                 yield writer.pages(packets, granule or NO_GRANULE)
                 packets = []
             packets += block.packets
@@ -179,7 +180,8 @@ class WebmPackets:
             cluster = self._next_cluster(start, self._size)
             last = deque(self._blocks(cluster[0]) if cluster else (), maxlen=1)
             if last:
-                return self._block_end(last[0])
+                end = self._block_end(last[0])
+                return end if end > 0 else None
             if start == begin or reach >= MAX_FOREIGN_BYTES:
                 return None
             reach *= 4
