@@ -18,7 +18,7 @@ def marks(value: Callable[[float], float]) -> list[tuple[int, int]]:
 @pytest.mark.parametrize(
     ("value", "max_probes"),
     [
-        pytest.param(lambda share: share, 3, id="even"),
+        pytest.param(lambda share: share, 4, id="even"),
         pytest.param(lambda share: share**2, 12, id="denser"),
         pytest.param(lambda share: share**20, 28, id="at the end"),
         pytest.param(lambda share: 0.0 if share < 0.99 else share, 28, id="a jump"),
