@@ -137,7 +137,8 @@ class UnsupportedFormatError(UnreadableAudioError):
     code = "unsupported_format"
     default_hint = (
         "Convert the recording to WAV or FLAC. "
-        "Accepted formats are WAV, RF64, W64, AIFF, AU, CAF, FLAC, OGG (Vorbis, Opus) and MP3."
+        "Accepted formats are WAV, RF64, W64, AIFF, AU, CAF, FLAC, OGG (Vorbis, Opus, FLAC), MP3 "
+        "and WebM (Opus, Vorbis)."
     )
 
 

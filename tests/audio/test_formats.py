@@ -37,8 +37,6 @@ FOREIGN = [
     (b"MThd\x00\x00\x00\x06" + bytes(60), "MIDI"),
     (b"\x00\x00\x00\x20ftypM4A " + bytes(60), "M4A"),
     (b"\x00\x00\x00\x20ftypisom" + bytes(60), "MP4"),
-    (b"\x1aE\xdf\xa3\x9fB\x86\x81\x01B\xf7\x81\x01B\x82\x84webm" + bytes(60), "WebM"),
-    (b"\x1aE\xdf\xa3\x9fB\x86\x81\x01B\xf7\x81\x01B\x82\x88matroska" + bytes(60), "Matroska"),
     (b"\xff\xf1\x50\x80\x02\x1f\xfc" + bytes(60), "AAC"),
     (b"\xff\xf9\x50\x80\x02\x1f\xfc" + bytes(60), "AAC"),
     (b"#!AMR\n" + bytes(60), "AMR"),

@@ -56,6 +56,11 @@ def test_floats_within_the_headroom_are_unchanged(peak: float) -> None:
     assert not [warning for warning in warnings if warning.code == "rescaled"]
 
 
+def test_loud_samples_of_a_lossy_codec_are_not_in_the_scale_of_integers() -> None:
+    samples, _ = read(encode(20 * MONO, RATE_HZ, "OGG", "VORBIS"))
+    assert np.abs(samples).max() > 4
+
+
 def test_quiet_beginning_has_the_scale_of_the_rest() -> None:
     signal = np.concatenate([MONO / np.abs(MONO).max() * 3, MONO * 40_000])
     with AudioReader(floats(signal)) as reader:

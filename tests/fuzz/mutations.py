@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Callable
 from random import Random
@@ -16,6 +17,15 @@ LARGE_NUMBERS: Final = tuple(
     (1 << bits) + delta for bits in (30, 31, 32, 40, 62, 63, 64) for delta in (-1, 0, 1)
 )
 MAGIC_BYTES: Final = 4  # without which a file is only refused
+CLUSTER: Final = b"\x1fC\xb6u"
+EBML_NAMES: Final = (
+    *("1a45dfa3", "18538067", "1549a966", "1654ae6b", "1f43b675", "2ad7b1", "63a2", "75a2"),
+    *("a0", "a1", "a3", "ae", "d7", "83", "86", "e7"),
+)
+# Elements of WebM whose sizes take eight bytes, as in the seeds.
+EBML_IDS: Final = re.compile(
+    b"(?:%s)(?=\x01)" % b"|".join(re.escape(bytes.fromhex(name)) for name in EBML_NAMES)
+)
 FLAC_METADATA_TYPES: Final = (0, 1, 2, 3, 4, 5, 6, 126, 127)
 # Bytes per frame of MPEG-1/2 Layer III, by version and bit rate.
 MPEG_BITRATES_KBPS: Final = {
@@ -58,6 +68,8 @@ def _structural(content: bytes) -> Mutation:
         return _chunks
     if content.startswith(b"\xff"):
         return _mpeg
+    if content.startswith(b"\x1aE\xdf\xa3"):
+        return _ebml
     return _header
 
 
@@ -198,7 +210,7 @@ def _ogg(content: bytes, random: Random) -> bytes:
 
 def _flac(content: bytes, random: Random) -> bytes:
     """Change metadata blocks or frames; the checksums of a changed frame are right afterwards."""
-    starts = _flac_frames(content)
+    starts = flac_frames(content)
     if not starts or random.random() < 0.35:
         position = random.choice((4, 5, 8, 10, 12, 15, 18, 20, 21, 22, 24, 26, 42, 43, 46))
         if random.random() < 0.2:
@@ -224,7 +236,7 @@ def _flac(content: bytes, random: Random) -> bytes:
     return content[:begin] + bytes(frame) + content[end:]
 
 
-def _flac_frames(content: bytes) -> list[int]:
+def flac_frames(content: bytes) -> list[int]:
     """Return the positions of frames: the synchronisation code and a header with a correct CRC-8."""
     starts, position = [], content.find(b"\xff\xf8", 42)
     while 0 <= position <= len(content) - 20:
@@ -280,3 +292,34 @@ def _same_length(body: bytes, random: Random) -> bytes:
         if changed:
             changed[random.randrange(len(changed))] = random.getrandbits(8)
     return bytes(changed)
+
+
+def _ebml(content: bytes, random: Random) -> bytes:
+    """Change the id, size, content, number or order of elements, at any depth."""
+    starts = [match.start() for match in EBML_IDS.finditer(content)]
+    if not starts:
+        return _bytes(content, random)
+    begin = random.choice(starts)
+    end = next((start for start in starts if start > begin), len(content))
+    piece = content[begin:end]
+    head = next(size for size in range(1, 5) if piece[0] >> 8 - size)  # the bytes of the id
+    kind = random.randrange(8)
+    if kind == 0:
+        piece = b""
+    elif kind == 1:
+        piece *= random.choice((2, 2, 50))
+    elif kind == 2:
+        piece = random.choice((b"\xec", b"\xa3", b"\xa0", b"\xa1", b"\xe7", CLUSTER)) + piece[head:]
+    elif kind == 3:
+        size = random.choice(
+            (b"\x80", b"\xff", b"\x01" + bytes(7), b"\x01" + b"\xff" * 7, random.randbytes(2))
+        )
+        piece = piece[:head] + size + piece[head + random.choice((1, 8)) :]
+    elif kind == 4:
+        other = random.choice(starts)
+        return content[:begin] + content[other : other + random.choice((20, 500, 5000))] + content[begin:]
+    else:
+        value = number(random, 4).to_bytes(4, "big")
+        position = head + random.randrange(24)
+        piece = piece[:position] + value[: random.choice((1, 2, 4))] + piece[position + 2 :]
+    return content[:begin] + piece + content[end:]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import struct
 from typing import Final
 
 import numpy as np
 import soundfile
 
-from tests.fuzz.checksums import ogg_page, ogg_pages
+from tests.support.ogg import flac_in_ogg, multiplexed, ogg_packets, with_serial
 from tests.support.sounds import busy, encode
+from tests.support.webm import Webm, laced
 
 CONTAINERS: Final = ("WAV", "W64", "RF64", "AIFF", "AU", "CAF", "FLAC", "OGG", "MP3")
 # libsndfile decodes these, but cannot write them.
@@ -32,30 +32,25 @@ def seed_files() -> dict[str, bytes]:
                 continue
             channels = 2 if subtype in STEREO else 1
             content = encode(busy(DURATION_S, 8_000, channels), 8_000, container, subtype)
-            files[f"{container}-{subtype}"] = _with_serial(content, 1) if container == "OGG" else content
+            files[f"{container}-{subtype}"] = with_serial(content, 1) if container == "OGG" else content
     files["WAVEX-PCM_16"] = encode(busy(DURATION_S, 8_000, 2), 8_000, "WAVEX", "PCM_16")
     files["FLAC-silence"] = encode(np.zeros((40_000, 1), np.float32), 8_000, "FLAC")
-    files["OGG-silence"] = _with_serial(encode(np.zeros((400_000, 1), np.float32), 8_000, "OGG"), 1)
-    files["OGG-chained"] = files["OGG-VORBIS"] + _with_serial(files["OGG-VORBIS"], 2)
-    files["OGG-mixed"] = files["OGG-OPUS"] + _with_serial(files["OGG-VORBIS"], 2)
-    files["OGG-multiplexed"] = _multiplexed(files["OGG-VORBIS"], _with_serial(files["OGG-OPUS"], 2))
+    files["OGG-silence"] = with_serial(encode(np.zeros((400_000, 1), np.float32), 8_000, "OGG"), 1)
+    files["OGG-chained"] = files["OGG-VORBIS"] + with_serial(files["OGG-VORBIS"], 2)
+    files["OGG-mixed"] = files["OGG-OPUS"] + with_serial(files["OGG-VORBIS"], 2)
+    files["OGG-multiplexed"] = multiplexed(files["OGG-VORBIS"], with_serial(files["OGG-OPUS"], 2))
+    flac = encode(busy(DURATION_S, 8_000), 8_000, "FLAC")
+    files["OGG-FLAC"] = flac_in_ogg(flac, 3)
+    files["OGG-FLAC-former"] = flac_in_ogg(flac, 4, former_mapping=True, packets_per_page=2)
+    files["OGG-three"] = files["OGG-FLAC"] + files["OGG-OPUS"] + files["OGG-FLAC-former"]
+    head, _, *packets = ogg_packets(files["OGG-OPUS"])
+    files["WEBM-OPUS"] = Webm(packets, head, cluster_ms=300).content()
+    files["WEBM-OPUS-laced"] = Webm(
+        packets, head, is_live=False, in_groups=True, lacing="ebml", laced_packets=3, discard_ns=7_000_000
+    ).content()
+    headers, packets = ogg_packets(files["OGG-VORBIS"])[:3], ogg_packets(files["OGG-VORBIS"])[3:]
+    private = b"\x02" + laced(headers, "xiph")[1][1:]
+    files["WEBM-VORBIS"] = Webm(packets, private, "A_VORBIS", 40, picture_bytes=90).content()
     for name in ("MP3-MPEG_LAYER_III", "FLAC-PCM_16"):
         files[f"{name}-ID3"] = b"ID3\x03\x00\x00\x00\x00\x00\x20" + bytes(32) + files[name]
     return files
-
-
-def _with_serial(content: bytes, serial: int) -> bytes:
-    """Replace the serial number, which the encoder draws at random."""
-    pages = []
-    for page in ogg_pages(content):
-        first = 27 + page[26]
-        header = page[:14] + struct.pack("<I", serial) + page[18:22]
-        pages.append(ogg_page(header, page[27:first], page[first:]))
-    return b"".join(pages)
-
-
-def _multiplexed(first: bytes, second: bytes) -> bytes:
-    """Interleave the pages of two streams, as in files with several tracks."""
-    one, two = ogg_pages(first), ogg_pages(second)
-    count = max(len(one), len(two))
-    return b"".join(page for number in range(count) for page in (*one[number:][:1], *two[number:][:1]))

@@ -42,8 +42,6 @@ TAG_NAMES: Final = {
 }
 # The first packets of streams in Ogg that libsndfile does not decode.
 OGG_NAMES: Final = {
-    b"\x7fFLAC": "FLAC",
-    b"fLaC": "FLAC",
     b"Speex   ": "Speex",
     b"\x80theora": "Theora video",
     b"fishead": "a skeleton stream",
@@ -92,13 +90,17 @@ def undecodable_codec(head: bytes) -> str:
     if head.startswith(b"RIFX"):
         return _wave_codec(head, ">")
     if head.startswith(b"OggS"):
-        packet = head[27 + head[26] :] if len(head) > 26 else b""
-        return next((name for start, name in OGG_NAMES.items() if packet.startswith(start)), "")
+        return ogg_codec(head[27 + head[26] :] if len(head) > 26 else b"")
     if head.startswith(b"FORM") and head[8:12] == b"AIFC":
         return _fourcc_codec(_chunk(head, b"COMM", ">")[18:22])
     if head.startswith(b"caff"):
         return _fourcc_codec(head[28:32])
     return ""
+
+
+def ogg_codec(packet: bytes) -> str:
+    """Name the codec of a stream in Ogg from its first packet, or return "" if it is decoded or unknown."""
+    return next((name for start, name in OGG_NAMES.items() if packet.startswith(start)), "")
 
 
 def _wave_codec(head: bytes, order: str) -> str:

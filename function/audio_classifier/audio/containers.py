@@ -6,13 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from audio_classifier.audio.caf import check_packet_table
-from audio_classifier.audio.formats import audio_head, check_format
+from audio_classifier.audio.formats import EBML_MARK, audio_head, check_format
+from audio_classifier.audio.ogg import open_ogg
 from audio_classifier.audio.pcm_headers import repaired_file
 from audio_classifier.audio.sndfile import SampleType, SndfileStream
 from audio_classifier.audio.source import SeekableFile, size_of
 from audio_classifier.audio.streams import FrameStream
 from audio_classifier.audio.views import FileRange, FileView
 from audio_classifier.audio.warnings import AudioWarning
+from audio_classifier.audio.webm import open_webm
 from audio_classifier.errors import EmptyAudioError
 
 
@@ -52,5 +54,9 @@ def open_audio(file: SeekableFile, *, dtype: SampleType = "float32") -> OpenAudi
     if begin:
         file = FileView([FileRange(file, begin, size_of(file))])
     check_packet_table(file, head)
+    if head.startswith(b"OggS"):
+        return OpenAudio(*open_ogg(file, dtype=dtype))
+    if head.startswith(EBML_MARK):
+        return OpenAudio([open_webm(file, dtype=dtype)])
     file, warnings = repaired_file(file, head)
     return OpenAudio([SndfileStream(file, dtype=dtype)], warnings)

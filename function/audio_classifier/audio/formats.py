@@ -23,6 +23,7 @@ ACCEPTED_FORMATS: Final = frozenset(
 MAGIC_BYTES: Final = 12  # with the type of the content, which follows the magic number and the size
 CONTAINERS: Final = (b"RIFF", b"RIFX", b"RF64", b"FORM", b"caff")
 W64_GUID: Final = bytes.fromhex("726966662e91cf11a5d628db04c10000")
+EBML_MARK: Final = b"\x1aE\xdf\xa3"  # WebM and Matroska
 UTF16_MARKS: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 NO_TEXT: Final = frozenset(("Cc", "Cn", "Co", "Cs"))  # control, unassigned, private use, surrogate
 # The names of other formats, by the bytes at an offset; the first match counts.
@@ -134,8 +135,6 @@ def _foreign_format(head: bytes) -> str:
     for offset, signature, name in FOREIGN_FORMATS:
         if head.startswith(signature, offset):
             return name
-    if head.startswith(b"\x1aE\xdf\xa3"):
-        return "a WebM file" if b"webm" in head[:64] else "a Matroska file"
     if head.startswith((b"RIFF", b"RIFX", b"FORM")):
         return f"a {head[:4].decode()} file of type {head[8:12].decode('latin-1')!a}"
     if len(head) >= 2 and head[0] == 0xFF and head[1] & 0xF6 == 0xF0:
@@ -149,7 +148,7 @@ def _is_accepted(head: bytes) -> bool:
         (head[:4] in (b"RIFF", b"RIFX", b"RF64") and kind == b"WAVE")
         or (head[:4] == b"FORM" and kind in (b"AIFF", b"AIFC"))
         or (head[:4] == b"caff" and kind == b"desc")
-        or head.startswith((W64_GUID, b".snd", b"dns.", b"fLaC", b"OggS"))
+        or head.startswith((W64_GUID, b".snd", b"dns.", b"fLaC", b"OggS", EBML_MARK))
         or (_is_mpeg_audio(head) and not _text_format(head))
     )
 

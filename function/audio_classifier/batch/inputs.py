@@ -29,8 +29,8 @@ from audio_classifier.s3.objects import S3File
 S3_SCHEME: Final = "s3://"
 # Folders and buckets are searched for these; a file that is named itself may have any suffix.
 AUDIO_SUFFIXES: Final = (
-    *(".aif", ".aifc", ".aiff", ".au", ".caf", ".flac", ".mp3", ".oga", ".ogg", ".opus"),
-    *(".rf64", ".snd", ".w64", ".wav", ".wave"),
+    *(".aif", ".aifc", ".aiff", ".au", ".caf", ".flac", ".mka", ".mp3", ".oga", ".ogg", ".opus"),
+    *(".rf64", ".snd", ".w64", ".wav", ".wave", ".weba", ".webm"),
 )
 
 

@@ -1,0 +1,125 @@
+"""Open Ogg files: the links of chained streams, and the audio among several tracks.
+
+A link is a stream with headers of its own; it can differ from the one before in rate, channels and codec.
+libsndfile reads only the first link of a file, and only if its first track is audio.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from itertools import pairwise
+from typing import Final
+
+from audio_classifier.audio.codecs import ogg_codec
+from audio_classifier.audio.links import LinkStream, OpenLink
+from audio_classifier.audio.ogg_chain import MAX_LINKS, find_links
+from audio_classifier.audio.ogg_flac import FLAC_MARKS, OggFlac
+from audio_classifier.audio.ogg_pages import LAST, PIECE_BYTES, Page, build_page, find_last_page, first_pages
+from audio_classifier.audio.packet_stream import PacketStream
+from audio_classifier.audio.sndfile import SampleType, SndfileStream
+from audio_classifier.audio.source import SeekableFile, read_at, size_of
+from audio_classifier.audio.streams import FrameStream
+from audio_classifier.audio.views import FileRange, FileView, Part
+from audio_classifier.audio.warnings import PARTLY_READ, TRUNCATED, AudioWarning
+from audio_classifier.errors import AudioError, DamagedAudioError, EmptyAudioError, UnsupportedFormatError
+
+AUDIO_MARKS: Final = (b"\x01vorbis", b"OpusHead", *FLAC_MARKS)
+
+
+def open_ogg(
+    file: SeekableFile, *, dtype: SampleType = "float32"
+) -> tuple[list[FrameStream], list[AudioWarning]]:
+    """Open the audio of an Ogg file: Vorbis, Opus or FLAC.
+
+    Returns
+    -------
+    The stream of each link, and what was found while they were opened.
+
+    Raises
+    ------
+    UnsupportedFormatError, UnreadableAudioError, UnsupportedAudioError, EmptyAudioError, DamagedAudioError
+        If no link can be used.
+    """
+    links = find_links(file)
+    if len(links.begins) == 1 and links.is_complete:
+        return [_open_link(file, 0, links.end, dtype)], []
+    streams: list[FrameStream] = []
+    failures: list[AudioError] = []
+    open_link = OpenLink()
+    for begin, end in pairwise([*links.begins, links.end]):
+        try:
+            stream = LinkStream(open_link, partial(_open_link, file, begin, end, dtype))
+        except AudioError as error:
+            failures.append(error)
+            continue
+        if stream.info.frames is None:
+            failures.append(DamagedAudioError("the end of a chained Ogg stream is missing"))
+        else:
+            streams.append(stream)
+    if not streams:
+        raise failures[0]
+    return streams, _warnings(len(links.begins), failures, is_complete=links.is_complete)
+
+
+def _warnings(links: int, failures: list[AudioError], *, is_complete: bool) -> list[AudioWarning]:
+    failed = [error for error in failures if not isinstance(error, EmptyAudioError)]
+    read = links - len(failed)
+    if not is_complete:
+        message = f"the file has more than {MAX_LINKS} chained streams, of which the first {read} were read"
+    elif failed:
+        message = f"{len(failed)} of {links} chained streams were not read: {failed[0]}"
+    else:
+        return []
+    return [AudioWarning(PARTLY_READ, message, {"streams_read": read})]
+
+
+def _open_link(file: SeekableFile, begin: int, end: int, dtype: SampleType) -> FrameStream:
+    """Open the first audio track of a link."""
+    tracks = first_pages(read_at(file, begin, min(PIECE_BYTES, end - begin)), begin)
+    audio = next((track for track in tracks if track.body.startswith(AUDIO_MARKS)), None)
+    if audio is None:
+        if tracks:
+            raise _unsupported(tracks)
+        damaged = FileView([FileRange(file, begin, end)])
+        return SndfileStream(damaged, dtype=dtype)  # reports what is wrong
+    last = find_last_page(file, begin, end, frozenset((audio.serial,)))
+    end = end if last is None else last.end
+    stream: FrameStream
+    if audio.body.startswith(FLAC_MARKS):
+        packets = OggFlac(file, audio.begin, end, audio.serial, None if last is None else last.granule)
+        stream = PacketStream(packets, dtype=dtype)
+    else:
+        stream = SndfileStream(_view(file, begin, end, tracks, audio, last), dtype=dtype)
+    if last is not None and not last.flags & LAST:
+        message = "the recording is not marked as complete, so its end may be missing"
+        stream.warnings.append(AudioWarning(TRUNCATED, message, {}))
+    return stream
+
+
+def _view(
+    file: SeekableFile, begin: int, end: int, tracks: list[Page], audio: Page, last: Page | None
+) -> SeekableFile:
+    """Return a link as a file for libsndfile.
+
+    libsndfile picks out the track to which the first page belongs, and accepts a cut in the last packet only
+    if its page is marked as the last one.
+    """
+    is_marked = last is None or bool(last.flags & LAST)
+    if is_marked and audio is tracks[0]:
+        return file if begin == 0 and end == size_of(file) else FileView([FileRange(file, begin, end)])
+    parts: list[Part] = [FileRange(file, audio.begin, audio.end)]
+    if last is None or is_marked:
+        parts.append(FileRange(file, tracks[-1].end, end))
+    elif last.begin >= tracks[-1].end:
+        marked = build_page(
+            last.flags | LAST, last.granule, last.serial, last.sequence, last.lacing, last.body
+        )
+        parts += [FileRange(file, tracks[-1].end, last.begin), marked]
+    return FileView(parts)
+
+
+def _unsupported(tracks: list[Page]) -> UnsupportedFormatError:
+    names = dict.fromkeys(ogg_codec(track.body) or "an unknown codec" for track in tracks)
+    return UnsupportedFormatError(
+        f"not a readable audio file: it contains {', '.join(names)}, which cannot be decoded"
+    )
