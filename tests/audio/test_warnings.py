@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from audio_classifier.audio.decoder import Channel
+from audio_classifier.audio.channels import Channel
 from audio_classifier.audio.reader import AudioReader
 from audio_classifier.audio.warnings import AudioWarning
 from audio_classifier.errors import InvalidParameterError, InvalidSamplesError

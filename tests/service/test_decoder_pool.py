@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from audio_classifier import AudioClassifier
-from audio_classifier.audio.decoder import Channel
+from audio_classifier.audio.channels import Channel
 from audio_classifier.errors import (
     AudioError,
     BusyError,

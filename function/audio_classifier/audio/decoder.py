@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from audio_classifier.audio.info import AudioInfo
+from audio_classifier.audio.channels import Channel, ChannelComparison, channel_index
 from audio_classifier.audio.levels import (
-    MAX_ABS_SAMPLE,
-    MAX_INVALID_SHARE,
+    InvalidSamples,
     Levels,
     full_scale,
     integer_scale,
@@ -19,9 +18,6 @@ from audio_classifier.audio.levels import (
 )
 from audio_classifier.audio.streams import FrameStream
 from audio_classifier.audio.warnings import CHANNELS_CANCEL, RESCALED, AudioWarning
-from audio_classifier.errors import InvalidParameterError, InvalidSamplesError
-
-Channel: TypeAlias = int | Literal["mix"] | None
 
 # Samples of all channels decoded at once, which bounds the memory that a file with 1,024 channels takes.
 BLOCK_SAMPLES: Final = 1 << 18
@@ -29,10 +25,6 @@ FLOAT_SUBTYPES: Final = ("FLOAT", "DOUBLE")
 FLOAT_HEADROOM: Final = 4.0  # 12 dB above full scale
 PROBES: Final = 8  # positions at which a file of floats is read to find out its scale
 PROBE_FRAMES: Final = 1024
-# The mean is compared with the channels on some of the frames, which show cancellation as well as all do.
-COMPARED_FRAMES: Final = 61
-MAX_CANCELLATION: Final = 0.01  # of the loudest channel's power: -20 dB
-MIN_POWER: Final = 1e-6  # -60 dBFS; the channels of anything quieter are not compared
 
 
 class MonoDecoder:
@@ -66,7 +58,7 @@ class MonoDecoder:
     ) -> None:
         self.info = stream.info
         self._stream = stream
-        self._channel = _checked_channel(channel, self.info.channels)
+        self._channel = channel_index(channel, self.info.channels)
         self._comparing = channel is None and self.info.channels > 1
         self._scale = 1.0  # the full scale of floats
         self._scale_known = False
@@ -114,8 +106,8 @@ class MonoDecoder:
         """Decode from the stream's position to ``stop``, and choose the channel when there is a signal."""
         begin, levels = self._position, Levels()
         mono = []
-        invalid = _InvalidSamples()
-        powers = np.zeros(self.info.channels + 1)  # of the channels and of their mean
+        invalid = InvalidSamples()
+        comparison = ChannelComparison(self.info.channels)
         block_frames = max(1, BLOCK_SAMPLES // self.info.channels)
         self._stream.expect(stop - begin)
         while self._position < stop:
@@ -124,24 +116,25 @@ class MonoDecoder:
                 break
             if self._channel is not None:
                 block = block[:, self._channel, np.newaxis]
-            if block.dtype != np.int16:
-                block = invalid.replaced(block, self._position)
-                if self.info.subtype in FLOAT_SUBTYPES:  # lossy codecs can exceed full scale
-                    self._update_scale(block)
+            block, peak = invalid.replaced(block, self._position)
+            if self.info.subtype in FLOAT_SUBTYPES:  # lossy codecs can exceed full scale
+                self._update_scale(block, peak)
             self._position += len(block)
-            levels.count(block, full_scale(self.info.subtype) * self._full_scale(block))
+            scale = self._full_scale(block)
+            levels.count(block, peak, full_scale(self.info.subtype) * scale)
             if self._comparing:
-                powers += self._powers(block)
+                comparison.add(block, scale)
             mono.append(self._mixed(block))
+        invalid.check(self.info.sample_rate_hz)
         levels.invalid = invalid.samples
-        invalid.check(self.info)
-        if self._comparing and powers[:-1].max() > MIN_POWER * (self._position - begin) / COMPARED_FRAMES:
+        if self._comparing and comparison.is_conclusive:
             self._comparing = False
-            if powers[-1] < MAX_CANCELLATION * powers[:-1].max():
-                self._use_channel(int(powers[:-1].argmax()))
+            if comparison.is_cancelled:
+                self._use_channel(comparison.loudest)
                 self._seek(begin)
                 return self._decode(stop)
-        levels.peak = max(map(magnitude, mono), default=0.0)
+        for samples in mono:
+            levels.add_peak(samples)
         self._levels.add(levels)
         return mono
 
@@ -153,22 +146,16 @@ class MonoDecoder:
         weight = self._dtype.type(1 / channels / self._full_scale(block))
         return block[:, 0] * weight if channels == 1 else block @ np.full(channels, weight)
 
-    def _powers(self, block: NDArray[Any]) -> NDArray[Any]:
-        """Return the sum of squares of each channel and of their mean, on some of the frames."""
-        frames = block[::COMPARED_FRAMES] * self._dtype.type(1 / self._full_scale(block))
-        return np.append((frames**2).sum(axis=0), (frames.mean(axis=1) ** 2).sum())
-
     def _use_channel(self, channel: int) -> None:
         self._channel = channel
         message = f"the channels cancel each other out in their mean; channel {channel + 1} was used"
         self._warnings.append(AudioWarning(CHANNELS_CANCEL, message, {"channel": channel + 1}))
 
-    def _update_scale(self, block: NDArray[Any]) -> None:
+    def _update_scale(self, block: NDArray[Any], peak: float) -> None:
         """Find out whether floats are in the scale of integers, at the first block that is not silent.
 
         Later blocks change the decision only if they exceed the headroom of a full scale of 1.
         """
-        peak = magnitude(block)
         is_plausible = peak <= (FLOAT_HEADROOM if self._scale_known else 1)
         if self._scale != 1 or is_plausible:
             self._scale_known = self._scale_known or peak > 0
@@ -191,44 +178,3 @@ class MonoDecoder:
             peak = max(peak, magnitude(block))
         self._stream.seek(position)
         return peak
-
-
-class _InvalidSamples:
-    """Replaces samples that are not valid numbers, and counts them."""
-
-    def __init__(self) -> None:
-        self.samples = 0
-        self._all_samples = 0
-        self._first_frame = 0
-
-    def replaced(self, block: NDArray[Any], position: int) -> NDArray[Any]:
-        """Return a block with zeros in place of invalid samples."""
-        self._all_samples += block.size
-        if magnitude(block) <= MAX_ABS_SAMPLE:  # false for NaN
-            return block
-        valid, invalid = without_invalid(block)
-        if self.samples == 0:
-            self._first_frame = position + int(invalid.any(axis=1).argmax())
-        self.samples += int(invalid.sum())
-        return valid
-
-    def check(self, info: AudioInfo) -> None:
-        """Raise `InvalidSamplesError` if more than 1 % of the samples are invalid."""
-        if self.samples > MAX_INVALID_SHARE * self._all_samples:
-            time_s, share = self._first_frame / info.sample_rate_hz, self.samples / self._all_samples
-            raise InvalidSamplesError(
-                f"{share:.0%} of the samples after {time_s:.4g} s are NaN, infinite or larger than 2^31 "
-                "in magnitude; at most 1 % may be"
-            )
-
-
-def _checked_channel(channel: Channel, channels: int) -> int | None:
-    """Return the index of the channel to use, or None for all."""
-    if channel is None or channel == "mix":
-        return None
-    if not 1 <= channel <= channels:
-        raise InvalidParameterError(
-            "channel",
-            f"must be 1 to {channels}, the number of channels of the recording, or mix, got {channel}",
-        )
-    return channel - 1

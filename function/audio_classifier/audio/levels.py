@@ -10,10 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audio_classifier.audio.warnings import CLIPPED, INVALID_SAMPLES, VERY_QUIET, AudioWarning
+from audio_classifier.errors import InvalidSamplesError
 
 MAX_ABS_SAMPLE: Final = 2.0**31  # unscaled 32-bit integers in a float file are loud, but valid
 MAX_INVALID_SHARE: Final = 0.01
 MAX_CLIPPED_SHARE: Final = 0.001
+PEAK_STEP: Final = 64  # of the samples that are looked at first
 QUIET_PEAK: Final = 0.001  # -60 dBFS
 # The largest value of a subtype that stores fewer than 16 bits, with a full scale of 1.
 FULL_SCALES: Final = {
@@ -33,13 +35,19 @@ class Levels:
     samples: int = 0
     clipped: int = 0
     invalid: int = 0
-    peak: float = 0.0  # of the mono samples, with a full scale of 1
+    peak: float = 0.0  # of the mono samples; a lower bound if it is not quiet
 
-    def count(self, block: NDArray[Any], full_scale: float) -> None:
-        """Add decoded samples; those from ``full_scale`` on are clipped."""
+    def count(self, block: NDArray[Any], peak: float, full_scale: float) -> None:
+        """Add decoded samples with their largest magnitude; those from ``full_scale`` on are clipped."""
         self.samples += block.size
-        if block.size and magnitude(block) >= full_scale:
+        if peak >= full_scale:
             self.clipped += int(np.count_nonzero((block >= full_scale) | (block <= -full_scale)))
+
+    def add_peak(self, mono: NDArray[Any]) -> None:
+        """Update the peak with mono samples whose full scale is 1, unless it is known to be loud enough."""
+        for samples in (mono[::PEAK_STEP], mono):
+            if self.peak < QUIET_PEAK:
+                self.peak = max(self.peak, magnitude(samples))
 
     def add(self, other: Levels) -> None:
         """Add the statistics of other samples."""
@@ -71,6 +79,36 @@ def full_scale(subtype: str) -> float:
 def magnitude(samples: NDArray[Any]) -> float:
     """Return the largest magnitude; NaN if a sample is NaN, 0 without samples."""
     return max(float(samples.max()), -float(samples.min())) if samples.size else 0.0
+
+
+class InvalidSamples:
+    """Replaces samples that are not valid numbers with zeros, and counts them."""
+
+    def __init__(self) -> None:
+        self.samples = 0
+        self._all_samples = 0
+        self._first_frame = 0
+
+    def replaced(self, block: NDArray[Any], position: int) -> tuple[NDArray[Any], float]:
+        """Return a block that begins at the frame ``position`` without invalid samples, and its magnitude."""
+        self._all_samples += block.size
+        peak = magnitude(block)
+        if peak <= MAX_ABS_SAMPLE:  # false for NaN
+            return block, peak
+        valid, invalid = without_invalid(block)
+        if self.samples == 0:
+            self._first_frame = position + int(invalid.any(axis=1).argmax())
+        self.samples += int(invalid.sum())
+        return valid, magnitude(valid)
+
+    def check(self, rate_hz: int) -> None:
+        """Raise `InvalidSamplesError` if more than 1 % of the samples are invalid."""
+        if self.samples > MAX_INVALID_SHARE * self._all_samples:
+            time_s, share = self._first_frame / rate_hz, self.samples / self._all_samples
+            raise InvalidSamplesError(
+                f"{share:.0%} of the samples after {time_s:.4g} s are NaN, infinite or larger than 2^31 "
+                "in magnitude; at most 1 % may be"
+            )
 
 
 def without_invalid(block: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.bool_]]:

@@ -19,8 +19,9 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
+from audio_classifier.audio.channels import Channel
 from audio_classifier.audio.containers import open_audio
-from audio_classifier.audio.decoder import Channel, MonoDecoder
+from audio_classifier.audio.decoder import MonoDecoder
 from audio_classifier.audio.info import AudioInfo
 from audio_classifier.audio.levels import Levels
 from audio_classifier.audio.source import AudioSource, opened

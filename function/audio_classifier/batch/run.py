@@ -10,7 +10,7 @@ from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from audio_classifier.audio.decoder import Channel
+from audio_classifier.audio.channels import Channel
 from audio_classifier.batch.inputs import AudioInput, FoundInput, UnusableInput
 from audio_classifier.batch.stores import ResultStore
 from audio_classifier.errors import (

@@ -13,7 +13,7 @@ from audio_classifier.constants import EVENT_HOP_S, EVENT_WINDOW_S
 from audio_classifier.errors import AudioError
 
 if TYPE_CHECKING:  # numpy and LiteRT are imported by the commands that need them
-    from audio_classifier.audio.decoder import Channel
+    from audio_classifier.audio.channels import Channel
     from audio_classifier.audio.warnings import AudioWarning
     from audio_classifier.inference.classifier import AudioClassifier
     from audio_classifier.inference.decoding import Decoder

@@ -12,7 +12,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from audio_classifier.audio.decoder import Channel
+from audio_classifier.audio.channels import Channel
 from audio_classifier.audio.log_mel import log_mel_patches
 from audio_classifier.audio.reader import Resampler, read_window
 from audio_classifier.audio.source import AudioSource

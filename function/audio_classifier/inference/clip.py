@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from audio_classifier.audio.decoder import Channel
+from audio_classifier.audio.channels import Channel
 from audio_classifier.audio.info import AudioInfo
 from audio_classifier.audio.log_mel import log_mel_patches
 from audio_classifier.audio.reader import AudioReader, Resampler

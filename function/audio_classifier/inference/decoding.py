@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Protocol
 
-from audio_classifier.audio.decoder import Channel
+from audio_classifier.audio.channels import Channel
 from audio_classifier.audio.log_mel import log_mel_patches
 from audio_classifier.audio.reader import AudioReader, Resampler
 from audio_classifier.audio.source import AudioSource

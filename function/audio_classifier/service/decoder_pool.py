@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audio_classifier import errors
-from audio_classifier.audio.decoder import Channel
+from audio_classifier.audio.channels import Channel
 from audio_classifier.audio.info import AudioInfo
 from audio_classifier.audio.source import AudioSource, FetchingFile, SeekableFile, opened, read_at, size_of
 from audio_classifier.audio.warnings import AudioWarning

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from audio_classifier.audio.decoder import Channel
+from audio_classifier.audio.channels import Channel
 from audio_classifier.constants import CLIP_PATCHES, EVENT_THRESHOLD, PATCH_S, TOP_K
 from audio_classifier.errors import InvalidParameterError
 from audio_classifier.inference.sound_events import Hysteresis

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Protocol
 
-from audio_classifier.audio.decoder import Channel
+from audio_classifier.audio.channels import Channel
 from audio_classifier.audio.source import AudioSource
 from audio_classifier.audio.warnings import AudioWarning
 from audio_classifier.constants import TOP_K
