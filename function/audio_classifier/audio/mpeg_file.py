@@ -26,6 +26,11 @@ from audio_classifier.errors import EmptyAudioError, UnreadableAudioError
 MIN_COMPUTED_BYTES: Final = 256 << 10
 
 
+def has_mpeg_frames(file: SeekableFile) -> bool:
+    """Return whether MPEG audio begins in the first mebibyte of a file, apart from tags."""
+    return next(FrameScan(file, size_of(file)).chains(), None) is not None
+
+
 def open_mpeg(
     file: SeekableFile, *, dtype: SampleType = "float32"
 ) -> tuple[list[FrameStream], list[AudioWarning]]:
