@@ -105,15 +105,6 @@ def frame_kind(data: bytes, offset: int = 0) -> FrameKind | None:
     return None if rate == 3 else _kind(second >> 3 & 3, 4 - (second >> 1 & 3), rate, fourth >= 0xC0)
 
 
-def is_free_format(head: bytes) -> bool:
-    """Return whether the first bytes are the header of a frame whose bit rate is not stated."""
-    return len(head) >= HEADER_BYTES and head[2] >> 4 == 0 and frame_kind(_with_bit_rate(head)) is not None
-
-
-def _with_bit_rate(head: bytes) -> bytes:
-    return bytes((head[0], head[1], head[2] | 0x10, head[3]))
-
-
 @dataclass(frozen=True, slots=True)
 class StreamTag:
     """The first frame of a stream if it holds a tag instead of audio.

@@ -7,56 +7,44 @@ from typing import Final
 
 from audio_classifier.audio.mpeg import (
     DECODER_DELAY,
-    HEADER_BYTES,
-    MAX_FRAME_BYTES,
     StreamTag,
-    is_free_format,
     stream_tag,
 )
 from audio_classifier.audio.mpeg_frames import ConstantFrames, FrameSource, FrameTable, ScannedFrames
 from audio_classifier.audio.mpeg_scan import Chain, FrameScan
 from audio_classifier.audio.mpeg_stream import MpegStream
-from audio_classifier.audio.sndfile import SampleType, SndfileStream
-from audio_classifier.audio.source import SeekableFile, read_at, size_of
+from audio_classifier.audio.sndfile import SampleType
+from audio_classifier.audio.source import SeekableFile, size_of
 from audio_classifier.audio.streams import FrameStream
-from audio_classifier.audio.warnings import PARTLY_READ, TRUNCATED, AudioWarning
-from audio_classifier.errors import EmptyAudioError, UnreadableAudioError
+from audio_classifier.audio.warnings import TRUNCATED, AudioWarning
+from audio_classifier.errors import EmptyAudioError
 
 # Shorter files are read as a whole, because that costs no more than to look at their end.
 MIN_COMPUTED_BYTES: Final = 256 << 10
 
 
-def has_mpeg_frames(file: SeekableFile) -> bool:
-    """Return whether MPEG audio begins in the first mebibyte of a file, apart from tags."""
-    return next(FrameScan(file, size_of(file)).chains(), None) is not None
-
-
 def open_mpeg(
     file: SeekableFile, *, dtype: SampleType = "float32"
-) -> tuple[list[FrameStream], list[AudioWarning]]:
+) -> tuple[list[FrameStream], list[AudioWarning]] | None:
     """Open the streams of an MPEG audio file, which must stay open.
 
     The frames are not searched but located by the tag at the beginning, or by their constant bit rate, where
-    the file confirms these.  Files of free format are left to libsndfile.
+    the file confirms these.
 
     Returns
     -------
-    One stream for each run of frames of one sample rate and number of channels, and warnings about what will
-    not be read.
+    One stream for each run of frames of one sample rate and number of channels, and warnings about the end of
+    the file; None if no frames begin in the first mebibyte, apart from tags.  Free format is not supported.
 
     Raises
     ------
-    UnreadableAudioError
-        If the file contains no MPEG audio frames.
     EmptyAudioError
         If its frames contain no audio.
     """
     size = size_of(file)
     first = next(FrameScan(file, size).chains(), None)
     if first is None:
-        if is_free_format(read_at(file, 0, HEADER_BYTES)):
-            return [SndfileStream(file, dtype=dtype)], []
-        raise UnreadableAudioError("not a readable audio file: it contains no MPEG audio frames")
+        return None
     tag = stream_tag(bytes(first.data[: _first_length(first)]), first.kind)
     sources, warnings = _locate(file, size, first, tag)
     streams: list[FrameStream] = []
@@ -76,19 +64,18 @@ def _locate(
 ) -> tuple[Sequence[FrameSource], list[AudioWarning]]:
     """Return the sources of frames, and what will not be read."""
     begin = first.begins[0] + (_first_length(first) if tag else 0)
-    is_confirmed = _is_confirmed(file, size, first.begins[0], tag)
+    confirmed = _confirmed_count(file, size, first.begins[0], tag)
     bit_rate = _constant_bit_rate(first, tag)
     if bit_rate and size - begin >= MIN_COMPUTED_BYTES:
-        constant = ConstantFrames(file, size, begin, first.kind, bit_rate)
-        if constant.count_frames():
+        constant = ConstantFrames(file, size, begin, first.kind, bit_rate, count=confirmed)
+        if confirmed or constant.count_frames():
             return [constant], _end_warnings(constant.count, constant.cut_bytes, first, tag)
     table = FrameTable(file, size, begin, first.kind)
-    if tag and tag.frames and is_confirmed:
-        return [ScannedFrames(table, stated_count=tag.frames)], []
+    if confirmed:
+        return [ScannedFrames(table, stated_count=confirmed)], []
     table.extend()
     sources = [ScannedFrames(table, run) for run in range(len(table.runs))]
-    warnings = _end_warnings(table.runs[0].count, table.scan.cut_bytes, first, tag)
-    return sources, [*_gap_warnings(table), *warnings]
+    return sources, _end_warnings(sum(run.count for run in table.runs), table.cut_bytes, first, tag)
 
 
 def _first_length(chain: Chain) -> int:
@@ -104,12 +91,13 @@ def _constant_bit_rate(chain: Chain, tag: StreamTag | None) -> int:
     return rates.pop() if len(rates) == 1 else 0
 
 
-def _is_confirmed(file: SeekableFile, size: int, begin: int, tag: StreamTag | None) -> bool:
-    """Return whether a tag is as its encoder wrote it, and states the size of the file."""
+def _confirmed_count(file: SeekableFile, size: int, begin: int, tag: StreamTag | None) -> int:
+    """Return the number of frames if the tag is as its encoder wrote it and states the file's size, or 0."""
     if tag is None or not tag.is_verified or tag.size is None or begin + tag.size > size:
-        return False
+        return 0
     rest = FrameScan(file, size, begin + tag.size)
-    return next(rest.chains(), None) is None and rest.unread_bytes == 0
+    is_end = next(rest.chains(), None) is None and rest.unread_bytes == 0
+    return tag.frames or 0 if is_end else 0
 
 
 def _recording(source: FrameSource, tag: StreamTag | None) -> tuple[int, int]:
@@ -119,16 +107,6 @@ def _recording(source: FrameSource, tag: StreamTag | None) -> tuple[int, int]:
         return 0, decoded
     padding = max(0, tag.padding - DECODER_DELAY) if source.count == tag.frames else 0
     return tag.delay, decoded - tag.delay - padding
-
-
-def _gap_warnings(table: FrameTable) -> list[AudioWarning]:
-    scan = table.scan
-    unread = scan.unread_bytes if scan.unread_bytes > MAX_FRAME_BYTES else 0
-    if scan.skipped_bytes + unread == 0:
-        return []
-    message = f"{scan.skipped_bytes + unread} bytes within or after the audio are not MPEG audio frames"
-    details = {"skipped_bytes": scan.skipped_bytes, "unread_bytes": unread}
-    return [AudioWarning(PARTLY_READ, message, details)]
 
 
 def _end_warnings(frames: int, cut_bytes: int, first: Chain, tag: StreamTag | None) -> list[AudioWarning]:

@@ -7,8 +7,8 @@ from array import array
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from audio_classifier.audio.mpeg import FrameKind
-from audio_classifier.audio.mpeg_scan import LOOKAHEAD_BYTES, Chain, FrameScan
+from audio_classifier.audio.mpeg import MAX_FRAME_BYTES, FrameKind
+from audio_classifier.audio.mpeg_scan import LOOKAHEAD_BYTES, MAX_CHUNK_BYTES, Chain, FrameScan
 from audio_classifier.audio.source import SeekableFile
 
 MARK_FRAMES: Final = 64  # the position of every 64th frame is kept
@@ -33,6 +33,8 @@ class FrameSource(Protocol):
         The kind of the frames.
     count
         The number of frames, as far as it is known.
+    skipped_bytes
+        Bytes of the file that are neither frames nor tags, as far as they were found.
     """
 
     @property
@@ -40,6 +42,9 @@ class FrameSource(Protocol):
 
     @property
     def count(self) -> int: ...
+
+    @property
+    def skipped_bytes(self) -> int: ...
 
     def verify_count(self, stop: int) -> None:
         """Correct ``count`` if it is at least ``stop`` although there are fewer frames."""
@@ -73,8 +78,8 @@ class FrameTable:
 
     Attributes
     ----------
-    scan
-        The scan, with what was found between frames and at the end.
+    cut_bytes
+        Bytes that the last frame lacks.
     runs
         The runs that were found so far; at most `MAX_RUNS`.
     is_complete
@@ -83,20 +88,34 @@ class FrameTable:
 
     def __init__(self, file: SeekableFile, size: int, begin: int, kind: FrameKind) -> None:
         self.file = file
-        self.scan = FrameScan(file, size, begin, kind=kind)
         self.runs = [Run(kind)]
         self.is_complete = False
-        self._chains = self.scan.chains()
+        self._size = size
+        self._unread_bytes = 0  # behind the last frame
+        self._scan = FrameScan(file, size, begin, kind=kind)
+        self._chains = self._scan.chains()
+
+    @property
+    def cut_bytes(self) -> int:
+        return self._scan.cut_bytes
+
+    @property
+    def skipped_bytes(self) -> int:
+        """Bytes that are neither frames nor tags; a few at the end are not counted."""
+        is_long = self._unread_bytes > MAX_FRAME_BYTES
+        return self._scan.skipped_bytes + (self._unread_bytes if is_long else 0)
 
     def extend(self, frames: float = math.inf) -> None:
         """Read the file until the first run has a number of frames, or to the end."""
         while not self.is_complete and self.runs[0].count < frames:
             chain = next(self._chains, None)
             if chain is None:
+                self._unread_bytes = self._scan.unread_bytes
                 self.is_complete = True
                 return
-            if chain.kind is not self.runs[-1].kind:
+            if chain.kind != self.runs[-1].kind:
                 if len(self.runs) == MAX_RUNS:
+                    self._unread_bytes = self._size - chain.begins[0]
                     self.is_complete = True
                     return
                 self.runs.append(Run(chain.kind))
@@ -125,6 +144,10 @@ class ScannedFrames:
     def count(self) -> int:
         return self._run.count if self._table.is_complete else self._stated_count
 
+    @property
+    def skipped_bytes(self) -> int:
+        return self._table.skipped_bytes
+
     def verify_count(self, stop: int) -> None:
         self._table.extend(stop)
 
@@ -136,7 +159,9 @@ class ScannedFrames:
             return Span([], b"")
         last_mark = -(-stop // MARK_FRAMES)
         begin, end = run.marks[mark], run.marks[last_mark] if last_mark < len(run.marks) else run.end
-        scan = FrameScan(self._table.file, end, begin, kind=run.kind, chunk_bytes=end - begin)
+        scan = FrameScan(
+            self._table.file, end, begin, kind=run.kind, chunk_bytes=min(end - begin, MAX_CHUNK_BYTES)
+        )
         lengths: list[int] = []
         parts: list[memoryview] = []
         number = mark * MARK_FRAMES
@@ -144,7 +169,7 @@ class ScannedFrames:
             ends = [*chain.begins[1:], chain.end]
             skip, take = max(0, first - number), stop - number
             number += len(ends)
-            if skip < len(ends) and take > 0 and chain.kind is run.kind:
+            if skip < len(ends) and take > 0 and chain.kind == run.kind:
                 begins, ends = chain.begins[skip:take], ends[skip:take]
                 lengths += [end - begin for begin, end in zip(begins, ends, strict=True)]
                 parts.append(chain.data[begins[0] - chain.begins[0] : ends[-1] - chain.begins[0]])
@@ -162,6 +187,8 @@ class ConstantFrames:
         Position and kind of the first frame.
     bit_rate
         In bits per second.
+    count
+        The number of frames, if it is known.
 
     Attributes
     ----------
@@ -169,9 +196,11 @@ class ConstantFrames:
         Bytes that the last frame lacks.
     """
 
-    def __init__(self, file: SeekableFile, size: int, begin: int, kind: FrameKind, bit_rate: int) -> None:
+    def __init__(
+        self, file: SeekableFile, size: int, begin: int, kind: FrameKind, bit_rate: int, *, count: int = 0
+    ) -> None:
         self.kind = kind
-        self.count = 0
+        self.count = count
         self.cut_bytes = 0
         self._file = file
         self._size = size
@@ -181,7 +210,7 @@ class ConstantFrames:
         self._scanned: ScannedFrames | None = None
 
     def count_frames(self) -> bool:
-        """Find the last frame; return False if the file does not end with frames of this bit rate."""
+        """Set ``count`` by the last frame; return False if the file does not end with this bit rate."""
         estimate = (self._size - self._begin) * self.kind.rate_hz // self._bytes
         first = max(0, estimate - TAIL_FRAMES)
         scan = self._scan(first, self._size)
@@ -191,6 +220,10 @@ class ConstantFrames:
         self.count = first + len(chains[0].begins)
         self.cut_bytes = scan.cut_bytes
         return True
+
+    @property
+    def skipped_bytes(self) -> int:
+        return self._scanned.skipped_bytes if self._scanned else 0
 
     def verify_count(self, stop: int) -> None:
         if self._scanned is not None:
@@ -226,7 +259,7 @@ class ConstantFrames:
         return FrameScan(self._file, end, begin, chunk_bytes=end - begin)
 
     def _fits(self, chain: Chain, first: int) -> bool:
-        return chain.kind is self.kind and abs(chain.begins[0] - self._position(first)) <= self._tolerance
+        return chain.kind == self.kind and abs(chain.begins[0] - self._position(first)) <= self._tolerance
 
     def _position(self, frame: int) -> int:
         return self._begin + frame * self._bytes // self.kind.rate_hz

@@ -17,7 +17,7 @@ from audio_classifier.audio.mpeg import FrameKind
 from audio_classifier.audio.mpeg_frames import FrameSource, Span
 from audio_classifier.audio.mpeg_pieces import PHASE_FRAMES, decodable, max_lead, required_lead
 from audio_classifier.audio.sndfile import SampleType, SndfileStream
-from audio_classifier.audio.warnings import AudioWarning
+from audio_classifier.audio.warnings import PARTLY_READ, AudioWarning
 from audio_classifier.errors import AudioError, DamagedAudioError, StartBeyondEndError
 
 MAX_PIECE_FRAMES: Final = 512
@@ -50,6 +50,7 @@ class MpegStream:
         self._position = 0
         self._expected_end = 0
         self._piece: _Piece | None = None  # the frames from `_position` on
+        self._update_warnings()
 
     def close(self) -> None:
         self._close_piece()
@@ -99,12 +100,18 @@ class MpegStream:
         stop = min(-(-end // samples), first + MAX_PIECE_FRAMES)
         begin = max(0, first - max_lead(self._source.kind)) // PHASE_FRAMES * PHASE_FRAMES
         span = self._source.span(begin, stop)
+        self._update_warnings()
         if len(span.lengths) <= first - begin:
             return None
         try:
             return _Piece(self._source.kind, span, first - begin, skipped, self._dtype)
         except AudioError as error:
             raise self._damaged(error) from error
+
+    def _update_warnings(self) -> None:
+        if skipped := self._source.skipped_bytes:
+            message = f"{skipped} bytes between or behind the MPEG audio frames are something else"
+            self.warnings = [AudioWarning(PARTLY_READ, message, {"skipped_bytes": skipped})]
 
     def _damaged(self, error: AudioError) -> DamagedAudioError:
         time_s = self._position / self.info.sample_rate_hz
