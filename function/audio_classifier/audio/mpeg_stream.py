@@ -10,15 +10,16 @@ import io
 from typing import Any, Final
 
 import numpy as np
+import soundfile
 from numpy.typing import NDArray
 
 from audio_classifier.audio.info import AudioInfo
 from audio_classifier.audio.mpeg import FrameKind
 from audio_classifier.audio.mpeg_frames import FrameSource, Span
 from audio_classifier.audio.mpeg_pieces import PHASE_FRAMES, decodable, max_lead, required_lead
-from audio_classifier.audio.sndfile import SampleType, SndfileStream
+from audio_classifier.audio.sndfile import ForwardSoundFile, SampleType
 from audio_classifier.audio.warnings import PARTLY_READ, AudioWarning
-from audio_classifier.errors import AudioError, DamagedAudioError, StartBeyondEndError
+from audio_classifier.errors import DamagedAudioError, StartBeyondEndError
 
 MAX_PIECE_FRAMES: Final = 512
 LAYER_NAMES: Final = {1: "MPEG_LAYER_I", 2: "MPEG_LAYER_II", 3: "MPEG_LAYER_III"}
@@ -80,11 +81,14 @@ class MpegStream:
             self._piece = self._open_piece(count)
         if self._piece is None or count <= 0:
             return np.empty((0, self.info.channels), self._dtype)
+        count = min(count, self._piece.left)
         try:
             block = self._piece.read(count)
-        except AudioError as error:
-            raise self._damaged(error) from error
-        self._position += len(block)
+        except soundfile.SoundFileError as error:
+            raise self._damaged() from error
+        if len(block) < count:
+            raise self._damaged()
+        self._position += count
         return block
 
     def _close_piece(self) -> None:
@@ -105,21 +109,21 @@ class MpegStream:
             return None
         try:
             return _Piece(self._source.kind, span, first - begin, skipped, self._dtype)
-        except AudioError as error:
-            raise self._damaged(error) from error
+        except soundfile.SoundFileError as error:
+            raise self._damaged() from error
 
     def _update_warnings(self) -> None:
         if skipped := self._source.skipped_bytes:
             message = f"{skipped} bytes between or behind the MPEG audio frames are something else"
             self.warnings = [AudioWarning(PARTLY_READ, message, {"skipped_bytes": skipped})]
 
-    def _damaged(self, error: AudioError) -> DamagedAudioError:
+    def _damaged(self) -> DamagedAudioError:
         time_s = self._position / self.info.sample_rate_hz
-        return DamagedAudioError(f"the MP3 data cannot be decoded at {time_s:.4g} s: {error}")
+        return DamagedAudioError(f"the MP3 data cannot be decoded at {time_s:.4g} s")
 
 
 class _Piece:
-    """Consecutive frames, decoded.
+    """Consecutive frames, decoded from memory, so that no exception of a file can occur.
 
     Attributes
     ----------
@@ -132,20 +136,18 @@ class _Piece:
         skipped_frames -= skipped_frames % PHASE_FRAMES
         lengths, lead = span.lengths[skipped_frames:], lead - skipped_frames
         data = decodable(kind, lengths, span.data[sum(span.lengths[:skipped_frames]) :], lead)
-        self._stream = SndfileStream(io.BytesIO(data), dtype=dtype)
+        self._file = ForwardSoundFile(io.BytesIO(data), mode="r")
+        self._dtype = dtype
         self._skipped = lead * kind.samples + skipped
         self.left = len(lengths) * kind.samples - self._skipped
 
     def close(self) -> None:
-        self._stream.close()
+        self._file.close()
 
     def read(self, count: int) -> NDArray[Any]:
-        """Return the next samples; less only at the end."""
-        count = min(count, self.left)
-        self._stream.read(self._skipped)
+        """Return the next samples; less if they cannot be decoded."""
+        self._file.read(self._skipped, self._dtype, always_2d=True)
         self._skipped = 0
-        block = self._stream.read(count)
-        if len(block) < count:
-            raise DamagedAudioError(f"{count - len(block)} samples are missing")
+        block: NDArray[Any] = self._file.read(count, self._dtype, always_2d=True)
         self.left -= count
         return block
