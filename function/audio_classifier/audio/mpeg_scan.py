@@ -163,7 +163,7 @@ class FrameScan:
         end = min(self._size, begin + MAX_GAP_BYTES, begin + MAX_JUNK_BYTES - self.skipped_bytes)
         while position < end and self._searches_left > 0:
             self._load(position)
-            match = HEADER.search(self._data, position - self._base)
+            match = HEADER.search(self._data, position - self._base, end - self._base)
             if match is None:
                 position = max(position + 1, self._base + len(self._data) - HEADER_BYTES)
                 continue
