@@ -9,6 +9,7 @@ import numpy as np
 import soundfile
 
 from tests.fuzz.checksums import ogg_page, ogg_pages
+from tests.support.mpeg import ID3V1, ID3V2, mp3, without_tag
 from tests.support.sounds import busy, encode
 
 CONTAINERS: Final = ("WAV", "W64", "RF64", "AIFF", "AU", "CAF", "FLAC", "OGG", "MP3")
@@ -39,6 +40,9 @@ def seed_files() -> dict[str, bytes]:
     files["OGG-chained"] = files["OGG-VORBIS"] + _with_serial(files["OGG-VORBIS"], 2)
     files["OGG-mixed"] = files["OGG-OPUS"] + _with_serial(files["OGG-VORBIS"], 2)
     files["OGG-multiplexed"] = _multiplexed(files["OGG-VORBIS"], _with_serial(files["OGG-OPUS"], 2))
+    variable = mp3(busy(DURATION_S, 8_000), 8_000, "VARIABLE")
+    files["MP3-without-tag"] = without_tag(variable)
+    files["MP3-concatenated"] = variable + ID3V1 + ID3V2 + files["MP3-MPEG_LAYER_III"] + bytes(100) + variable
     for name in ("MP3-MPEG_LAYER_III", "FLAC-PCM_16"):
         files[f"{name}-ID3"] = b"ID3\x03\x00\x00\x00\x00\x00\x20" + bytes(32) + files[name]
     return files

@@ -26,6 +26,7 @@ Channel: TypeAlias = int | Literal["mix"] | None
 # Samples of all channels decoded at once, which bounds the memory that a file with 1,024 channels takes.
 BLOCK_SAMPLES: Final = 1 << 18
 FLOAT_HEADROOM: Final = 4.0  # 12 dB above full scale
+FLOAT_SUBTYPES: Final = ("FLOAT", "DOUBLE")  # the only ones whose full scale can differ from 1
 PROBES: Final = 8  # positions at which a file of floats is read to find out its scale
 PROBE_FRAMES: Final = 1024
 # The mean is compared with the channels on some of the frames, which show cancellation as well as all do.
@@ -125,7 +126,8 @@ class MonoDecoder:
                 block = block[:, self._channel, np.newaxis]
             if block.dtype != np.int16:
                 block = invalid.replaced(block, self._position)
-                self._update_scale(block)
+                if self.info.subtype in FLOAT_SUBTYPES:
+                    self._update_scale(block)
             self._position += len(block)
             levels.count(block, full_scale(self.info.subtype) * self._full_scale(block))
             if self._comparing:

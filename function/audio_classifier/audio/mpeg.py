@@ -57,7 +57,9 @@ class FrameKind:
 
     @property
     def side_bytes(self) -> int:
-        """Bytes of the side information of layer III."""
+        """Bytes of the side information, which only layer III has."""
+        if self.layer != 3:
+            return 0
         if self.version == MPEG_1:
             return 17 if self.channels == 1 else 32
         return 9 if self.channels == 1 else 17
@@ -71,8 +73,8 @@ class FrameKind:
 
     @property
     def second_byte(self) -> int:
-        """The second byte of the header, without a checksum."""
-        return 0xE1 | self.version << 3 | (4 - self.layer) << 1
+        """The second byte of the header, without its last bit, which is 0 if there is a checksum."""
+        return 0xE0 | self.version << 3 | (4 - self.layer) << 1
 
     def bit_rate(self, third_byte: int) -> int:
         """Bits per second."""

@@ -5,11 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from audio_classifier.audio.mpeg import (
-    DECODER_DELAY,
-    StreamTag,
-    stream_tag,
-)
+from audio_classifier.audio.mpeg import DECODER_DELAY, MAX_FRAME_BYTES, StreamTag, stream_tag
 from audio_classifier.audio.mpeg_frames import ConstantFrames, FrameSource, FrameTable, ScannedFrames
 from audio_classifier.audio.mpeg_scan import Chain, FrameScan
 from audio_classifier.audio.mpeg_stream import MpegStream
@@ -28,8 +24,8 @@ def open_mpeg(
 ) -> tuple[list[FrameStream], list[AudioWarning]] | None:
     """Open the streams of an MPEG audio file, which must stay open.
 
-    The frames are not searched but located by the tag at the beginning, or by their constant bit rate, where
-    the file confirms these.
+    The whole file is read once to find its frames, unless a verified tag states their number, or they have a
+    constant bit rate up to the end.
 
     Returns
     -------
@@ -50,8 +46,9 @@ def open_mpeg(
     streams: list[FrameStream] = []
     for number, source in enumerate(sources):
         delay, frames = _recording(source, tag if number == 0 else None)
-        if frames > 0:
-            streams.append(MpegStream(source, delay=delay, frames=frames, dtype=dtype))
+        stream = MpegStream(source, delay=delay, frames=frames, dtype=dtype)
+        if frames > 0 and stream.info.samples:
+            streams.append(stream)
     if not streams:
         raise EmptyAudioError(
             "the MP3 file contains no audio: its frames are shorter than its encoder's delay"
@@ -96,7 +93,7 @@ def _confirmed_count(file: SeekableFile, size: int, begin: int, tag: StreamTag |
     if tag is None or not tag.is_verified or tag.size is None or begin + tag.size > size:
         return 0
     rest = FrameScan(file, size, begin + tag.size)
-    is_end = next(rest.chains(), None) is None and rest.unread_bytes == 0
+    is_end = next(rest.chains(), None) is None and rest.unread_bytes <= MAX_FRAME_BYTES
     return tag.frames or 0 if is_end else 0
 
 

@@ -13,7 +13,7 @@ from audio_classifier.audio.source import SeekableFile
 
 MARK_FRAMES: Final = 64  # the position of every 64th frame is kept
 MAX_RUNS: Final = 1000  # of frames of one kind, in a file
-TAIL_FRAMES: Final = 32
+TAIL_FRAMES: Final = 32  # read to find the end
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +215,7 @@ class ConstantFrames:
         first = max(0, estimate - TAIL_FRAMES)
         scan = self._scan(first, self._size)
         chains = list(scan.chains())
-        if len(chains) != 1 or not self._fits(chains[0], first) or scan.unread_bytes:
+        if len(chains) != 1 or not self._fits(chains[0], first) or scan.unread_bytes > MAX_FRAME_BYTES:
             return False
         self.count = first + len(chains[0].begins)
         self.cut_bytes = scan.cut_bytes

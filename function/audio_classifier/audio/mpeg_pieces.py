@@ -49,12 +49,14 @@ def decodable(kind: FrameKind, lengths: list[int], data: bytes, lead: int) -> by
     Frames before the overlap only contribute main data.  They become silent, because mpg123 would report on
     standard error what they lack.
 
-    libsndfile estimates the number of frames from the length of the first one, so that enough zeros follow
-    the last one; they are not to be read.  A first frame that looks like a tag, as in the middle of
-    concatenated files, would be dropped, so its name is removed.
+    libsndfile accepts the first frame only if another one follows, so the last frame is repeated, and it
+    estimates the number of frames from the length of the first one, so enough zeros follow.  Neither is to be
+    read.  A first frame that looks like a tag, as in the middle of concatenated files, would be dropped, so
+    its name is removed.
     """
     content = bytearray(data)
-    content.extend(bytes(ID3V1_BYTES + (len(lengths) + 1) * max(lengths) - len(data)))
+    content += data[-lengths[-1] :]
+    content += bytes(ID3V1_BYTES + (len(lengths) + 1) * max(lengths) - len(data))
     if kind.layer == 3:
         offset = 0
         for length in lengths[: max(0, lead - OVERLAP_FRAMES)]:

@@ -134,7 +134,7 @@ class FrameScan:
         while (
             offset <= last
             and data[offset] == 0xFF
-            and data[offset + 1] & 0xFE == second & 0xFE
+            and data[offset + 1] & 0xFE == second
             and (data[offset + 3] >= 0xC0) == is_mono
             and (length := lengths[data[offset + 2]])
         ):

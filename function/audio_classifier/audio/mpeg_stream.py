@@ -114,7 +114,7 @@ class MpegStream:
 
     def _update_warnings(self) -> None:
         if skipped := self._source.skipped_bytes:
-            message = f"{skipped} bytes between or behind the MPEG audio frames are something else"
+            message = f"{skipped} bytes between or after the MPEG audio frames were not read"
             self.warnings = [AudioWarning(PARTLY_READ, message, {"skipped_bytes": skipped})]
 
     def _damaged(self) -> DamagedAudioError:
