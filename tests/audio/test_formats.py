@@ -179,7 +179,7 @@ def test_signature_is_read_with_one_read_of_the_beginning() -> None:
             self.positions.append(self.tell())
             return super().read(size)
 
-    file = Reads(bytes(10_000_000))
+    file = Reads(b"%PDF" + bytes(10_000_000))
     file.positions = []
     with pytest.raises(UnsupportedFormatError):
         read_window(file)

@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 import soundfile
 
+from tests.support.mpeg import ID3V1, ID3V2, mp3, without_tag
 from tests.support.ogg import flac_in_ogg, multiplexed, ogg_packets, with_serial
 from tests.support.sounds import busy, encode
 from tests.support.webm import Webm, laced
@@ -51,6 +52,9 @@ def seed_files() -> dict[str, bytes]:
     headers, packets = ogg_packets(files["OGG-VORBIS"])[:3], ogg_packets(files["OGG-VORBIS"])[3:]
     private = b"\x02" + laced(headers, "xiph")[1][1:]
     files["WEBM-VORBIS"] = Webm(packets, private, "A_VORBIS", 40, picture_bytes=90).content()
+    variable = mp3(busy(DURATION_S, 8_000), 8_000, "VARIABLE")
+    files["MP3-without-tag"] = without_tag(variable)
+    files["MP3-concatenated"] = variable + ID3V1 + ID3V2 + files["MP3-MPEG_LAYER_III"] + bytes(100) + variable
     for name in ("MP3-MPEG_LAYER_III", "FLAC-PCM_16"):
         files[f"{name}-ID3"] = b"ID3\x03\x00\x00\x00\x00\x00\x20" + bytes(32) + files[name]
     return files

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from audio_classifier.audio.caf import check_packet_table
-from audio_classifier.audio.formats import EBML_MARK, audio_head, check_format
+from audio_classifier.audio.formats import EBML_MARK, audio_head, check_format, is_mpeg_audio, is_unknown
+from audio_classifier.audio.mpeg_file import open_mpeg
 from audio_classifier.audio.ogg import open_ogg
 from audio_classifier.audio.pcm_headers import repaired_file
 from audio_classifier.audio.sndfile import SampleType, SndfileStream
@@ -50,6 +51,8 @@ def open_audio(file: SeekableFile, *, dtype: SampleType = "float32") -> OpenAudi
     begin, head = audio_head(file)
     if not head:
         raise EmptyAudioError("the file contains an ID3 tag, but no audio" if begin else "the file is empty")
+    if (is_mpeg_audio(head) or is_unknown(head)) and (mpeg := open_mpeg(file, dtype=dtype)):
+        return OpenAudio(*mpeg)
     check_format(head)
     if begin:
         file = FileView([FileRange(file, begin, size_of(file))])

@@ -130,6 +130,11 @@ def check_format(head: bytes) -> None:
     raise UnsupportedFormatError(f"not a readable audio file: it is {found}")
 
 
+def is_unknown(head: bytes) -> bool:
+    """Return whether the first bytes neither are those of an accepted format nor name another one."""
+    return not (_is_accepted(head) or head.startswith(CONTAINERS) or _foreign_format(head))
+
+
 def _foreign_format(head: bytes) -> str:
     """Name the format of a file that is not accepted, with its article, or return "" if it is unknown."""
     for offset, signature, name in FOREIGN_FORMATS:
@@ -149,17 +154,18 @@ def _is_accepted(head: bytes) -> bool:
         or (head[:4] == b"FORM" and kind in (b"AIFF", b"AIFC"))
         or (head[:4] == b"caff" and kind == b"desc")
         or head.startswith((W64_GUID, b".snd", b"dns.", b"fLaC", b"OggS", EBML_MARK))
-        or (_is_mpeg_audio(head) and not _text_format(head))
+        or is_mpeg_audio(head)
     )
 
 
-def _is_mpeg_audio(head: bytes) -> bool:
-    """Return whether the first four bytes are the header of an MPEG-1 or MPEG-2 audio frame."""
+def is_mpeg_audio(head: bytes) -> bool:
+    """Return whether the first four bytes are the header of an MPEG-1 or MPEG-2 audio frame, and not text."""
     if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0:
         return False
     version, layer = head[1] >> 3 & 3, head[1] >> 1 & 3
     bit_rate, sample_rate = head[2] >> 4, head[2] >> 2 & 3
-    return version != 1 and layer != 0 and bit_rate != 15 and sample_rate != 3
+    is_header = version != 1 and layer != 0 and bit_rate != 15 and sample_rate != 3
+    return is_header and not _text_format(head)
 
 
 def _id3_bytes(head: bytes) -> int:

@@ -113,7 +113,7 @@ class SndfileStream:
     def _open(self) -> soundfile.SoundFile:
         self._source.seek(0)
         try:
-            return self._native(lambda: _ForwardSoundFile(self._source, mode="r"))
+            return self._native(lambda: ForwardSoundFile(self._source, mode="r"))
         except _NativeError as error:
             head = read_at(self._plain_file, 0, HEAD_BYTES)
             if codec := undecodable_codec(head):
@@ -205,7 +205,7 @@ class _NativeError(Exception):
     """A call of libsndfile failed; the message is its reason."""
 
 
-class _ForwardSoundFile(soundfile.SoundFile):  # type: ignore[misc]  # untyped base class
+class ForwardSoundFile(soundfile.SoundFile):  # type: ignore[misc]  # untyped base class
     """An audio file without the seek that soundfile performs after every read of a seekable file.
 
     It seeks to the position where libsndfile already is.  At the end of a FLAC file of unknown length, as
