@@ -46,8 +46,8 @@ class LayeredTeacher(FakeTeacher):
 TEACHER: Any = LayeredTeacher()
 CHANNELS = (8, 8, 16, 16, 16, 16, 32, 32, 32, 32, 32, 32, 64, 64)
 MINUTES = 0.3
-EMBEDDING_CALL_S = 0.08  # 75 steps
-HEAD_CALL_S = 0.18  # 100 steps
+EMBEDDING_CALL_S = 0.04  # about 150 steps
+HEAD_CALL_S = 0.6  # 30 steps
 
 
 @pytest.fixture
