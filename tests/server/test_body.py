@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import contextlib
 import http.client
 import tempfile
@@ -56,6 +57,22 @@ def test_body_that_was_decoded_as_text_is_explained(url: str, assets: Path) -> N
     decoded = (assets / "rain.wav").read_bytes().decode(errors="replace").encode()[4:]
     assert "binary media types" in check_error(post(url, decoded), 400, "not a readable audio file")
     assert "FLAC" in check_error(post(url, b"something else"), 400, "not a readable audio file")
+
+
+@pytest.mark.parametrize("media_type", [None, "application/octet-stream", "audio/wav"])
+@pytest.mark.parametrize(
+    ("body", "hint"),
+    [
+        (b'--b\r\nContent-Disposition: form-data; name="audio"\r\n\r\n', "multipart/form-data"),
+        (b'{"audio": "s3://bucket/key"}', "application/json"),
+        (b"s3://bucket/key", '{"audio": "s3://bucket/key"}'),
+        (base64.b64encode(b"RIFF\0\0\0\0WAVEfmt " + bytes(100)), "isBase64Encoded"),
+    ],
+)
+def test_other_body_that_is_sent_as_audio_is_explained(
+    url: str, media_type: str | None, body: bytes, hint: str
+) -> None:
+    assert hint in check_error(post(url, body, media_type), 400, "not a readable audio file")
 
 
 @pytest.mark.parametrize("media_type", ["application/x-www-form-urlencoded", "text/plain", "application/xml"])
