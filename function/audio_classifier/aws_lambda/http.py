@@ -49,7 +49,8 @@ class HttpAdapter:
     """Calls the application with HTTP events of API Gateway, function URLs and load balancers."""
 
     def __init__(self, app: ASGIApp) -> None:
-        self._handler = Mangum(BodyErrorMiddleware(DeadlineMiddleware(RootPathMiddleware(app))), lifespan="off")
+        app = BodyErrorMiddleware(DeadlineMiddleware(RootPathMiddleware(app)))
+        self._handler = Mangum(app, lifespan="off")
 
     def __call__(self, event: dict[str, Any], context: Any) -> Any:
         """Respond to an HTTP event."""

@@ -14,7 +14,7 @@ from audio_classifier.s3.location import S3Location
 
 S3_SOURCES: Final = ("aws:s3", "ceph:s3", "minio:s3")
 MAX_SHOWN_KEYS: Final = 8
-MAX_SEQUENCER_CHARACTERS: Final = 64
+SEQUENCER: Final = re.compile("[0-9A-Fa-f]{1,64}")
 
 _log = logging.getLogger(__name__)
 
@@ -22,7 +22,8 @@ _log = logging.getLogger(__name__)
 def created_objects(event: Mapping[str, Any]) -> list[S3Location]:
     """Return the objects that a notification reports as created.
 
-    A test event, and events other than a creation, yield none.  An unknown record next to known ones is logged.
+    A test event, and events other than a creation, yield none.  Unknown records next to known ones are only
+    logged.
 
     Raises
     ------
@@ -99,8 +100,9 @@ def _created_objects(event: Mapping[str, Any]) -> list[S3Location]:
 
 
 def _in_event_bridge_event(event: Mapping[str, Any]) -> list[S3Location]:
-    if event["detail-type"] != "Object Created":
-        _log.info("ignored an event of the type %.80r, which reports no created objects", event["detail-type"])
+    kind = event["detail-type"]
+    if kind != "Object Created":
+        _log.info("ignored an event of the type %.80r, which reports no created objects", kind)
         return []
     bucket, s3_object = event["detail"]["bucket"], event["detail"]["object"]
     key = s3_object["key"]  # not URL-encoded
@@ -128,5 +130,4 @@ def _in_known_record(record: Mapping[str, Any]) -> list[S3Location]:
 
 def _sequencer(s3_object: Mapping[str, Any]) -> str | None:
     text = s3_object.get("sequencer")
-    is_valid = isinstance(text, str) and len(text) <= MAX_SEQUENCER_CHARACTERS
-    return text if is_valid and re.fullmatch("[0-9A-Fa-f]+", text) else None
+    return text if isinstance(text, str) and SEQUENCER.fullmatch(text) else None

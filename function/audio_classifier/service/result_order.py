@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any
 
-SEQUENCER: Final = re.compile(r"[0-9A-Fa-f]{1,64}", re.ASCII)
+from audio_classifier.s3.notifications import SEQUENCER
 
 
 def is_newer(
