@@ -16,7 +16,7 @@ import requests
 from starlette.requests import Request
 from starlette.types import Message
 
-from audio_classifier.server.body import UploadedAudio, audio_request
+from audio_classifier.server.body import CURL_TYPE, UploadedAudio, audio_request
 from audio_classifier.server.spool import SPOOL_BYTES, Spool
 from audio_classifier.service.object_access import ObjectAccess
 from audio_classifier.service.settings import Settings
@@ -30,13 +30,13 @@ def test_audio_may_be_the_whole_body_or_a_field_of_a_form(url: str, assets: Path
     content = (assets / "rain.wav").read_bytes()
     responses = [
         post(url, content, media_type).json()
-        for media_type in ("audio/wav", "application/octet-stream", None)
+        for media_type in ("audio/wav", "application/octet-stream", None, CURL_TYPE)
     ]
     with (assets / "rain.wav").open("rb") as file:
         responses.append(requests.post(url + PREDICT, files={"audio": file}, timeout=30).json())
     chunks = (content[i : i + 10_000] for i in range(0, len(content), 10_000))
     responses.append(post(url, chunks).json())
-    assert responses == [responses[0]] * 5
+    assert responses == [responses[0]] * 6
     assert responses[0]["status"] == "ok"
 
 

@@ -146,6 +146,11 @@ def check_format(head: bytes) -> None:
     )
 
 
+def begins_like_audio(head: bytes) -> bool:
+    """Return whether these are the first bytes of a file in an accepted format, or of an ID3 tag."""
+    return head.startswith(b"ID3") or _is_accepted(head)
+
+
 def _foreign_format(head: bytes) -> str:
     """Name the binary format of a file that is not accepted, with its article; "" if it is unknown."""
     for offset, signature, name in FOREIGN_FORMATS:

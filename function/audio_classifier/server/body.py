@@ -12,6 +12,7 @@ from typing import Any, BinaryIO, Final, Protocol
 import anyio.to_thread
 from starlette.requests import ClientDisconnect, Request
 
+from audio_classifier.audio.formats import begins_like_audio
 from audio_classifier.audio.source import AudioSource
 from audio_classifier.errors import (
     InvalidParameterError,
@@ -28,6 +29,7 @@ from audio_classifier.service.object_access import ObjectAccess
 AUDIO_TYPES: Final = re.compile(
     r"(audio|video)/.*|application/(octet-stream|ogg|x-ogg|flac|x-flac)|binary/octet-stream|", re.IGNORECASE
 )
+CURL_TYPE: Final = "application/x-www-form-urlencoded"  # which curl declares for any raw body
 MAX_SMALL_BODY_BYTES: Final = 256 << 10
 PIECE_BYTES: Final = 64 << 10
 REPLACEMENT_CHARACTER: Final = "\ufffd".encode()  # replaces bytes that are not UTF-8
@@ -153,6 +155,8 @@ async def audio_request(request: Request, access: ObjectAccess, spool: Spool) ->
             yield await _uploaded_form(request, body)
         elif AUDIO_TYPES.fullmatch(declared):
             yield await _uploaded_body(request, body)
+        elif declared == CURL_TYPE:
+            yield _recognised(await _uploaded_body(request, body))
         else:
             raise UnsupportedMediaError(f"a body of type {declared} is not supported")
 
@@ -190,6 +194,15 @@ async def _uploaded_body(request: Request, body: SpooledBody) -> UploadedAudio:
         raise InvalidParameterError("audio", "the request has no body")
     await _finish(body)
     return UploadedAudio(body.file, ())
+
+
+def _recognised(audio: UploadedAudio) -> UploadedAudio:
+    """Return the audio if its first bytes are those of an accepted format, whatever the client declares."""
+    head = audio.file.read(SEARCHED_BYTES)
+    audio.file.seek(0)
+    if not begins_like_audio(head):
+        raise UnsupportedMediaError(f"a body of type {CURL_TYPE} is not supported")
+    return audio
 
 
 async def _finish(body: SpooledBody) -> None:
