@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
 from audio_classifier import Hysteresis
 from audio_classifier.errors import InvalidParameterError, describe_error
+from audio_classifier.service.parameter_names import MAX_NAMES
 from audio_classifier.service.parameters import (
+    KNOWN_NAMES,
     REQUEST_NAMES,
     PredictParameters,
     merge_repeated,
@@ -130,6 +133,13 @@ def test_misspelled_parameter_is_named_with_the_right_one(name: str, parameter: 
 @pytest.mark.parametrize("name", ["id", "label", "shop", "top", "user_time", "audio", "filter" * 99, "é"])
 def test_parameter_that_is_not_similar_to_a_known_one_is_ignored(name: str) -> None:
     assert parse_parameters({name: "2"}) == parse_parameters({})
+
+
+def test_number_of_names_that_are_compared_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared = Mock(return_value=False)
+    monkeypatch.setattr("audio_classifier.service.parameter_names._is_one_edit", compared)
+    parse_parameters({f"tr{number}": 1 for number in range(20_000)})
+    assert compared.call_count <= MAX_NAMES * len(KNOWN_NAMES)
 
 
 def test_repeated_filters_add_up_and_equal_values_agree() -> None:

@@ -8,6 +8,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, Final
 
+import anyio.to_thread
 from fastapi import APIRouter, Request
 
 from audio_classifier.errors import InvalidParameterError, UnknownEventError
@@ -63,7 +64,9 @@ def event_routes(uploads: Uploads, limiter: ConcurrencyLimiter) -> APIRouter:
         cancellation = Cancellation(min(limit_s, uploads.settings.timeline_deadline_s))
         async with bounded(cancellation):
             body = await small_body(request)
-        locations = _allowed(_created_objects(request, body), uploads)
+        # In a thread, because a batch may have thousands of events.
+        found = await anyio.to_thread.run_sync(_created_objects, request, body)
+        locations = _allowed(found, uploads)
         async with bounded(cancellation, request.receive):
             outcomes = await limiter.run(lambda: uploads.process_all(locations, cancellation))
         for outcome in outcomes:

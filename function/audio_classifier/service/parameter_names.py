@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import islice
 from typing import Final
 
 MIN_CHARACTERS: Final = 5  # of names in which one wrong character is recognised
+MAX_NAMES: Final = 100  # of a request are compared, because comparing takes time
 MAX_EXTRA_CHARACTERS: Final = 8  # such as [], - and _; longer names are not compared
 
 
@@ -26,7 +28,7 @@ def misspelled(names: Iterable[str], known: Mapping[str, str]) -> tuple[str, str
     plain_names = {_plain(name): parameter for name, parameter in known.items()}
     max_characters = max(map(len, known)) + MAX_EXTRA_CHARACTERS
     parameters = set(known.values())
-    for name in names:
+    for name in islice(names, MAX_NAMES):
         if name in parameters or len(name) > max_characters:
             continue
         plain = _plain(name)
