@@ -170,10 +170,10 @@ async def _uploaded_form(request: Request, body: SpooledBody) -> UploadedAudio:
             del piece  # a client that pauses must hold little memory
     form.finish()
     if form.file_type is None:
-        found = f"only one in the field {form.other_file!r:.80}" if form.other_file else "none in any other"
+        other = f", but one in {form.other_file!r:.80}" if form.other_file else ""
         raise InvalidParameterError(
             "audio",
-            f"the multipart body has no file in this field, and {found}",
+            f"the multipart body has no file in this field{other}",
             hint="Send the recording in the field `audio`.",
         )
     if not AUDIO_TYPES.fullmatch(form.file_type):

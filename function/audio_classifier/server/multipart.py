@@ -19,7 +19,8 @@ AUDIO: Final = "audio"
 QUOTED: Final = re.compile(rb'"(?:\\.|[^"\\])*"')
 EXTENDED_FILE_NAME: Final = re.compile(rb";\s*filename\*\s*=", re.IGNORECASE)  # RFC 5987
 BASE64_STARTS: Final = (b"LS0", b"LS1")  # of the two hyphens that precede a boundary
-MAX_SHOWN_BYTES: Final = 72
+MAX_SHOWN_BYTES: Final = 72  # of a boundary
+MAX_SHOWN_START: Final = 24  # of a body
 HINT: Final = "A gateway in front of the server must pass binary bodies on unchanged."
 BASE64_HINT: Final = "The body is base64 text: set isBase64Encoded in the event, or send the bytes."
 BOUNDARY_HINT: Final = (
@@ -129,7 +130,7 @@ class AudioForm:
             hint = f"{BOUNDARY_HINT} {HINT}"
         return RequestError(
             "the multipart body cannot be parsed: "
-            f"it must begin with the boundary {_shown(self._delimiter)}, got {_shown(self._start)}",
+            f"it must begin with the boundary {_shown(self._delimiter)}, got {_shown(self._start[:MAX_SHOWN_START])}",
             hint=hint,
         )
 
