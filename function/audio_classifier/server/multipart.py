@@ -128,9 +128,10 @@ class AudioForm:
         hint = BASE64_HINT if self._start.startswith(BASE64_STARTS) else BOUNDARY_HINT
         if not self._start.startswith((*BASE64_STARTS, b"--")):
             hint = f"{BOUNDARY_HINT} {HINT}"
+        start = _shown(self._start[:MAX_SHOWN_START])
         return RequestError(
             "the multipart body cannot be parsed: "
-            f"it must begin with the boundary {_shown(self._delimiter)}, got {_shown(self._start[:MAX_SHOWN_START])}",
+            f"it must begin with the boundary {_shown(self._delimiter)}, got {start}",
             hint=hint,
         )
 
