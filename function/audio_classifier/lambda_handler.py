@@ -16,7 +16,6 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-import pybase64
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.logging.utils import copy_config_to_registered_loggers
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -24,6 +23,7 @@ from snapshot_restore_py import register_after_restore, register_before_snapshot
 
 from audio_classifier.audio.source import AudioSource
 from audio_classifier.aws_lambda import events
+from audio_classifier.aws_lambda.base64_text import decode_base64
 from audio_classifier.aws_lambda.deadlines import cancellation_for
 from audio_classifier.aws_lambda.metrics import SERVICE, EmbeddedMetrics
 from audio_classifier.aws_lambda.snapstart import renew, warm_up
@@ -149,7 +149,7 @@ def _dispatch(event: dict[str, Any], context: LambdaContext) -> Any:
         return process_task(event, uploads, metrics.count_failure, cancellation)
     if events.is_direct_request(event):
         return _respond_to_direct_request(event, cancellation)
-    if event.get("warmup"):
+    if events.is_warm_up(event):
         return {"status": "ok"}
     if events.is_queue(event):
         from audio_classifier.aws_lambda.batches import process_messages
@@ -177,6 +177,6 @@ def _direct_source(event: dict[str, Any], cancellation: Cancellation) -> AudioSo
     if "audio" in event:
         return uploads.access.open_allowed(event["audio"], check=cancellation.check)
     try:
-        return pybase64.b64decode("".join(event["audio_base64"].split()), validate=True)
-    except (AttributeError, ValueError) as error:
+        return decode_base64(event["audio_base64"])
+    except ValueError as error:
         raise InvalidParameterError("audio_base64", f"is not base64: {error}") from error

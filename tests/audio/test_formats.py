@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import io
 import struct
 import subprocess
@@ -145,6 +146,32 @@ def test_file_after_id3_tags_equals_the_file_without(container: str, tags: tuple
 )
 def test_id3_tag_without_audio_is_refused(content: bytes, error: type[AudioError]) -> None:
     with pytest.raises(error):
+        read_window(content)
+
+
+WAV_START = b"RIFF\0\0\0\0WAVEfmt " + bytes(range(256))
+
+
+@pytest.mark.parametrize(
+    ("content", "name"),
+    [
+        (base64.b64encode(WAV_START), "the base64 text of an audio file"),
+        (base64.encodebytes(WAV_START), "the base64 text of an audio file"),
+        (b'"' + base64.urlsafe_b64encode(WAV_START).rstrip(b"=") + b'"', "the base64 text of an audio file"),
+        (base64.b64encode(b"\xff\xfb\x90\x64" + bytes(100)), "the base64 text of an audio file"),
+        (base64.b64encode(b"\0\0\0\x20ftypM4A " + bytes(100)), "the base64 text of an M4A file"),
+        (b"data:audio/wav;base64," + base64.b64encode(WAV_START), "a data: URL"),
+    ],
+)
+def test_base64_text_of_a_file_is_named(content: bytes, name: str) -> None:
+    with pytest.raises(UnsupportedFormatError, match=name) as caught:
+        read_window(content)
+    assert "Decode it" in caught.value.hint
+
+
+@pytest.mark.parametrize("content", [b"a" * 100, b"// a comment in a program, and more text", b"UklGRgAA"])
+def test_other_text_is_not_taken_for_base64(content: bytes) -> None:
+    with pytest.raises(UnsupportedFormatError, match=r"text \(UTF-8\)"):
         read_window(content)
 
 

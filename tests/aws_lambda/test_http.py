@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from audio_classifier.aws_lambda.http import HEALTH_CHECK, HttpAdapter
+from audio_classifier.server.errors import add_error_handlers
 
 BODY = bytes(range(256))
 
@@ -42,6 +44,25 @@ def test_base64_body_is_decoded(adapter: HttpAdapter) -> None:
 )
 def test_body_may_be_text_or_missing(adapter: HttpAdapter, fields: dict[str, Any], body: bytes) -> None:
     assert base64.b64decode(adapter(post_event(**fields), None)["body"]) == body
+
+
+@pytest.mark.parametrize(
+    ("body", "is_base64", "reason"),
+    [("RIFF\0", True, "base64"), ("abc", True, ""), ({"a": 1}, True, "dict"), ([1], False, "list")],
+)
+def test_body_with_a_wrong_is_base64_encoded_is_refused(body: Any, is_base64: bool, reason: str) -> None:
+    app = Starlette(routes=[Route("/reverse", reverse, methods=["POST"])])
+    add_error_handlers(app)  # type: ignore[arg-type]  # FastAPI is a Starlette
+    response = HttpAdapter(app)(post_event(body=body, isBase64Encoded=is_base64), None)
+    assert response["statusCode"] == 400
+    error = json.loads(response["body"])
+    assert error["code"] == "request"
+    assert reason in error["message"]
+    assert "isBase64Encoded" in error["hint"]
+
+
+def test_text_that_is_not_unicode_is_passed_on(adapter: HttpAdapter) -> None:
+    assert base64.b64decode(adapter(post_event(body="\ud800"), None)["body"]) == b"?"
 
 
 def test_warm_up_of_an_application_that_does_not_work_fails(adapter: HttpAdapter) -> None:

@@ -17,6 +17,7 @@ import pytest
 from audio_classifier.aws_lambda.deadlines import MARGIN_S
 from audio_classifier.aws_lambda.events import SUPPORTED_EVENTS
 
+EVENTS = Path(__file__).parents[1] / "events"
 Invoke: TypeAlias = Callable[..., dict[str, Any]]
 
 ENVIRONMENT = {"AWS_LAMBDA_FUNCTION_NAME": "x", "AWS_DEFAULT_REGION": "us-east-1"}
@@ -94,6 +95,14 @@ def test_direct_request_may_ask_for_a_timeline(invoke: Invoke, rain_base64: str)
         ({"start_time": -1}, "invalid_parameter", "start_time: "),
         ({"start_time": 11}, "start_beyond_end", ""),
         ({"top_k": 0}, "invalid_parameter", "top_k: "),
+        ({"start_time": "1:2:3:4"}, "invalid_parameter", "start_time: must be seconds"),
+        ({"startTime": 1}, "invalid_parameter", "start_time: the request has 'startTime'"),
+        (
+            {"audio_base64": "data:audio/wav;base64,UklG"},
+            "invalid_parameter",
+            "audio_base64: is not base64: ",
+        ),
+        ({"filter": ["Rain", "Thundr"]}, "unknown_label", "filter: no class is called 'Thundr'"),
         ({"filter": "Thundr"}, "unknown_label", "filter: no class is called 'Thundr'"),
         ({"filter": "xyzzy"}, "unknown_label", "filter: no class is called 'xyzzy'"),
         ({"timeline": True, "window": 0.96, "hop": 1.92}, "invalid_parameter", "hop: "),
@@ -129,6 +138,14 @@ def test_unknown_event_raises_an_error_that_lists_the_supported_ones(invoke: Inv
     ("event", "response"),
     [
         ({"warmup": True}, {"status": "ok"}),
+        ({"warmer": True, "concurrency": 3}, {"status": "ok"}),
+        ({"source": "serverless-plugin-warmup"}, {"status": "ok"}),
+        ({"source": "aws.events", "detail-type": "Scheduled Event", "detail": {}}, {"status": "ok"}),
+        ({"source": "aws.scheduler", "detail-type": "Scheduled Event", "detail": {}}, {"status": "ok"}),
+        (
+            {"source": "aws.s3", "detail-type": "Object Deleted", "detail": {}},
+            {"status": "ok", "results": []},
+        ),
         ({"Service": "Amazon S3", "Event": "s3:TestEvent"}, {"status": "ok", "results": []}),
         ({"Items": []}, {"status": "ok", "results": []}),
     ],
@@ -181,6 +198,64 @@ def test_http_request_without_enough_time_has_status_504(
     assert invoke(event)["response"]["statusCode"] == 200
     response = invoke(event, remaining_s=MARGIN_S)["response"]
     assert (response["statusCode"], json.loads(response["body"])["code"]) == (504, "deadline_exceeded")
+
+
+REPEATED = ["Rain", "Dog,Siren"]
+QUERIES: dict[str, dict[str, Any]] = {
+    "rest_api": {"multiValueQueryStringParameters": {"filter": REPEATED}},
+    "load_balancer": {"multiValueQueryStringParameters": {"filter": ["Rain", "Dog%2CSiren"]}},
+    "http_api": {"rawQueryString": "filter=Rain&filter=Dog%2CSiren"},
+}
+
+
+def http_event(kind: str, method: str, path: str, **fields: Any) -> dict[str, Any]:
+    """Return a sample event with another method, path and body."""
+    event = json.loads((EVENTS / f"{kind}.json").read_text())
+    context = event["requestContext"]
+    if kind == "http_api":
+        context["http"] |= {"method": method, "path": path}
+        event |= {"rawPath": path, "rawQueryString": "", "routeKey": "$default", "pathParameters": None}
+        context["stage"] = "$default"
+    else:
+        event |= {"httpMethod": method, "path": path}
+        if kind == "rest_api":
+            event |= {"resource": "/{proxy+}", "pathParameters": {"proxy": path.removeprefix("/")}}
+            context |= {"path": f"/prod{path}", "stage": "prod"}
+        for name in ("queryStringParameters", "multiValueQueryStringParameters"):
+            event.pop(name, None)
+    headers = {"host": "example.org", "content-type": "audio/wav"}
+    lists = {"multiValueHeaders": {name: [value] for name, value in headers.items()}}
+    return {**event, "headers": headers, **(lists if kind != "http_api" else {}), **fields}
+
+
+@pytest.mark.parametrize("kind", QUERIES)
+@pytest.mark.parametrize("path", ["/model/predict", "/model/predict/"])
+def test_repeated_filters_of_an_http_event_add_up(
+    invoke: Invoke, rain_base64: str, kind: str, path: str
+) -> None:
+    event = http_event(kind, "POST", path, body=rain_base64, isBase64Encoded=True, **QUERIES[kind])
+    response = invoke(event)["response"]
+    assert response["statusCode"] == 200, response
+    labels = {prediction["label"] for prediction in json.loads(response["body"])["predictions"]}
+    assert labels == {"Rain", "Dog", "Siren"}
+
+
+@pytest.mark.parametrize("kind", QUERIES)
+def test_head_event_is_answered_without_a_body(invoke: Invoke, kind: str) -> None:
+    response = invoke(http_event(kind, "HEAD", "/model/labels", body=None, isBase64Encoded=False))["response"]
+    assert (response["statusCode"], response["body"]) == (200, "")
+
+
+@pytest.mark.parametrize("is_base64", [True, False])
+def test_http_event_with_a_wrong_is_base64_encoded_is_explained(
+    invoke: Invoke, rain_base64: str, is_base64: bool
+) -> None:
+    body = "RIFF" if is_base64 else rain_base64
+    body += "\0" if is_base64 else ""
+    event = http_event("http_api", "POST", "/model/predict", body=body, isBase64Encoded=is_base64)
+    response = invoke(event)["response"]
+    assert response["statusCode"] == 400
+    assert "isBase64Encoded" in json.loads(response["body"])["hint"]
 
 
 def test_objects_without_enough_time_return_to_their_queue(invoke: Invoke) -> None:

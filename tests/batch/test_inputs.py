@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from audio_classifier.batch.inputs import FileInput, find_inputs, is_single
+from audio_classifier.batch.suffixes import AUDIO_SUFFIXES, SKIPPED_SUFFIXES
 from audio_classifier.errors import InvalidParameterError, ObjectChangedError
 
 
@@ -147,3 +148,7 @@ def test_deep_folders_are_searched(tmp_path: Path) -> None:
     finally:
         os.chdir(before)
     assert len(found_names(tmp_path)) == 1
+
+
+def test_suffix_is_either_accepted_or_counted() -> None:
+    assert not set(AUDIO_SUFFIXES) & set(SKIPPED_SUFFIXES)

@@ -96,6 +96,36 @@ def test_start_beyond_the_end_is_an_error_of_the_file(
     assert "lasts 10 s" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("text", ["0:03", "3s", "0:00:03.0"])
+def test_start_time_may_be_written_as_a_clock_shows_it(
+    assets: Path, capsys: pytest.CaptureFixture[str], text: str
+) -> None:
+    outputs = []
+    for start_time in ("3", text):
+        assert run("classify", assets / "thunder.wav", "--start-time", start_time) == 0
+        outputs.append(capsys.readouterr().out)
+    assert outputs[0] == outputs[1]
+
+
+@pytest.mark.parametrize(
+    ("command", "option"),
+    [
+        ("classify", "--start-time"),
+        ("timeline", "--window"),
+        ("timeline", "--hop"),
+        ("timeline", "--min-duration"),
+        ("plot", "--window"),
+    ],
+)
+def test_time_that_is_not_understood_is_explained(
+    command: str, option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        run(command, "x.wav", option, "1:99")
+    assert caught.value.code == 2
+    assert f"{option}: must be seconds (90 or 90s), minutes:seconds (1:30)" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

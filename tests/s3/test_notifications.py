@@ -20,11 +20,8 @@ def sns_event(message: object) -> dict[str, Any]:
     return {"Records": [{"EventSource": "aws:sns", "Sns": {"Message": json.dumps(message)}}]}
 
 
-EVENT_BRIDGE_EVENT = {
-    "detail-type": "Object Created",
-    "source": "aws.s3",
-    "detail": {"bucket": {"name": "uploads"}, "object": {"key": "in/a+b c.wav", "version-id": "v1"}},
-}
+DETAIL = {"bucket": {"name": "uploads"}, "object": {"key": "in/a+b c.wav", "version-id": "v1"}}
+EVENT_BRIDGE_EVENT = {"detail-type": "Object Created", "source": "aws.s3", "detail": DETAIL}
 
 
 @pytest.mark.parametrize(
@@ -43,6 +40,9 @@ EVENT_BRIDGE_EVENT = {
         (sns_event(EVENT_BRIDGE_EVENT), [S3Location("uploads", "in/a+b c.wav", "v1")]),
         ({"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "uploads"}, []),
         ({"Records": []}, []),
+        ({"detail-type": "Object Deleted", "source": "aws.s3", "detail": {}}, []),
+        ({"detail-type": "Scheduled Event", "source": "aws.events"}, []),
+        ({"detail-type": None}, []),
     ],
 )  # fmt: skip
 def test_created_objects_are_returned_from_every_envelope(
@@ -73,6 +73,35 @@ def test_created_objects_are_returned_from_every_envelope(
 def test_event_that_is_not_a_notification_is_refused(event: Any) -> None:
     with pytest.raises(UnknownEventError):
         created_objects(event)
+
+
+def test_sequencer_is_returned_from_every_envelope() -> None:
+    sequencer = "0055AED6DCD90281E5"
+    bridge = {**EVENT_BRIDGE_EVENT, "detail": {**DETAIL, "object": {"key": "k", "sequencer": sequencer}}}
+    for event in (s3_event(sequencer=sequencer), sns_event(s3_event(sequencer=sequencer)), bridge):
+        assert [location.sequencer for location in created_objects(event)] == [sequencer]
+
+
+@pytest.mark.parametrize("sequencer", [7, "", "xyz", "0" * 65, "0A\n", None])
+def test_sequencer_that_is_not_a_number_is_ignored(sequencer: Any) -> None:
+    assert created_objects(s3_event(sequencer=sequencer))[0].sequencer is None
+
+
+@pytest.mark.parametrize("unknown", [{"eventSource": "aws:kinesis"}, {"eventSource": "aws:s3"}, 7, {}])
+def test_unknown_record_does_not_keep_others_from_being_returned(
+    unknown: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    event = {"Records": [unknown, *s3_event("a")["Records"], unknown]}
+    assert created_objects(event) == [S3Location("uploads", "a")]
+    assert "2 of 3 records were not processed" in caplog.text
+    with pytest.raises(UnknownEventError):
+        created_objects({"Records": [unknown] * 2})
+
+
+def test_ignored_event_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    assert created_objects({"detail-type": "Object Deleted", "detail": {}}) == []
+    assert "'Object Deleted'" in caplog.text
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", "1"])

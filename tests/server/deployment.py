@@ -13,6 +13,12 @@ BUCKETS: Final[dict[str, Any]] = {
     "results_bucket": "results",
     "read_buckets": ("shared", "uploads"),
 }
+ATTRIBUTES: Final = {
+    "specversion": "1.0",
+    "id": "1",
+    "source": "s3",
+    "type": "com.amazonaws.s3.objectcreated",
+}
 
 
 def s3_notification(bucket: str, key: str) -> dict[str, Any]:
@@ -23,13 +29,21 @@ def s3_notification(bucket: str, key: str) -> dict[str, Any]:
 
 def send_event(url: str, data: Any, mode: str = "binary") -> requests.Response:
     """Send a CloudEvent: its attributes are headers in binary mode, and in the body in structured mode."""
-    attributes = {"specversion": "1.0", "id": "1", "source": "s3", "type": "com.amazonaws.s3.objectcreated"}
     if mode == "binary":
-        headers = {f"ce-{name}": value for name, value in attributes.items()}
+        headers = {f"ce-{name}": value for name, value in ATTRIBUTES.items()}
         if isinstance(data, str):
             headers["Content-Type"] = "text/plain"
             return requests.post(f"{url}/events", data=data.encode(), headers=headers, timeout=10)
         return requests.post(f"{url}/events", json=data, headers=headers, timeout=10)
-    body = json.dumps({**attributes, "datacontenttype": "application/json", "data": data})
-    headers = {"Content-Type": "application/cloudevents+json"}
-    return requests.post(f"{url}/events", data=body, headers=headers, timeout=10)
+    return post_event(url, structured_event(data))
+
+
+def structured_event(data: Any) -> dict[str, Any]:
+    """Return a CloudEvent in structured mode."""
+    return {**ATTRIBUTES, "datacontenttype": "application/json", "data": data}
+
+
+def post_event(url: str, content: Any, media_type: str = "application/cloudevents+json") -> requests.Response:
+    """Send JSON to the route of events."""
+    headers = {"Content-Type": media_type}
+    return requests.post(f"{url}/events", data=json.dumps(content), headers=headers, timeout=10)

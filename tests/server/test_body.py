@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import contextlib
 import http.client
 import tempfile
@@ -15,7 +16,7 @@ import requests
 from starlette.requests import Request
 from starlette.types import Message
 
-from audio_classifier.server.body import UploadedAudio, audio_request
+from audio_classifier.server.body import CURL_TYPE, UploadedAudio, audio_request
 from audio_classifier.server.spool import SPOOL_BYTES, Spool
 from audio_classifier.service.object_access import ObjectAccess
 from audio_classifier.service.settings import Settings
@@ -29,13 +30,13 @@ def test_audio_may_be_the_whole_body_or_a_field_of_a_form(url: str, assets: Path
     content = (assets / "rain.wav").read_bytes()
     responses = [
         post(url, content, media_type).json()
-        for media_type in ("audio/wav", "application/octet-stream", None)
+        for media_type in ("audio/wav", "application/octet-stream", None, CURL_TYPE)
     ]
     with (assets / "rain.wav").open("rb") as file:
         responses.append(requests.post(url + PREDICT, files={"audio": file}, timeout=30).json())
     chunks = (content[i : i + 10_000] for i in range(0, len(content), 10_000))
     responses.append(post(url, chunks).json())
-    assert responses == [responses[0]] * 5
+    assert responses == [responses[0]] * 6
     assert responses[0]["status"] == "ok"
 
 
@@ -56,6 +57,22 @@ def test_body_that_was_decoded_as_text_is_explained(url: str, assets: Path) -> N
     decoded = (assets / "rain.wav").read_bytes().decode(errors="replace").encode()[4:]
     assert "binary media types" in check_error(post(url, decoded), 400, "not a readable audio file")
     assert "FLAC" in check_error(post(url, b"something else"), 400, "not a readable audio file")
+
+
+@pytest.mark.parametrize("media_type", [None, "application/octet-stream", "audio/wav"])
+@pytest.mark.parametrize(
+    ("body", "hint"),
+    [
+        (b'--b\r\nContent-Disposition: form-data; name="audio"\r\n\r\n', "multipart/form-data"),
+        (b'{"audio": "s3://bucket/key"}', "application/json"),
+        (b"s3://bucket/key", '{"audio": "s3://bucket/key"}'),
+        (base64.b64encode(b"RIFF\0\0\0\0WAVEfmt " + bytes(100)), "isBase64Encoded"),
+    ],
+)
+def test_other_body_that_is_sent_as_audio_is_explained(
+    url: str, media_type: str | None, body: bytes, hint: str
+) -> None:
+    assert hint in check_error(post(url, body, media_type), 400, "not a readable audio file")
 
 
 @pytest.mark.parametrize("media_type", ["application/x-www-form-urlencoded", "text/plain", "application/xml"])

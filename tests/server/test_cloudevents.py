@@ -8,7 +8,15 @@ import pytest
 import requests
 
 from tests.server.client import labels_of
-from tests.server.deployment import s3_notification, send_event
+from tests.server.deployment import (
+    BUCKETS,
+    post_event,
+    s3_notification,
+    send_event,
+    structured_event,
+)
+from tests.support.serving import serving
+from tests.support.sounds import busy, encode
 
 
 @pytest.mark.parametrize("mode", ["binary", "structured"])
@@ -39,6 +47,65 @@ def test_event_of_another_s3_implementation_classifies_the_object(
     data = {**notification, "EventName": "s3:ObjectCreated:Put", "Key": "shared/m.wav"}
     assert send_event(url_with_buckets, data).status_code == 204
     assert s3.list_objects_v2(Bucket="results")["KeyCount"] == 1
+
+
+def stored_keys(s3: Any) -> list[str]:
+    return [item["Key"] for item in s3.list_objects_v2(Bucket="results").get("Contents", [])]
+
+
+def test_webhook_of_minio_classifies_the_object(url_with_buckets: str, s3: Any, rain: bytes) -> None:
+    s3.put_object(Bucket="shared", Key="in/a b.wav", Body=rain)
+    notification = s3_notification("shared", "in/a b.wav")
+    notification["Records"][0] |= {"eventSource": "minio:s3", "eventName": "s3:ObjectCreated:Put"}
+    body = {"EventName": "s3:ObjectCreated:Put", "Key": "shared/in/a b.wav", **notification}
+    response = post_event(url_with_buckets, body, "application/json")
+    assert (response.status_code, response.content) == (204, b"")
+    assert stored_keys(s3) == ["results/in/a b.wav.json"]
+
+
+BATCH = "application/cloudevents-batch+json"
+
+
+def test_batch_of_events_classifies_all_objects(url_with_buckets: str, s3: Any, rain: bytes) -> None:
+    notifications = []
+    for key in ("a.wav", "b.wav"):
+        s3.put_object(Bucket="shared", Key=key, Body=rain)
+        notifications.append(s3_notification("shared", key))
+    events = [*map(structured_event, notifications), structured_event({"unknown": 1}), 7]
+    assert post_event(url_with_buckets, events, BATCH).status_code == 204
+    assert stored_keys(s3) == ["results/a.wav.json", "results/b.wav.json"]
+    assert post_event(url_with_buckets, [], f"{BATCH}; charset=utf-8").status_code == 204
+
+
+@pytest.mark.parametrize("content", [[7], [{"specversion": "1.0"}], [structured_event({})], {}, "x", None])
+def test_batch_without_a_known_event_is_refused(url_with_buckets: str, content: Any) -> None:
+    response = post_event(url_with_buckets, content, BATCH)
+    assert (response.status_code, response.json()["code"]) == (422, "unknown_event")
+
+
+def test_unknown_record_and_other_bucket_do_not_keep_good_ones_from_being_processed(
+    url_with_buckets: str, s3: Any, rain: bytes
+) -> None:
+    for bucket in ("shared", "private"):
+        s3.put_object(Bucket=bucket, Key="a.wav", Body=rain)
+    records = [{"eventSource": "aws:kinesis"}]
+    for bucket in ("private", "shared"):
+        records += s3_notification(bucket, "a.wav")["Records"]
+    assert send_event(url_with_buckets, {"Records": records}).status_code == 204
+    assert stored_keys(s3) == ["results/a.wav.json"]
+
+
+def test_event_that_takes_too_long_must_be_delivered_again(s3: Any) -> None:
+    content = encode(busy(600, 16_000), 16_000, "FLAC")
+    for bucket in ("shared", "results"):
+        s3.create_bucket(Bucket=bucket)
+    s3.put_object(Bucket="shared", Key="long.flac", Body=content)
+    with serving(**BUCKETS, timeline_over_s=1, timeline_deadline_s=1) as (url, shared):
+        shared.load()
+        response = send_event(url, s3_notification("shared", "long.flac"))
+    assert response.status_code == 504
+    assert response.json()["code"] == "deadline_exceeded"
+    assert "results/long.flac.json" not in stored_keys(s3)
 
 
 def test_event_of_a_bucket_that_is_not_allowed_is_refused(

@@ -14,6 +14,7 @@ import requests
 from audio_classifier.service.shared_classifier import SharedClassifier
 from devtools.ports import wait_until
 from tests.server.client import ERROR_FIELDS, PREDICT, check_error, post
+from tests.server.deployment import BUCKETS, s3_notification
 from tests.server.raw_client import connect, header
 from tests.support.serving import serving
 from tests.support.sounds import busy, encode
@@ -107,6 +108,21 @@ def test_timeline_stops_when_its_client_disconnects(accept: str) -> None:
         time.sleep(1)
         assert network.calls == calls < 12  # of 13 blocks
         assert post(url, SHORT).status_code == 200
+
+
+def test_event_is_not_processed_further_when_its_client_disconnects(s3: Any) -> None:
+    for bucket in ("shared", "results"):
+        s3.create_bucket(Bucket=bucket)
+    s3.put_object(Bucket="shared", Key="long.wav", Body=LONG)
+    body = json.dumps(s3_notification("shared", "long.wav")).encode()
+    with serving(**BUCKETS, timeline_over_s=1) as (url, shared):
+        network = SlowNetwork(shared, 0.2)
+        with connect(url) as client:
+            client.sendall(header("/events", len(body), "application/json") + body)
+            assert network.called.wait(20)
+        wait_until(lambda: 'status="499"' in requests.get(f"{url}/metrics", timeout=5).text, timeout_s=20)
+        assert network.calls < 12  # of 13 blocks
+    assert "Contents" not in s3.list_objects_v2(Bucket="results", Prefix="results/long.wav")
 
 
 def test_request_that_waits_is_removed_when_its_client_disconnects() -> None:

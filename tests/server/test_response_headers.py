@@ -89,12 +89,14 @@ def test_path_with_another_slash_is_not_redirected_to_the_host_header(
 ) -> None:
     headers = {"Host": "evil.example", "X-Forwarded-Host": "evil.example"}
     response = requests.request(method, served[0] + path, headers=headers, timeout=5, allow_redirects=False)
-    assert response.status_code in (404, 405)
+    assert response.status_code in (200, 404, 405, 422)
     assert "Location" not in response.headers
     assert "evil.example" not in f"{response.headers}{response.text}"
 
 
-@pytest.mark.parametrize("path", ["/", "/demo", "/openapi.json", "/swagger.json", "/model/metadata"])
+@pytest.mark.parametrize(
+    "path", ["/", "/demo", "/openapi.json", "/swagger.json", "/model/metadata", "/model/metadata/"]
+)
 def test_no_response_repeats_the_host_header(served: tuple[str, SharedClassifier], path: str) -> None:
     response = requests.get(served[0] + path, headers={"Host": "evil.example"}, timeout=30)
     assert response.status_code == 200

@@ -138,6 +138,54 @@ def test_old_version_does_not_replace_the_result_of_a_newer_one(
     buckets.put_bucket_versioning(Bucket="uploads", VersioningConfiguration={"Status": "Suspended"})
 
 
+@pytest.mark.parametrize("sequencers", [("0055AED6DCD90281E5", "0055AED6DCD90281E6"), (None, None)])
+def test_object_that_is_replaced_within_a_second_ends_with_the_newest_result(
+    buckets: Any,
+    shared_classifier: SharedClassifier,
+    rain: bytes,
+    monkeypatch: pytest.MonkeyPatch,
+    sequencers: tuple[str | None, str | None],
+) -> None:
+    first, second = (S3Location("uploads", "o.wav", sequencer=sequencer) for sequencer in sequencers)
+    slow, fast = Uploads(shared_classifier), Uploads(shared_classifier)
+    old_content = encode(busy(1, 8_000), 8_000)
+    classify = shared_classifier.classify
+
+    def classify_while_replaced(source: Any, **options: Any) -> Any:
+        monkeypatch.setattr(shared_classifier, "classify", classify)
+        classification = classify(source, **options)
+        buckets.put_object(Bucket="uploads", Key="o.wav", Body=rain)
+        assert isinstance(fast.process(second), Stored)
+        return classification
+
+    for _ in range(5):  # until both are written within a second
+        buckets.put_object(Bucket="uploads", Key="o.wav", Body=old_content)
+        time_before = buckets.head_object(Bucket="uploads", Key="o.wav")["LastModified"]
+        monkeypatch.setattr(shared_classifier, "classify", classify_while_replaced)
+        assert isinstance(slow.process(first), Unchanged)
+        current = buckets.head_object(Bucket="uploads", Key="o.wav")
+        result = read_result(buckets, "results/o.wav.json")
+        assert result["source"]["etag"] == current["ETag"]
+        assert result["source"].get("sequencer") == sequencers[1]
+        assert "Rain" in [prediction["label"] for prediction in result["predictions"]]
+        if current["LastModified"] == time_before:
+            return
+        buckets.delete_object(Bucket="results", Key="results/o.wav.json")
+    pytest.fail("no two objects were written within a second")
+
+
+def test_versions_of_the_same_second_are_ordered_by_their_sequencers(
+    buckets: Any, uploads: Uploads, rain: bytes
+) -> None:
+    buckets.put_bucket_versioning(Bucket="uploads", VersioningConfiguration={"Status": "Enabled"})
+    bodies = (encode(busy(1, 8_000), 8_000), rain)
+    old, new = (buckets.put_object(Bucket="uploads", Key="s.wav", Body=body)["VersionId"] for body in bodies)
+    assert isinstance(uploads.process(S3Location("uploads", "s.wav", new, "0B")), Stored)
+    assert isinstance(uploads.process(S3Location("uploads", "s.wav", old, "0A")), Unchanged)
+    assert read_result(buckets, "results/s.wav.json")["source"]["version_id"] == new
+    buckets.put_bucket_versioning(Bucket="uploads", VersioningConfiguration={"Status": "Suspended"})
+
+
 @pytest.mark.parametrize(
     ("content", "code"),
     [

@@ -6,7 +6,9 @@ output, stop at the first block, or search the working directory for resource fo
 
 from __future__ import annotations
 
+import base64
 import codecs
+import re
 import unicodedata
 from typing import Final
 
@@ -25,6 +27,12 @@ CONTAINERS: Final = (b"RIFF", b"RIFX", b"RF64", b"FORM", b"caff")
 W64_GUID: Final = bytes.fromhex("726966662e91cf11a5d628db04c10000")
 EBML_MARK: Final = b"\x1aE\xdf\xa3"  # WebM and Matroska
 UTF16_MARKS: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+# Base64, in either alphabet, possibly in lines, in quotes or in a data: URL.
+BASE64: Final = re.compile(rb"""["'\s]*(data:[^,\s]{0,200};base64,)?([A-Za-z0-9+/_\r\n-]{32,})""")
+BASE64_HINT: Final = (
+    "Decode it to bytes before it is sent or stored. "
+    "In an event for Lambda, isBase64Encoded must state that the body is base64."
+)
 NO_TEXT: Final = frozenset(("Cc", "Cn", "Co", "Cs"))  # control, unassigned, private use, surrogate
 # The names of other formats, by the bytes at an offset; the first match counts.
 FOREIGN_FORMATS: Final[tuple[tuple[int, bytes, str], ...]] = (
@@ -126,8 +134,21 @@ def check_format(head: bytes) -> None:
         return
     if len(head) < MAGIC_BYTES and head.startswith(CONTAINERS):
         raise UnreadableAudioError("not a readable audio file: it ends within its header")
-    found = _foreign_format(head) or f"of an unknown format that begins with the bytes {head[:8].hex(' ')}"
-    raise UnsupportedFormatError(f"not a readable audio file: it is {found}")
+    encoded = _base64_format(head)
+    found = (
+        encoded
+        or _foreign_format(head)
+        or _text_format(head)
+        or f"of an unknown format that begins with the bytes {head[:8].hex(' ')}"
+    )
+    raise UnsupportedFormatError(
+        f"not a readable audio file: it is {found}", hint=BASE64_HINT if encoded else None
+    )
+
+
+def begins_like_audio(head: bytes) -> bool:
+    """Return whether these are the first bytes of a file in an accepted format, or of an ID3 tag."""
+    return head.startswith(b"ID3") or _is_accepted(head)
 
 
 def is_unknown(head: bytes) -> bool:
@@ -136,7 +157,7 @@ def is_unknown(head: bytes) -> bool:
 
 
 def _foreign_format(head: bytes) -> str:
-    """Name the format of a file that is not accepted, with its article, or return "" if it is unknown."""
+    """Name the binary format of a file that is not accepted, with its article; "" if it is unknown."""
     for offset, signature, name in FOREIGN_FORMATS:
         if head.startswith(signature, offset):
             return name
@@ -144,7 +165,7 @@ def _foreign_format(head: bytes) -> str:
         return f"a {head[:4].decode()} file of type {head[8:12].decode('latin-1')!a}"
     if len(head) >= 2 and head[0] == 0xFF and head[1] & 0xF6 == 0xF0:
         return "an AAC stream (ADTS)"
-    return _text_format(head)
+    return ""
 
 
 def _is_accepted(head: bytes) -> bool:
@@ -173,6 +194,19 @@ def _id3_bytes(head: bytes) -> int:
     for byte in head[6:ID3_HEADER_BYTES]:
         size = size << 7 | byte & 0x7F
     return ID3_HEADER_BYTES + size
+
+
+def _base64_format(head: bytes) -> str:
+    """Return "base64 text ..." if the bytes are the base64 text of a file in a known format, otherwise ""."""
+    match = BASE64.match(head)
+    if match is None:
+        return ""
+    text = b"".join(match.group(2).split()).translate(bytes.maketrans(b"-_", b"+/"))
+    decoded = base64.b64decode(text[: len(text) // 4 * 4])
+    if match.group(1):
+        return "a data: URL, whose content is base64 text"
+    name = "an audio file" if _is_accepted(decoded) else _foreign_format(decoded)
+    return f"the base64 text of {name}" if name else ""
 
 
 def _text_format(head: bytes) -> str:

@@ -13,8 +13,11 @@ SUPPORTED_EVENTS: Final = (
     "HTTP requests of API Gateway (HTTP API, REST API), function URLs and load balancers; "
     "S3 notifications, also in SQS, SNS or EventBridge; S3 Batch Operations; "
     "batches of a Step Functions Distributed Map; "
-    '{"audio": "s3://..."}; {"audio_base64": "..."}; {"warmup": true}'
+    '{"audio": "s3://..."}; {"audio_base64": "..."}; {"warmup": true}; scheduled events'
 )
+WARM_UP_KEYS: Final = ("warmup", "warmer")  # {"warmer": true} is lambda-warmer's
+WARM_UP_SOURCES: Final = ("serverless-plugin-warmup",)
+SCHEDULED_EVENT: Final = "Scheduled Event"
 BATCH_OPERATIONS_SCHEMAS: Final = ("1.0", "2.0")
 
 
@@ -34,6 +37,15 @@ def is_batch_operation(event: Mapping[str, Any]) -> bool:
 def is_direct_request(event: Mapping[str, Any]) -> bool:
     """Return whether the event is a request of a caller that invokes the function directly."""
     return "audio" in event or "audio_base64" in event
+
+
+def is_warm_up(event: Mapping[str, Any]) -> bool:
+    """Return whether the event has no other purpose than to keep an environment warm."""
+    return (
+        any(event.get(key) for key in WARM_UP_KEYS)
+        or event.get("source") in WARM_UP_SOURCES
+        or event.get("detail-type") == SCHEDULED_EVENT
+    )
 
 
 def is_queue(event: Mapping[str, Any]) -> bool:

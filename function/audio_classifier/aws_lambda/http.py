@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
-import pybase64
 from mangum import Mangum
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from audio_classifier.aws_lambda.base64_text import decode_base64
 from audio_classifier.aws_lambda.deadlines import remaining_s
 from audio_classifier.aws_lambda.root_path import RootPathMiddleware
+from audio_classifier.errors import RequestError
 from audio_classifier.service.cancellation import DEADLINE_KEY
 
+BODY_ERROR: Final = "audio_classifier.body_error"  # the key in an event for what is wrong with its body
 HEALTH_CHECK: Final = {
     "version": "2.0",
     "rawPath": "/healthz",
@@ -32,11 +34,23 @@ class DeadlineMiddleware:
         await self._app(scope if limit_s is None else {**scope, DEADLINE_KEY: limit_s}, receive, send)
 
 
+class BodyErrorMiddleware:
+    """ASGI middleware that raises `RequestError` when a body is read that could not be decoded."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        reason = scope["aws.event"].get(BODY_ERROR)
+        await self._app(scope, receive if reason is None else _refuse(reason), send)
+
+
 class HttpAdapter:
     """Calls the application with HTTP events of API Gateway, function URLs and load balancers."""
 
     def __init__(self, app: ASGIApp) -> None:
-        self._handler = Mangum(DeadlineMiddleware(RootPathMiddleware(app)), lifespan="off")
+        app = BodyErrorMiddleware(DeadlineMiddleware(RootPathMiddleware(app)))
+        self._handler = Mangum(app, lifespan="off")
 
     def __call__(self, event: dict[str, Any], context: Any) -> Any:
         """Respond to an HTTP event."""
@@ -50,7 +64,25 @@ class HttpAdapter:
 
 
 def _decoded(event: dict[str, Any]) -> dict[str, Any]:
-    """Decode a base64 body, which takes Mangum longer than the classification."""
-    if not event.get("isBase64Encoded"):
-        return event
-    return {**event, "body": pybase64.b64decode(event.get("body") or b""), "isBase64Encoded": False}
+    """Decode the body, which takes Mangum longer than the classification if it is base64."""
+    body = event.get("body") or ""
+    try:
+        if event.get("isBase64Encoded"):
+            content = decode_base64(body)
+        elif isinstance(body, str):
+            content = body.encode(errors="replace")
+        else:
+            raise ValueError(f"it is {type(body).__name__} instead of text")
+    except ValueError as error:
+        return {**event, "body": b"", "isBase64Encoded": False, BODY_ERROR: str(error)}
+    return {**event, "body": content, "isBase64Encoded": False}
+
+
+def _refuse(reason: str) -> Receive:
+    async def receive() -> NoReturn:
+        raise RequestError(
+            f"the body of the event cannot be decoded: {reason}",
+            hint="isBase64Encoded must be true if the body is base64, otherwise false.",
+        )
+
+    return receive

@@ -1,14 +1,13 @@
-"""Find the inputs of a batch: files, folders, standard input and objects in S3.
+"""Find the inputs of a batch: files, folders, standard input, objects in S3 and files on web servers.
 
 They are found while the batch runs; only one folder's list, or one page of a bucket's, is held in memory.
 """
 
 from __future__ import annotations
 
-import hashlib
-import io
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -16,6 +15,9 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final, Protocol, TypeAlias
 
 from audio_classifier.audio.source import AudioSource
+from audio_classifier.batch.contents import content_identity
+from audio_classifier.batch.suffixes import is_audio
+from audio_classifier.batch.urls import Fetch, is_url, url_input
 from audio_classifier.errors import (
     AudioClassifierError,
     InvalidParameterError,
@@ -27,11 +29,6 @@ from audio_classifier.s3.location import S3Location
 from audio_classifier.s3.objects import S3File
 
 S3_SCHEME: Final = "s3://"
-# Folders and buckets are searched for these; a file that is named itself may have any suffix.
-AUDIO_SUFFIXES: Final = (
-    *(".aif", ".aifc", ".aiff", ".au", ".caf", ".flac", ".mka", ".mp3", ".oga", ".ogg", ".opus"),
-    *(".rf64", ".snd", ".w64", ".wav", ".wave", ".weba", ".webm"),
-)
 
 
 class AudioInput(Protocol):
@@ -104,10 +101,7 @@ class FileInput:
                     )
 
     def identify(self, source: AudioSource) -> dict[str, Any]:
-        file: Any = io.BytesIO(source) if isinstance(source, bytes) else source
-        file.seek(0)
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        return {"file": self.result_key, "size": file.seek(0, os.SEEK_END), "sha256": sha256}
+        return {"file": self.result_key, **content_identity(source)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,31 +134,45 @@ def is_single(name: str) -> bool:
     return name == "-" or not os.path.isdir(name)
 
 
-def find_inputs(names: Iterable[str], client: Callable[[], Any]) -> Iterator[FoundInput]:
+def find_inputs(
+    names: Iterable[str],
+    client: Callable[[], Any],
+    *,
+    fetch: Fetch | None = None,
+    skipped: Counter[str] | None = None,
+) -> Iterator[FoundInput]:
     """Yield the inputs that are named, and those below the folders and prefixes that are named, in order.
 
     Parameters
     ----------
     names
-        Files, folders, ``s3://bucket/key``, ``s3://bucket/prefix/``, or ``-`` for standard input.
+        Files, folders, ``s3://bucket/key``, ``s3://bucket/prefix/``, URLs of files on web servers, or ``-``
+        for standard input.
     client
         Returns a client of S3; called if a name is in S3.
+    fetch
+        Downloads a file by its URL; None if URLs are not accepted.
+    skipped
+        Counts the files that probably contain audio, but are not accepted, by suffix.
 
     Raises
     ------
     InvalidParameterError, TransferError
-        When the iteration reaches an invalid S3 URI, or a bucket that cannot be listed.
+        When the iteration reaches an invalid URI, or a bucket that cannot be listed.
     """
+    skipped = Counter() if skipped is None else skipped
     for name in names:
         if name.startswith(S3_SCHEME):
             if _is_prefix(name):
-                yield from _below_prefix(name, client())
+                yield from _below_prefix(name, client(), skipped)
             else:
                 yield ObjectInput(S3Location.parse(name), client())
+        elif is_url(name):
+            yield url_input(name, fetch)
         elif is_single(name):
             yield FileInput(name)
         else:
-            yield from _below_folder(name)
+            yield from _below_folder(name, skipped)
 
 
 def standard_input() -> BinaryIO | bytes:
@@ -177,15 +185,11 @@ def _state(file: BinaryIO) -> tuple[int, int]:
     return status.st_size, status.st_mtime_ns
 
 
-def _is_audio(name: str) -> bool:
-    return name.lower().endswith(AUDIO_SUFFIXES)
-
-
 def _is_prefix(uri: str) -> bool:
     return uri.endswith("/") or "/" not in uri.removeprefix(S3_SCHEME)
 
 
-def _below_folder(folder: str) -> Iterator[FoundInput]:
+def _below_folder(folder: str, skipped: Counter[str]) -> Iterator[FoundInput]:
     """Yield audio files at any depth, in the order of their whole paths."""
     found = False
     waiting = [folder]  # files, and folders, which end with a separator
@@ -197,7 +201,7 @@ def _below_folder(folder: str) -> Iterator[FoundInput]:
             continue
         try:
             with os.scandir(path) as entries:
-                names = sorted(name for entry in entries if (name := _audio_name(entry)))
+                names = sorted(name for entry in entries if (name := _audio_name(entry, skipped)))
         except OSError as error:
             found = True
             yield UnusableInput(path.rstrip(os.sep) or path, error)
@@ -207,23 +211,23 @@ def _below_folder(folder: str) -> Iterator[FoundInput]:
         yield UnusableInput(folder, NoInputError("there are no audio files in this folder"))
 
 
-def _audio_name(entry: os.DirEntry[str]) -> str:
+def _audio_name(entry: os.DirEntry[str], skipped: Counter[str]) -> str:
     """Return the name of an audio file, or of a folder with a separator; empty for anything else."""
     if entry.is_dir(follow_symlinks=False):
         return entry.name + os.sep
-    if not _is_audio(entry.name) or entry.name.startswith("."):
+    if entry.name.startswith(".") or not is_audio(entry.name, skipped):
         return ""
     # A pipe or a device may never end; a broken link is kept, so that it is reported.
     return entry.name if os.path.isfile(entry.path) or not os.path.exists(entry.path) else ""
 
 
-def _below_prefix(uri: str, client: Any) -> Iterator[FoundInput]:
+def _below_prefix(uri: str, client: Any, skipped: Counter[str]) -> Iterator[FoundInput]:
     bucket, _, prefix = uri.removeprefix(S3_SCHEME).partition("/")
     if not bucket:
         raise InvalidParameterError("FILE", f"{uri!r} is not s3://bucket/prefix/")
     found = False
     for key in _list_keys(client, bucket, prefix):
-        if _is_audio(key):
+        if is_audio(key, skipped):
             found = True
             yield ObjectInput(S3Location(bucket, key), client)
     if not found:

@@ -207,4 +207,4 @@ def _is_same(existing: Any, result: Result, where: str) -> bool:
 
 
 def _input_of(result: Result) -> list[Any]:
-    return [result["source"].get(name) for name in ("file", "bucket", "key")]
+    return [result["source"].get(name) for name in ("file", "bucket", "key", "url")]

@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections import Counter
 from collections.abc import Generator, Iterator
 from contextlib import closing, nullcontext
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Final
 
 from audio_classifier.cli.common import (
@@ -16,7 +17,9 @@ from audio_classifier.cli.common import (
     add_bundle,
     add_channel,
     add_filter,
+    duration,
     open_classifier,
+    read_settings,
     report_warning,
 )
 from audio_classifier.cli.errors import describe
@@ -29,7 +32,7 @@ if TYPE_CHECKING:
     from audio_classifier.batch.run import Outcome
     from audio_classifier.cli.clip_formats import ClipReport
 
-S3_THREADS: Final = 8  # more than CPUs, because they wait for the network
+NETWORK_THREADS: Final = 8  # more than CPUs, because they wait for the network
 
 
 def add(commands: Any) -> None:
@@ -40,7 +43,7 @@ def add(commands: Any) -> None:
         "files",
         nargs="+",
         metavar="FILE",
-        help="an audio file, a folder, s3://bucket/key, s3://bucket/prefix/, or - for standard input",
+        help="an audio file, a folder, s3://bucket/key, s3://bucket/prefix/, a URL, or - for standard input",
     )
     classify.add_argument("--top-k", type=int, default=5, metavar="N", help="how many classes (default: 5)")
     classify.add_argument(
@@ -48,10 +51,10 @@ def add(commands: Any) -> None:
     )
     classify.add_argument(
         "--start-time",
-        type=float,
+        type=duration,
         default=0.0,
-        metavar="SECONDS",
-        help="where the ten seconds begin (default: 0)",
+        metavar="TIME",
+        help="where the ten seconds begin: seconds, 1:30 or 0:01:30 (default: 0)",
     )
     classify.add_argument("--format", choices=("table", "json", "jsonl", "csv"), help="(default: table)")
     classify.add_argument(
@@ -101,11 +104,15 @@ class _Run:
     def __init__(self, args: argparse.Namespace) -> None:
         from audio_classifier.batch.inputs import is_single
         from audio_classifier.batch.stores import open_store
+        from audio_classifier.batch.urls import is_url
 
         self._names, self._output = args.files, args.output
         self.single = len(args.files) == 1 and is_single(args.files[0])
         self.failed = self._classified = self._already_stored = 0
-        self._in_s3 = any(name.startswith("s3://") for name in (*args.files, args.output or ""))
+        self._uses_network = any(
+            name.startswith("s3://") or is_url(name) for name in (*args.files, args.output or "")
+        )
+        self._skipped: Counter[str] = Counter()
         self._picture = None if args.plot is None else self._clip_picture(args.plot, args.top_k)
         self._classifier = open_classifier(args.bundle, many=not self.single)
         self._selection = self._classifier.selection(
@@ -148,12 +155,12 @@ class _Run:
 
         outcomes = classify_inputs(
             self._classifier,
-            self._inputs(),
+            self._inputs(self._skipped),
             self._selection,
             self._parameters,
             start_s=self._parameters["start_time"],
             channel=self._parameters["channel"],
-            threads=S3_THREADS if self._in_s3 else self._classifier.reader_threads,
+            threads=NETWORK_THREADS if self._uses_network else self._classifier.reader_threads,
             store=self._store,
             on_block=self._picture.add_block if self._picture else None,
         )
@@ -178,11 +185,18 @@ class _Run:
             if self._store or not self.single:
                 self._summarize(time.perf_counter() - begin)
 
-    def _inputs(self) -> Iterator[FoundInput]:
+    def _inputs(self, skipped: Counter[str] | None = None) -> Iterator[FoundInput]:
         from audio_classifier.batch.inputs import find_inputs
+        from audio_classifier.hub.recordings import open_recording
         from audio_classifier.s3.client import s3_client
 
-        return find_inputs(self._names, cache(s3_client))
+        settings = read_settings()
+        fetch = partial(
+            open_recording,
+            max_bytes=settings.max_object_bytes,
+            deadline_s=settings.download_deadline_s,
+        )
+        return find_inputs(self._names, cache(s3_client), fetch=fetch, skipped=skipped)
 
     def _count(self, outcome: Outcome) -> None:
         from audio_classifier.batch.run import Classified, Failed
@@ -204,3 +218,6 @@ class _Run:
         rate = (self._classified + self._already_stored + self.failed) / seconds
         counts = f"{self._classified} classified,{already_stored} {self.failed} failed"
         print_line(f"{counts}, in {seconds:.1f} s ({rate:.1f} files/s){where}")
+        if self._skipped:
+            files = ", ".join(f"{count} {suffix}" for suffix, count in self._skipped.most_common())
+            print_line(f"skipped, because their formats are not accepted: {files}")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 from audio_classifier.cli.errors import describe
 from audio_classifier.cli.terminal import download_progress, native_stderr_hidden, print_error, print_line
 from audio_classifier.constants import EVENT_HOP_S, EVENT_WINDOW_S
+from audio_classifier.durations import parse_duration
 from audio_classifier.errors import AudioError
 
 if TYPE_CHECKING:  # numpy and LiteRT are imported by the commands that need them
@@ -26,6 +27,14 @@ EXIT_USAGE: Final = 2
 EXIT_INTERRUPTED: Final = 130
 
 
+def duration(text: str) -> float:
+    """Parse the value of an option that is a time or a duration; return seconds."""
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
 def add_filter(command: argparse.ArgumentParser) -> None:
     """Add the option that selects classes."""
     command.add_argument(
@@ -40,16 +49,16 @@ def add_windows(command: argparse.ArgumentParser) -> None:
     """Add the options for the windows of a timeline."""
     command.add_argument(
         "--window",
-        type=float,
+        type=duration,
         default=EVENT_WINDOW_S,
-        metavar="SECONDS",
+        metavar="TIME",
         help="length of a window, at most 9.6; rounded to a multiple of 0.96 (default: %(default)s)",
     )
     command.add_argument(
         "--hop",
-        type=float,
+        type=duration,
         default=EVENT_HOP_S,
-        metavar="SECONDS",
+        metavar="TIME",
         help="from one window to the next (default: %(default)s)",
     )
 

@@ -11,6 +11,7 @@ from audio_classifier.cli.common import (
     add_channel,
     add_filter,
     add_windows,
+    duration,
     file_or_standard_input,
     open_classifier,
     read_recording,
@@ -39,9 +40,9 @@ def add(commands: Any) -> None:
     )
     timeline.add_argument(
         "--min-duration",
-        type=float,
+        type=duration,
         default=0.0,
-        metavar="SECONDS",
+        metavar="TIME",
         help="omit shorter events (default: 0)",
     )
     add_windows(timeline)

@@ -1,4 +1,4 @@
-"""Stream remote files from https or S3, and hash them and limit their size while they arrive."""
+"""Stream remote files from web servers or S3, and hash them and limit their size while they arrive."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
-from urllib.parse import quote, urljoin, urlsplit
+from urllib.parse import quote, urljoin, urlsplit, urlunsplit
 
 from audio_classifier.errors import (
     InvalidParameterError,
@@ -77,7 +77,7 @@ def open_remote(uri: str) -> Remote:
     except ValueError:  # invalid IPv6 address in brackets
         parts = urlsplit("")
     if parts.scheme == "https" and parts.hostname:
-        return HttpsRemote(uri)
+        return WebRemote(uri)
     if parts.scheme == "s3" and parts.netloc:
         return S3Remote(uri)
     raise InvalidParameterError(
@@ -107,7 +107,7 @@ def download(
     with target.open("wb") as file, remote.open(path) as content:
         for chunk in content.chunks:
             count += len(chunk)
-            if count > max_bytes:
+            if max(count, content.size or 0) > max_bytes:
                 raise RemoteTooLongError(
                     f"{target.name} from {remote.uri} must have at most {max_bytes} bytes"
                 )
@@ -118,16 +118,20 @@ def download(
     return digest.hexdigest()
 
 
-class HttpsRemote:
-    """Files below an ``https://`` URI; proxies are taken from the environment."""
+class WebRemote:
+    """Files below an ``https://`` or ``http://`` URI; proxies are taken from the environment.
+
+    Messages contain URLs without user names, passwords and queries, which may be signatures.
+    """
 
     def __init__(self, uri: str) -> None:
         from urllib.request import getproxies, proxy_bypass
 
         import urllib3
 
-        self.uri = uri
-        host = urlsplit(uri).hostname or ""
+        self._uri = uri
+        self.uri = _public(uri)
+        parts = urlsplit(uri)
         settings: dict[str, Any] = {
             "maxsize": CONNECTIONS,
             "timeout": urllib3.Timeout(connect=CONNECT_TIMEOUT_S, read=READ_TIMEOUT_S),
@@ -138,29 +142,34 @@ class HttpsRemote:
                 respect_retry_after_header=False,  # a server must not delay a cold start
             ),
         }
-        proxy = None if proxy_bypass(host) else getproxies().get("https")
+        proxy = None if proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)
         self._pool = urllib3.ProxyManager(proxy, **settings) if proxy else urllib3.PoolManager(**settings)
 
     @contextmanager
     def open(self, path: str) -> Iterator[Content]:
         import urllib3
 
-        url = _join(self.uri, quote(path))
+        url = _join(self._uri, quote(path))
+        shown = _public(url)
         try:
             with self._get(url) as response:
                 if response.status in (401, 403, 404, 410):
-                    raise RemoteNotFoundError(f"{url}: HTTP status {response.status}")
+                    raise RemoteNotFoundError(f"{shown}: HTTP status {response.status}")
                 if response.status != 200:
-                    raise TransferError(f"{url}: HTTP status {response.status}")
+                    raise TransferError(f"{shown}: HTTP status {response.status}")
                 # `read1` returns what has arrived: a slow server cannot delay the check for cancellation.
                 yield Content(iter(partial(response.read1, CHUNK_BYTES), b""), response.length_remaining)
+        except urllib3.exceptions.LocationParseError as error:
+            raise TransferError(f"{shown} is not a valid URL, or redirects to one that is not") from error
         except urllib3.exceptions.HTTPError as error:
             reason = getattr(error, "reason", None) or error  # the cause of the last attempt's failure
-            raise TransferError(f"{url}: {re.sub(r'^HTTPS?Connection.*?[)]: ', '', str(reason))}") from error
+            raise TransferError(
+                f"{shown}: {re.sub(r'^HTTPS?Connection.*?[)]: ', '', str(reason))}"
+            ) from error
 
     def _get(self, url: str) -> urllib3.BaseHTTPResponse:
-        """Request a URL, following redirects only if they are encrypted, too."""
-        target = url
+        """Request a URL, following redirects, but not from an encrypted to an unencrypted URL."""
+        target, shown = url, _public(url)
         for _ in range(MAX_REDIRECTS + 1):
             response = self._pool.request(
                 "GET", target, redirect=False, preload_content=False, headers={"Accept-Encoding": "identity"}
@@ -169,13 +178,15 @@ class HttpsRemote:
             if not location:
                 return response
             response.close()
+            scheme = urlsplit(target).scheme
             try:
                 target = urljoin(target, location)
+                new_scheme = urlsplit(target).scheme
             except ValueError as error:
-                raise TransferError(f"{url} redirects to {location!r}, which is not a valid URL") from error
-            if urlsplit(target).scheme != "https":
-                raise TransferError(f"{url} redirects to {target}, which is not encrypted")
-        raise TransferError(f"{url} redirects more than {MAX_REDIRECTS} times")
+                raise TransferError(f"{shown} redirects to something that is not a valid URL") from error
+            if new_scheme not in (scheme, "https"):
+                raise TransferError(f"{shown} redirects to {_public(target)}, which is not encrypted")
+        raise TransferError(f"{shown} redirects more than {MAX_REDIRECTS} times")
 
 
 class S3Remote:
@@ -206,6 +217,12 @@ def _chunks(body: Any, uri: str) -> Iterator[bytes]:
         if chunk is None:
             return
         yield chunk
+
+
+def _public(url: str) -> str:
+    """Return a URL without the parts that may be secrets."""
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
 def _join(base: str, path: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from audio_classifier.errors import InvalidParameterError
@@ -17,6 +17,11 @@ class S3Location:
 
     Its text is the `uri` with unprintable characters escaped, for messages.
 
+    Attributes
+    ----------
+    sequencer
+        The hexadecimal number by which a notification orders the events of the key; not part of the identity.
+
     Raises
     ------
     InvalidParameterError
@@ -26,6 +31,7 @@ class S3Location:
     bucket: str
     key: str
     version_id: str | None = None
+    sequencer: str | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         parts = (self.bucket, self.key, self.version_id or "null")

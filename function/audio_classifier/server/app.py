@@ -22,6 +22,7 @@ from audio_classifier.server.api_keys import RequireApiKey, document_api_keys
 from audio_classifier.server.body import audio_request
 from audio_classifier.server.body_limits import BodyLimits
 from audio_classifier.server.cloudevents import event_routes
+from audio_classifier.server.content_encoding import DecodeBodies
 from audio_classifier.server.deadlines import bounded
 from audio_classifier.server.errors import ERROR_RESPONSES, add_error_handlers, respond_to_unexpected
 from audio_classifier.server.json_response import timeline_response
@@ -30,6 +31,7 @@ from audio_classifier.server.metrics import CountRequests, Metrics
 from audio_classifier.server.ndjson import accepts_ndjson, stream_timeline
 from audio_classifier.server.pages import page_routes
 from audio_classifier.server.response_headers import ResponseHeaders
+from audio_classifier.server.routing import HeadAsGet, IgnoreTrailingSlash
 from audio_classifier.server.schemas import (
     DESCRIPTION,
     METADATA,
@@ -46,7 +48,7 @@ from audio_classifier.server.spool import Spool
 from audio_classifier.server.swagger2 import swagger_2
 from audio_classifier.server.uploads import upload_routes
 from audio_classifier.service.cancellation import DEADLINE_KEY, Cancellation
-from audio_classifier.service.parameters import parse_parameters
+from audio_classifier.service.parameters import merge_repeated, parse_parameters
 from audio_classifier.service.predict import predict, timeline
 from audio_classifier.service.settings import Settings
 from audio_classifier.service.shared_classifier import SharedClassifier
@@ -120,6 +122,7 @@ def _add_middleware(app: FastAPI, settings: Settings, metrics: Metrics) -> None:
     """Add middleware; each one wraps those that were added before."""
     hint = "Only ten seconds are classified: shorten the recording, or encode it as FLAC, OGG or MP3"
     hint += "; for larger files, POST /uploads returns where to upload." if settings.uploads_bucket else "."
+    app.add_middleware(DecodeBodies, max_bytes=settings.max_upload_bytes, hint=hint)
     app.add_middleware(BodyLimits, max_bytes=settings.max_upload_bytes, hint=hint)
     if settings.api_keys:
         app.add_middleware(RequireApiKey, keys=settings.api_keys)
@@ -129,12 +132,14 @@ def _add_middleware(app: FastAPI, settings: Settings, metrics: Metrics) -> None:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=settings.cors_origins,
-            allow_methods=("GET", "POST"),
+            allow_methods=("GET", "HEAD", "POST"),
             allow_headers=("*",),
             expose_headers=("Retry-After",),
         )
     app.add_middleware(CountRequests, metrics=metrics)
     app.add_middleware(ResponseHeaders)
+    app.add_middleware(IgnoreTrailingSlash)
+    app.add_middleware(HeadAsGet)
 
 
 def _add_documents(app: FastAPI, settings: Settings) -> None:
@@ -185,7 +190,8 @@ def _add_model_routes(
     async def predict_audio(request: Request) -> Any:
         """Predict audio classes from input data"""
         # A form can also ask for a timeline, but its fields are known only after its body.
-        query = parse_parameters({"timeline": request.query_params.get("timeline", False)})
+        in_query = request.query_params.multi_items()
+        query = parse_parameters(merge_repeated(in_query))
         limit_s = request.scope.get(DEADLINE_KEY, math.inf)
         cancellation = Cancellation(
             min(limit_s, settings.timeline_deadline_s if query.timeline else settings.predict_deadline_s)
@@ -193,7 +199,7 @@ def _add_model_routes(
         async with AsyncExitStack() as resources:
             async with bounded(cancellation):
                 audio = await resources.enter_async_context(audio_request(request, uploads.access, spool))
-            parameters = parse_parameters({**audio.fields, **request.query_params})
+            parameters = parse_parameters(merge_repeated([*audio.fields, *in_query]))
             if parameters.timeline:
                 cancellation.set_deadline(min(limit_s, settings.timeline_deadline_s))
             try:

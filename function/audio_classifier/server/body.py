@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Final, Protocol
@@ -12,6 +12,7 @@ from typing import Any, BinaryIO, Final, Protocol
 import anyio.to_thread
 from starlette.requests import ClientDisconnect, Request
 
+from audio_classifier.audio.formats import begins_like_audio
 from audio_classifier.audio.source import AudioSource
 from audio_classifier.errors import (
     InvalidParameterError,
@@ -28,18 +29,25 @@ from audio_classifier.service.object_access import ObjectAccess
 AUDIO_TYPES: Final = re.compile(
     r"(audio|video)/.*|application/(octet-stream|ogg|x-ogg|flac|x-flac)|binary/octet-stream|", re.IGNORECASE
 )
+CURL_TYPE: Final = "application/x-www-form-urlencoded"  # which curl declares for any raw body
 MAX_SMALL_BODY_BYTES: Final = 256 << 10
 PIECE_BYTES: Final = 64 << 10
 REPLACEMENT_CHARACTER: Final = "\ufffd".encode()  # replaces bytes that are not UTF-8
 SEARCHED_BYTES: Final = 4096
+# Hints for bodies that were sent as audio, by the bytes with which they begin.
+OTHER_BODIES: Final = {
+    b"--": "The body seems to be a form: send it as multipart/form-data, with its boundary.",
+    b"{": "The body seems to be JSON: send it as application/json.",
+    b"s3://": 'Name an object by a JSON body: {"audio": "s3://bucket/key"}.',
+}
 
 
 class AudioRequest(Protocol):
     """A request to classify: the audio and the parameters that its body holds."""
 
     @property
-    def fields(self) -> Mapping[str, Any]:
-        """Form or JSON fields next to the audio."""
+    def fields(self) -> Sequence[tuple[str, Any]]:
+        """Form or JSON fields next to the audio; forms may repeat a name."""
 
     def open_source(self) -> AudioSource:
         """Return the audio; called in a thread.  Raises the errors of `ObjectAccess.open_allowed`."""
@@ -53,16 +61,17 @@ class UploadedAudio:
     """An audio file in a request's body, and the form fields next to it."""
 
     file: BinaryIO
-    fields: Mapping[str, Any]
+    fields: Sequence[tuple[str, Any]]
 
     def open_source(self) -> AudioSource:
         return self.file
 
     def unreadable_hint(self) -> str:
         self.file.seek(0)
-        if REPLACEMENT_CHARACTER not in self.file.read(SEARCHED_BYTES):
-            return ""
-        return "The bytes were decoded as text in transfer: set a gateway's binary media types to */*."
+        head = self.file.read(SEARCHED_BYTES)
+        if REPLACEMENT_CHARACTER in head:
+            return "The bytes were decoded as text in transfer: set a gateway's binary media types to */*."
+        return next((hint for begin, hint in OTHER_BODIES.items() if head.lstrip().startswith(begin)), "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +79,11 @@ class ReferencedAudio:
     """An object in S3 that the field ``audio`` of a JSON body names."""
 
     access: ObjectAccess
-    fields: Mapping[str, Any]
+    uri: object
+    fields: Sequence[tuple[str, Any]]
 
     def open_source(self) -> AudioSource:
-        return self.access.open_allowed(self.fields.get("audio"))
+        return self.access.open_allowed(self.uri)
 
     def unreadable_hint(self) -> str:
         return ""
@@ -139,11 +149,14 @@ async def audio_request(request: Request, access: ObjectAccess, spool: Spool) ->
     declared = media_type(request)
     async with spool.body() as body:
         if declared == "application/json":
-            yield ReferencedAudio(access, await json_fields(request))
+            fields = await json_fields(request)
+            yield ReferencedAudio(access, fields.get("audio"), list(fields.items()))
         elif declared == "multipart/form-data":
             yield await _uploaded_form(request, body)
         elif AUDIO_TYPES.fullmatch(declared):
             yield await _uploaded_body(request, body)
+        elif declared == CURL_TYPE:
+            yield _recognised(await _uploaded_body(request, body))
         else:
             raise UnsupportedMediaError(f"a body of type {declared} is not supported")
 
@@ -155,8 +168,14 @@ async def _uploaded_form(request: Request, body: SpooledBody) -> UploadedAudio:
             # In a thread, because some bodies take the parser long, and because it writes files.
             await anyio.to_thread.run_sync(form.feed, piece)
             del piece  # a client that pauses must hold little memory
+    form.finish()
     if form.file_type is None:
-        raise InvalidParameterError("audio", "the multipart body has no file in this field")
+        other = f", but one in {form.other_file!r:.80}" if form.other_file else ""
+        raise InvalidParameterError(
+            "audio",
+            f"the multipart body has no file in this field{other}",
+            hint="Send the recording in the field `audio`.",
+        )
     if not AUDIO_TYPES.fullmatch(form.file_type):
         raise NoAudioError(f"Invalid file type/extension: {form.file_type}")
     await _finish(body)
@@ -174,7 +193,16 @@ async def _uploaded_body(request: Request, body: SpooledBody) -> UploadedAudio:
     if body.size == 0:
         raise InvalidParameterError("audio", "the request has no body")
     await _finish(body)
-    return UploadedAudio(body.file, {})
+    return UploadedAudio(body.file, ())
+
+
+def _recognised(audio: UploadedAudio) -> UploadedAudio:
+    """Return the audio if its first bytes are those of an accepted format, whatever the client declares."""
+    head = audio.file.read(SEARCHED_BYTES)
+    audio.file.seek(0)
+    if not begins_like_audio(head):
+        raise UnsupportedMediaError(f"a body of type {CURL_TYPE} is not supported")
+    return audio
 
 
 async def _finish(body: SpooledBody) -> None:

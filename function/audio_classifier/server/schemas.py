@@ -29,6 +29,7 @@ def query_parameters() -> list[dict[str, Any]]:
             "name": name,
             "in": "query",
             "required": False,
+            "allowEmptyValue": True,  # an empty value stands for the default
             "description": schema.pop("description"),
             "schema": schema,
         }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from audio_classifier.errors import InvalidParameterError, ObjectTooLargeError, RemoteNotFoundError
@@ -77,6 +77,20 @@ class ObjectAccess:
         except RemoteNotFoundError:
             return False
         return True
+
+    def is_current(self, identity: Mapping[str, Any]) -> bool:
+        """Return whether an identity, as of `S3File.identity`, is that of the key's current object.
+
+        Raises
+        ------
+        TransferError
+            If S3 cannot be asked now.
+        """
+        try:
+            current = self.open(S3Location(identity["bucket"], identity["key"])).identity()
+        except RemoteNotFoundError:
+            return False
+        return all(identity.get(name) == current[name] for name in ("version_id", "etag"))
 
     def check_allowed(self, location: S3Location) -> None:
         """Raise `InvalidParameterError` if API clients may not name objects of that bucket."""

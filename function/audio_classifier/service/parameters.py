@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Final, TypeAlias
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    ValidationError,
+)
 
 from audio_classifier.audio.channels import Channel
 from audio_classifier.constants import CLIP_PATCHES, EVENT_THRESHOLD, PATCH_S, TOP_K
+from audio_classifier.durations import PATTERN, parse_duration
 from audio_classifier.errors import InvalidParameterError
 from audio_classifier.inference.sound_events import Hysteresis
+from audio_classifier.service.parameter_names import misspelled
 
 # The names of requests for parameters of the library.
 REQUEST_NAMES: Final = {
@@ -19,6 +29,34 @@ REQUEST_NAMES: Final = {
     "start_s": "start_time",
     "window_s": "window",
 }
+VALUE_ERROR: Final = "Value error, "  # how pydantic begins the message of a ValueError
+
+
+class _DurationSchema:
+    """Adds text to the JSON schema of a number of seconds."""
+
+    def __get_pydantic_json_schema__(self, schema: Any, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"anyOf": [handler(schema), {"type": "string", "pattern": PATTERN}]}
+
+
+def _duration(value: Any) -> Any:
+    return parse_duration(value) if isinstance(value, str) else value
+
+
+def _joined(value: Any) -> Any:
+    is_list = isinstance(value, list) and all(isinstance(item, str) for item in value)
+    return ",".join(value) if is_list else value
+
+
+MAX_WINDOW_S: Final = CLIP_PATCHES * PATCH_S
+# Bounds precede the parser, so that pydantic describes them.
+Seconds: TypeAlias = Annotated[
+    float, Field(ge=0, allow_inf_nan=False), BeforeValidator(_duration), _DurationSchema()
+]
+WindowSeconds: TypeAlias = Annotated[
+    float, Field(gt=0, le=MAX_WINDOW_S), BeforeValidator(_duration), _DurationSchema()
+]
+Names: TypeAlias = Annotated[str, BeforeValidator(_joined)]
 
 
 def _channel(value: Any) -> Any:
@@ -34,10 +72,8 @@ class PredictParameters(BaseModel):
 
     model_config = ConfigDict(extra="ignore")
 
-    start_time: float = Field(
+    start_time: Seconds = Field(
         0.0,
-        ge=0,
-        allow_inf_nan=False,
         description="The number of seconds into the audio file the prediction should start at.",
     )
     channel: Annotated[Channel, BeforeValidator(_channel, int | str)] = Field(
@@ -45,7 +81,7 @@ class PredictParameters(BaseModel):
         description="The channel to classify, from 1 on, or mix for the mean of all.  If omitted, the mean, "
         "or the loudest channel if the channels cancel each other out.",
     )
-    filter: str = Field(
+    filter: Names = Field(
         "", max_length=5_000, description="Only these classes: names or ids, separated by commas."
     )
     top_k: int = Field(TOP_K, ge=1, le=1000, description="The maximum number of classes.")
@@ -53,16 +89,12 @@ class PredictParameters(BaseModel):
     timeline: bool = Field(
         False, description="Analyze the whole file: return its windows and sound events instead."
     )
-    window: float = Field(
-        CLIP_PATCHES * PATCH_S,
-        gt=0,
-        le=CLIP_PATCHES * PATCH_S,
+    window: WindowSeconds = Field(
+        MAX_WINDOW_S,
         description="The length of a timeline's windows in seconds; rounded to a multiple of 0.96.",
     )
-    hop: float | None = Field(
+    hop: WindowSeconds | None = Field(
         None,
-        gt=0,
-        le=CLIP_PATCHES * PATCH_S,
         description="Seconds from one window of a timeline to the next; the length of a window if omitted.",
     )
     release: float | None = Field(
@@ -72,9 +104,7 @@ class PredictParameters(BaseModel):
         description="A sound event begins at the threshold (default: 0.3) and ends below this probability "
         "(default: half of the threshold).",
     )
-    min_duration: float = Field(
-        0.0, ge=0, allow_inf_nan=False, description="Omit sound events that are shorter, in seconds."
-    )
+    min_duration: Seconds = Field(0.0, description="Omit sound events that are shorter, in seconds.")
 
     @property
     def hysteresis(self) -> Hysteresis:
@@ -83,18 +113,67 @@ class PredictParameters(BaseModel):
         return Hysteresis(threshold, self.release, self.min_duration)
 
 
-def parse_parameters(fields: dict[str, Any]) -> PredictParameters:
+# The parameters by their names, and by those of the library for the same ones.
+KNOWN_NAMES: Final = {name: name for name in PredictParameters.model_fields} | {
+    name: field for name, field in REQUEST_NAMES.items() if name.endswith("_s")
+}
+
+
+def parse_parameters(fields: Mapping[str, Any]) -> PredictParameters:
     """Check the parameters of a request.
+
+    An empty text and None stand for the default.  Unknown fields are ignored, unless they are nearly known.
 
     Raises
     ------
     InvalidParameterError
-        If one is out of range; the error names it.
+        If a parameter is out of range or misspelled; the error names it.
     """
-    try:
-        return PredictParameters.model_validate(fields)
-    except ValidationError as error:
-        first = error.errors()[0]
+    found = misspelled(fields, KNOWN_NAMES)
+    if found is not None:
+        name, parameter = found
         raise InvalidParameterError(
-            ".".join(map(str, first["loc"])), first["msg"].removeprefix("Value error, ")
-        ) from error
+            parameter,
+            f"the request has {name!r}, which is not the name of a parameter",
+            hint=f"Rename {name!r} to {parameter!r}, or omit it.",
+        )
+    try:
+        return PredictParameters.model_validate(
+            {name: value for name, value in fields.items() if not _is_empty(value)}
+        )
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        reason = first["msg"].removeprefix(VALUE_ERROR)
+        raise InvalidParameterError(".".join(map(str, first["loc"])), reason) from error
+
+
+def merge_repeated(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """Merge the parameters of a request that may state each of them several times.
+
+    The values of ``filter`` add up.  Those of another parameter must agree.  Empty ones are omitted.
+
+    Raises
+    ------
+    InvalidParameterError
+        If they do not; the error names the parameter.
+    """
+    fields: dict[str, Any] = {}
+    filters: list[Any] = []
+    for name, value in pairs:
+        if _is_empty(value):
+            continue
+        if name == "filter":
+            filters += value if isinstance(value, list) else [value]
+        elif str(fields.setdefault(name, value)) != str(value) and name in PredictParameters.model_fields:
+            raise InvalidParameterError(
+                name,
+                f"must have one value, got {fields[name]!r:.40} and {value!r:.40}",
+                hint="Send the parameter once, in the query or in the body.",
+            )
+    if filters:
+        fields["filter"] = filters if len(filters) > 1 else filters[0]
+    return fields
+
+
+def _is_empty(value: Any) -> bool:
+    return value is None or (isinstance(value, str) and not value.strip())

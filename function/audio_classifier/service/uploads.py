@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -36,6 +36,7 @@ from audio_classifier.service.object_results import (
 )
 from audio_classifier.service.parameters import PredictParameters
 from audio_classifier.service.predict import collect_timeline, timeline
+from audio_classifier.service.result_order import is_newer, is_same_state
 from audio_classifier.service.shared_classifier import SharedClassifier
 
 TIMELINE_PARAMETERS: Final = PredictParameters.model_validate(
@@ -98,7 +99,9 @@ class Uploads:
         if WRITTEN_BY in file.metadata:
             return Skipped()
         source = file.identity()
-        is_final = partial(_is_final, source=source, model=model)
+        if location.sequencer:
+            source["sequencer"] = location.sequencer
+        is_final = partial(_is_final, source=source, model=model, is_current=self.access.is_current)
         existing = self.results.find(result_location)
         if existing is not None and is_final(existing.document):
             return Unchanged(result_location, error_message(existing.document))
@@ -172,7 +175,12 @@ def _result(record: dict[str, Any], source: dict[str, Any], model: dict[str, Any
     }
 
 
-def _is_final(existing: Any, source: dict[str, Any], model: dict[str, Any]) -> bool:
+def _is_final(
+    existing: Any,
+    source: dict[str, Any],
+    model: dict[str, Any],
+    is_current: Callable[[Mapping[str, Any]], bool],
+) -> bool:
     """Return whether a stored document is the result of the same object and model, or of a newer object.
 
     Results of an older reader are not final.
@@ -182,9 +190,8 @@ def _is_final(existing: Any, source: dict[str, Any], model: dict[str, Any]) -> b
     existing_source = existing["source"]
     if any(existing_source.get(name) != source[name] for name in ("bucket", "key")):
         return False
-    if existing_source.get("last_modified", "") > source["last_modified"]:
+    if is_newer(existing_source, source, is_current):
         return True
-    same_object = all(existing_source.get(name) == source[name] for name in ("version_id", "etag"))
-    return bool(
-        same_object and all(existing["model"].get(name) == model[name] for name in ("digest", "reader"))
+    return is_same_state(existing_source, source) and all(
+        existing["model"].get(name) == model[name] for name in ("digest", "reader")
     )
