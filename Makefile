@@ -13,12 +13,14 @@ TRAINING := .venv-training
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 WAV ?= assets/rain.wav
 PICTURE ?= $(basename $(notdir $(WAV))).png
-# The image: the first build tool that works, its name, its base image and model, and further options of the build.
+# The image: the first build tool that works, its name, its base image, model and extras (nothing, or formats), and further
+# options of the build.
 ENGINE ?= $(shell for tool in docker podman buildah; do $$tool info &> /dev/null && echo $$tool && break; done)
 IMAGE ?= serverless-audio-classifier
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 BASE_IMAGE ?=
 BUNDLE ?= compact
+EXTRAS ?=
 BUILD_OPTIONS ?=
 # The additional index with PyTorch's wheels for CPUs; if empty, only pip's default index is searched.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
@@ -35,7 +37,7 @@ TRAIN_OPTIONS ?=
 SECONDS ?= 60
 SEED ?= 1
 # Exported, so that recipes can quote values with spaces or other special characters.
-export TEACHER RECORDINGS IMAGE BASE_IMAGE BUNDLE BUILD RUNTIME_PYTHON ARCHITECTURE
+export TEACHER RECORDINGS IMAGE BASE_IMAGE BUNDLE EXTRAS BUILD RUNTIME_PYTHON ARCHITECTURE
 
 .PHONY: help classify plot invoke events serve lint lint-infra test test-e2e test-convert test-web test-training train train-quick check image test-image sam-local layers template-zip lock samples pictures demo-picture deviations bench bench-quick clean
 
@@ -87,14 +89,14 @@ lint-infra: $(VENV)/.test $(INFRA)/.infra $(SAM)/.sam  ## check the Dockerfile, 
 
 check: lint test test-e2e test-convert  ## run lint, test, test-e2e and test-convert
 
-image: $(if $(filter s3://%,$(BUNDLE)),$(VENV)/.lambda)  ## build the image IMAGE=... with the model BUNDLE=..., for Lambda, Knative, Kubernetes and Docker
+image: $(if $(filter s3://%,$(BUNDLE)),$(VENV)/.lambda)  ## build the image IMAGE=... with the model BUNDLE=... and EXTRAS=formats or none, for Lambda, Knative, Kubernetes and Docker
 	$(if $(ENGINE),,$(error `make image` needs docker, podman or buildah, and found none that works))
 	rm -rf build/image
 	$(if $(filter s3://%,$(BUNDLE)),PYTHON=$(BIN)/python layers/model/build.sh build/image "$$BUNDLE")
 	BUILDX_NO_DEFAULT_ATTESTATIONS=1 $(ENGINE) build $(if $(filter docker,$(ENGINE)),,--format docker) \
 	  --file Dockerfile.lambda --tag "$$IMAGE:$(VERSION)" --tag "$$IMAGE:latest" \
 	  $(if $(BASE_IMAGE),--build-arg BASE_IMAGE) --build-arg BUNDLE="$(if $(filter s3://%,$(BUNDLE)),model,$$BUNDLE)" \
-	  $(BUILD_OPTIONS) .
+	  $(if $(EXTRAS),--build-arg EXTRAS) $(BUILD_OPTIONS) .
 
 test-image: $(VENV)/.test $(SAM)/.sam  ## test the image over HTTP and under the Lambda emulator, and the layers
 	$(if $(filter docker podman,$(ENGINE)),,$(error `make test-image` needs docker or podman, and found none that works))

@@ -17,14 +17,16 @@ compile requirements/sam.in --output-file requirements/sam.txt
 compile requirements/infra.in --output-file requirements/infra.txt
 compile pyproject.toml requirements/training.in --all-extras --group test --group web --output-file "$all"
 compile pyproject.toml --constraint "$all" --output-file requirements/runtime.txt
-compile pyproject.toml --constraint "$all" --extra lambda --extra plot --extra reference --extra serve --group test \
-  --output-file requirements/test.txt
+compile pyproject.toml --constraint "$all" --extra formats --extra lambda --extra plot --extra reference --extra serve \
+  --group test --output-file requirements/test.txt
 compile pyproject.toml --constraint "$all" --extra plot --output-file requirements/plot.txt
 compile pyproject.toml --constraint "$all" --group web --output-file requirements/web.txt
 compile pyproject.toml --constraint "$all" --extra serve --output-file requirements/serve.txt
 compile pyproject.toml --constraint "$all" --extra serve --extra lambda --output-file requirements/lambda.txt
 compile pyproject.toml --constraint "$all" --extra serve --extra lambda --group image \
   --output-file requirements/image.txt
+compile pyproject.toml --constraint "$all" --extra formats --extra serve --extra lambda --group image \
+  --output-file requirements/image-formats.txt
 compile pyproject.toml --constraint "$all" --extra convert --output-file requirements/convert.txt
 # tinysoundfont depends on pyaudio, which only plays audio and must be compiled.
 compile pyproject.toml requirements/training.in --constraint "$all" --extra convert --no-emit-package pyaudio \
