@@ -7,6 +7,7 @@ from typing import Final
 
 # Registered format tags of WAV files that libsndfile decodes.
 DECODED_TAGS: Final = frozenset((0x01, 0x02, 0x03, 0x06, 0x07, 0x11, 0x31, 0x38, 0x40, 0x45, 0x55))
+UNKNOWN_CODEC: Final = "an unknown codec"
 EXTENSIBLE_TAG: Final = 0xFFFE
 TAG_NAMES: Final = {
     0x000A: "Windows Media Voice",
@@ -18,6 +19,7 @@ TAG_NAMES: Final = {
     0x0057: "AMR-NB",
     0x0058: "AMR-WB",
     0x0064: "G.726",
+    0x0065: "G.722",
     0x0083: "G.729",
     0x0092: "AC-3 (S/PDIF)",
     0x00FF: "AAC",
@@ -27,6 +29,7 @@ TAG_NAMES: Final = {
     0x0162: "Windows Media Audio 9 Professional",
     0x0163: "Windows Media Audio 9 Lossless",
     0x0270: "ATRAC3",
+    0x028F: "G.722",
     0x1600: "AAC (ADTS)",
     0x1610: "AAC",
     0x2000: "AC-3",
@@ -112,13 +115,13 @@ def _wave_codec(head: bytes, order: str) -> str:
         (tag,) = struct.unpack_from(f"{order}H", header, 24)
     if tag in DECODED_TAGS or tag == EXTENSIBLE_TAG:
         return ""
-    return f"{TAG_NAMES.get(tag, 'an unknown codec')} (format tag 0x{tag:04X})"
+    return f"{TAG_NAMES.get(tag, UNKNOWN_CODEC)} (format tag 0x{tag:04X})"
 
 
 def _fourcc_codec(fourcc: bytes) -> str:
     if len(fourcc) < 4 or fourcc in DECODED_FOURCCS:
         return ""
-    return f"{FOURCC_NAMES.get(fourcc, 'an unknown codec')} (type {fourcc.decode('latin-1')!a})"
+    return f"{FOURCC_NAMES.get(fourcc, UNKNOWN_CODEC)} (type {fourcc.decode('latin-1')!a})"
 
 
 def _chunk(head: bytes, name: bytes, order: str) -> bytes:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from audio_classifier.audio.caf import check_packet_table
+from audio_classifier.audio.demuxers import Demuxer, find_demuxer
+from audio_classifier.audio.ffmpeg import FFmpegStream
 from audio_classifier.audio.formats import EBML_MARK, audio_head, check_format, is_mpeg_audio, is_unknown
 from audio_classifier.audio.mpeg_file import open_mpeg
 from audio_classifier.audio.ogg import open_ogg
@@ -16,7 +19,9 @@ from audio_classifier.audio.streams import FrameStream
 from audio_classifier.audio.views import FileRange, FileView
 from audio_classifier.audio.warnings import AudioWarning
 from audio_classifier.audio.webm import open_webm
-from audio_classifier.errors import EmptyAudioError
+from audio_classifier.errors import EmptyAudioError, MissingExtraError, UnsupportedFormatError
+
+CONVERSION: Final = "ffmpeg -i in.m4a out.wav"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +58,20 @@ def open_audio(file: SeekableFile, *, dtype: SampleType = "float32") -> OpenAudi
         raise EmptyAudioError("the file contains an ID3 tag, but no audio" if begin else "the file is empty")
     if (is_mpeg_audio(head) or is_unknown(head)) and (mpeg := open_mpeg(file, dtype=dtype)):
         return OpenAudio(*mpeg)
-    check_format(head)
     if begin:
         file = FileView([FileRange(file, begin, size_of(file))])
+    try:
+        return _open_without_ffmpeg(file, head, dtype)
+    except UnsupportedFormatError as error:
+        demuxer = find_demuxer(head)
+        if demuxer is None:
+            raise
+        refusal = error
+    return OpenAudio([_ffmpeg_stream(file, demuxer, dtype, refusal)])
+
+
+def _open_without_ffmpeg(file: SeekableFile, head: bytes, dtype: SampleType) -> OpenAudio:
+    check_format(head)
     check_packet_table(file, head)
     if head.startswith(b"OggS"):
         return OpenAudio(*open_ogg(file, dtype=dtype))
@@ -63,3 +79,14 @@ def open_audio(file: SeekableFile, *, dtype: SampleType = "float32") -> OpenAudi
         return OpenAudio([open_webm(file, dtype=dtype)])
     file, warnings = repaired_file(file, head)
     return OpenAudio([SndfileStream(file, dtype=dtype)], warnings)
+
+
+def _ffmpeg_stream(
+    file: SeekableFile, demuxer: Demuxer, dtype: SampleType, refusal: UnsupportedFormatError
+) -> FFmpegStream:
+    """Open a file with FFmpeg, or add to the refusal of it what can be done without FFmpeg."""
+    try:
+        return FFmpegStream(file, demuxer, dtype=dtype)
+    except MissingExtraError as missing:
+        hint = f"It needs the extra {missing.extra!r}. {missing.hint}. Or convert the recording: {CONVERSION}"
+        raise UnsupportedFormatError(str(refusal), hint=hint) from missing

@@ -26,6 +26,8 @@ MAGIC_BYTES: Final = 12  # with the type of the content, which follows the magic
 CONTAINERS: Final = (b"RIFF", b"RIFX", b"RF64", b"FORM", b"caff")
 W64_GUID: Final = bytes.fromhex("726966662e91cf11a5d628db04c10000")
 EBML_MARK: Final = b"\x1aE\xdf\xa3"  # WebM and Matroska
+MAX_AC3_ID: Final = 10  # version of the bit stream; E-AC-3 has later ones
+TS_PACKET_BYTES: Final = 188  # each packet of an MPEG transport stream begins with "G"
 UTF16_MARKS: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 # Base64, in either alphabet, possibly in lines, in quotes or in a data: URL.
 BASE64: Final = re.compile(rb"""["'\s]*(data:[^,\s]{0,200};base64,)?([A-Za-z0-9+/_\r\n-]{32,})""")
@@ -48,13 +50,12 @@ FOREIGN_FORMATS: Final[tuple[tuple[int, bytes, str], ...]] = (
     (0, b"wvpk", "a WavPack file"),
     (0, b"MAC ", "a Monkey's Audio file"),
     (0, b"MPCK", "a Musepack file"),
-    (0, b"MP+", "a Musepack file"),
+    (0, b"MP+", "an old Musepack file"),
     (0, b"TTA1", "a True Audio file"),
     (0, b"DSD ", "a DSF file"),
     (0, b"FRM8", "a DSDIFF file"),
     (0, b"ajkg", "a Shorten file"),
     (0, b"NIST_1A", "a NIST SPHERE file"),
-    (0, b"\x0bw", "an AC-3 stream"),
     (0, bytes.fromhex("7ffe8001"), "a DTS stream"),
     (0, b".RMF", "a RealMedia file"),
     (0, b".ra\xfd", "a RealAudio file"),
@@ -137,7 +138,7 @@ def check_format(head: bytes) -> None:
     encoded = _base64_format(head)
     found = (
         encoded
-        or _foreign_format(head)
+        or foreign_format(head)
         or _text_format(head)
         or f"of an unknown format that begins with the bytes {head[:8].hex(' ')}"
     )
@@ -153,10 +154,10 @@ def begins_like_audio(head: bytes) -> bool:
 
 def is_unknown(head: bytes) -> bool:
     """Return whether the first bytes neither are those of an accepted format nor name another one."""
-    return not (_is_accepted(head) or head.startswith(CONTAINERS) or _foreign_format(head))
+    return not (_is_accepted(head) or head.startswith(CONTAINERS) or foreign_format(head))
 
 
-def _foreign_format(head: bytes) -> str:
+def foreign_format(head: bytes) -> str:
     """Name the binary format of a file that is not accepted, with its article; "" if it is unknown."""
     for offset, signature, name in FOREIGN_FORMATS:
         if head.startswith(signature, offset):
@@ -165,6 +166,10 @@ def _foreign_format(head: bytes) -> str:
         return f"a {head[:4].decode()} file of type {head[8:12].decode('latin-1')!a}"
     if len(head) >= 2 and head[0] == 0xFF and head[1] & 0xF6 == 0xF0:
         return "an AAC stream (ADTS)"
+    if head.startswith(b"\x0bw"):
+        return "an E-AC-3 stream" if len(head) > 5 and head[5] >> 3 > MAX_AC3_ID else "an AC-3 stream"
+    if len(head) > 2 * TS_PACKET_BYTES and head[: 2 * TS_PACKET_BYTES + 1 : TS_PACKET_BYTES] == b"GGG":
+        return "an MPEG transport stream"
     return ""
 
 
@@ -205,7 +210,7 @@ def _base64_format(head: bytes) -> str:
     decoded = base64.b64decode(text[: len(text) // 4 * 4])
     if match.group(1):
         return "a data: URL, whose content is base64 text"
-    name = "an audio file" if _is_accepted(decoded) else _foreign_format(decoded)
+    name = "an audio file" if _is_accepted(decoded) else foreign_format(decoded)
     return f"the base64 text of {name}" if name else ""
 
 

@@ -70,6 +70,20 @@ def checked_info(file: soundfile.SoundFile) -> AudioInfo:
     info = AudioInfo(file.format, file.subtype, file.samplerate, file.channels, frames)
     if info.format not in ACCEPTED_FORMATS:
         raise UnsupportedFormatError(f"not a readable audio file: its format is {info.format}")
+    check_limits(info)
+    return info
+
+
+def check_limits(info: AudioInfo) -> None:
+    """Check the properties of a stream.
+
+    Raises
+    ------
+    UnsupportedAudioError
+        If the sample rate, or the number of channels of a compressed file, is outside the limits.
+    EmptyAudioError
+        If there are no samples.
+    """
     if not MIN_SOURCE_RATE_HZ <= info.sample_rate_hz <= MAX_SOURCE_RATE_HZ:
         raise UnsupportedAudioError(
             f"the sample rate must be {MIN_SOURCE_RATE_HZ} to {MAX_SOURCE_RATE_HZ} Hz, "
@@ -86,4 +100,3 @@ def checked_info(file: soundfile.SoundFile) -> AudioInfo:
             f"the {info.format} file contains no audio: "
             f"its header states {info.frames} frames at {info.sample_rate_hz} Hz"
         )
-    return info
