@@ -43,6 +43,7 @@ def aifc(compression: bytes) -> bytes:
         (ogg_page(b"\x80theora\x03"), "Theora"),
     ],
 )
+@pytest.mark.usefixtures("without_formats")
 def test_codec_that_cannot_be_decoded_is_named(content: bytes, name: str) -> None:
     with pytest.raises(UnsupportedFormatError, match=name):
         read_window(content)

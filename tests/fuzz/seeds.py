@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 import soundfile
 
+from tests.support.media import FORMATS, encode_media
 from tests.support.mpeg import ID3V1, ID3V2, mp3, without_tag
 from tests.support.ogg import flac_in_ogg, multiplexed, ogg_packets, with_serial
 from tests.support.sounds import busy, encode
@@ -57,4 +58,7 @@ def seed_files() -> dict[str, bytes]:
     files["MP3-concatenated"] = variable + ID3V1 + ID3V2 + files["MP3-MPEG_LAYER_III"] + bytes(100) + variable
     for name in ("MP3-MPEG_LAYER_III", "FLAC-PCM_16"):
         files[f"{name}-ID3"] = b"ID3\x03\x00\x00\x00\x00\x00\x20" + bytes(32) + files[name]
+    for name, media in FORMATS.items():
+        files[f"FFmpeg-{name.replace(' ', '-')}"] = encode_media(busy(DURATION_S, 8_000), 8_000, media)
+    files["FFmpeg-surround"] = encode_media(busy(DURATION_S, 8_000, 8), 8_000, FORMATS["M4A"])
     return files

@@ -11,7 +11,7 @@ import pytest
 
 HEAVY = {
     *("tensorflow", "h5py", "numba", "llvmlite", "resampy", "scipy", "pandas", "matplotlib"),
-    *("boto3", "botocore", "urllib3", "fastapi", "mangum", "rich"),
+    *("boto3", "botocore", "urllib3", "fastapi", "mangum", "rich", "av"),
 }
 ENGINE = {"numpy", "ai_edge_litert", "soundfile", "soxr", "pydantic"}
 

@@ -18,6 +18,7 @@ import pytest
 
 from audio_classifier import AudioClassifier
 from audio_classifier.audio.channels import Channel
+from audio_classifier.audio.reader import AudioReader
 from audio_classifier.errors import (
     AudioError,
     BusyError,
@@ -35,6 +36,7 @@ from audio_classifier.service.cancellation import Cancellation
 from audio_classifier.service.decoder_pool import HEAD_BYTES, DecoderPool
 from audio_classifier.service.decoder_workers import WorkerProcesses
 from devtools.ports import wait_until
+from tests.support.media import FORMATS, encode_media
 from tests.support.serving import serving
 from tests.support.sounds import busy, damaged_flac, encode
 
@@ -299,6 +301,34 @@ def test_crash_in_a_server_is_an_error_of_one_request(
         for thread in threads:
             thread.join()
         assert statuses == [200] * 8
+
+
+@pytest.mark.parametrize("name", ["M4A", "MP4", "WMA", "AMR"])
+def test_file_that_ffmpeg_decodes_equals_that_of_this_process(pool: DecoderPool, name: str) -> None:
+    pytest.importorskip("av", reason="the extra formats is not installed")
+    content = encode_media(busy(30, 16_000), 16_000, FORMATS[name])
+    for source in (content, FetchedFile(content)):
+        expected, clip = (decoder.clip(source, start_s=12) for decoder in (LOCAL, pool))
+        np.testing.assert_array_equal(clip.patches, expected.patches)
+        assert clip.audio == expected.audio
+    expected_patches, patches = (
+        [block.patches for block in decoder.blocks(content) if isinstance(block, Block)]
+        for decoder in (LOCAL, pool)
+    )
+    np.testing.assert_array_equal(np.concatenate(patches), np.concatenate(expected_patches))
+
+
+def test_m4a_upload_is_classified_by_a_server_that_isolates_decoding(assets: Path) -> None:
+    import requests
+
+    pytest.importorskip("av", reason="the extra formats is not installed")
+    with AudioReader(assets / "siren.wav") as reader:
+        content = encode_media(reader.read(0, 160_000), 16_000, FORMATS["M4A"])
+    with serving(isolate_decoding=True) as (url, _):
+        files = {"audio": ("siren.m4a", content, "audio/mp4")}
+        answer = requests.post(f"{url}/model/predict", files=files, timeout=30).json()
+    assert answer["status"] == "ok"
+    assert answer["predictions"][0]["label"] in ("Alarm", "Siren")
 
 
 def test_errors_of_the_audio_are_not_crashes(pool: DecoderPool) -> None:
