@@ -39,7 +39,7 @@ SEED ?= 1
 # Exported, so that recipes can quote values with spaces or other special characters.
 export TEACHER RECORDINGS IMAGE BASE_IMAGE BUNDLE EXTRAS BUILD RUNTIME_PYTHON ARCHITECTURE
 
-.PHONY: help classify plot invoke events serve lint lint-infra test test-e2e test-convert test-web test-training train train-quick check image test-image sam-local layers template-zip lock samples pictures demo-picture deviations bench bench-quick clean
+.PHONY: help classify plot invoke events serve lint lint-infra test test-e2e test-convert test-web test-training train train-quick check image test-image sam-local layers template-zip lock samples pictures demo-picture formats deviations bench bench-quick clean
 
 help:  ## list all commands
 	@sed -n 's/^\([a-z0-9-]*\):.*  ## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -135,6 +135,9 @@ pictures: $(VENV)/.test  ## redraw docs/pictures/*.png
 
 demo-picture: $(VENV)/.web  ## take the screenshot docs/pictures/demo.png again (needs chromium)
 	$(BIN)/python -m tests.web.screenshot docs/pictures/demo.png
+
+formats: $(VENV)/.test  ## measure the table in docs/formats.md
+	PYTHONPATH=. $(BIN)/python -m tests.docs.format_table docs/formats.md
 
 deviations: $(VENV)/.convert  ## measure the table in docs/deviations.md (PARITY=the folder of golden data)
 	$(BIN)/python -m benchmarks.parity $(PARITY)

@@ -155,6 +155,7 @@ def test_first_audio_track_is_read() -> None:
     np.testing.assert_array_equal(whole(opus(tracks=tracks)), whole(opus()))
 
 
+@pytest.mark.usefixtures("without_formats")
 @pytest.mark.parametrize(
     ("tracks", "match"),
     [

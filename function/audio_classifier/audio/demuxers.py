@@ -70,6 +70,10 @@ OTHER_CODECS: Final = {
     b"caff": Demuxer("caf", "CAF"),
     b"OggS": Demuxer("ogg", "OGG"),
 }
+# The beginnings of the names of codecs that FFmpeg does not decode, or that are not audio.
+NOT_DECODED: Final = (
+    *(UNKNOWN_CODEC, "a skeleton stream", "CELT", "Theora video", "Dirac video", "VP8 video", "video"),
+)
 # FFmpeg's names of decoders.
 DECODERS: Final = frozenset(
     (
@@ -96,5 +100,5 @@ def find_demuxer(head: bytes) -> Demuxer | None:
     if head.startswith(EBML_MARK):
         return MATROSKA
     if codec := undecodable_codec(head):
-        return None if codec.startswith(UNKNOWN_CODEC) else OTHER_CODECS.get(head[:4])
+        return None if codec.startswith(NOT_DECODED) else OTHER_CODECS.get(head[:4])
     return DEMUXERS.get(foreign_format(head))
