@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from audio_classifier.batch.inputs import FileInput, find_inputs, is_single
-from audio_classifier.batch.suffixes import AUDIO_SUFFIXES, SKIPPED_SUFFIXES
+from audio_classifier.batch.suffixes import AUDIO_SUFFIXES, FFMPEG_SUFFIXES, SKIPPED_SUFFIXES
 from audio_classifier.errors import InvalidParameterError, ObjectChangedError
 
 
@@ -151,4 +151,5 @@ def test_deep_folders_are_searched(tmp_path: Path) -> None:
 
 
 def test_suffix_is_either_accepted_or_counted() -> None:
-    assert not set(AUDIO_SUFFIXES) & set(SKIPPED_SUFFIXES)
+    suffixes = (*AUDIO_SUFFIXES, *FFMPEG_SUFFIXES, *SKIPPED_SUFFIXES)
+    assert len(set(suffixes)) == len(suffixes)

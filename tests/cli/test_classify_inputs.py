@@ -75,19 +75,40 @@ def test_invalid_url_is_an_error_of_usage(url: str, capsys: pytest.CaptureFixtur
     assert "secret" not in err
 
 
+@pytest.fixture
+def without_ffmpeg(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("batch.suffixes", "audio.ffmpeg_library"):
+        monkeypatch.setattr(f"audio_classifier.{module}.is_ffmpeg_installed", lambda: False)
+
+
+@pytest.mark.usefixtures("without_ffmpeg")
 def test_files_that_are_skipped_in_folders_are_counted_by_suffix(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name in ("a.m4a", "B.M4A", "deeper/c.wma", ".hidden.m4a"):
         (folder / name).touch()
     run("classify", folder)
-    assert "skipped, because their formats are not accepted: 2 .m4a, 1 .wma\n" in capsys.readouterr().err
+    assert (
+        "skipped, because their formats are not accepted: 2 .m4a, 1 .wma\n  The extra formats reads more"
+        in capsys.readouterr().err
+    )
     (folder / "only").mkdir()
     (folder / "only" / "a.wma").touch()
     assert run("classify", folder / "only") == 1
     err = capsys.readouterr().err
     assert "no audio files in this folder" in err
     assert "1 .wma" in err
+
+
+def test_files_that_the_installed_extra_reads_are_not_skipped(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "a.m4a").write_bytes(b"\x00\x00\x00\x20ftypM4A ")
+    (folder / "a.rm").touch()
+    run("classify", folder)
+    err = capsys.readouterr().err
+    assert "a.m4a: not a readable" in err
+    assert err.endswith("skipped, because their formats are not accepted: 1 .rm\n")
 
 
 def test_summary_does_not_mention_skipped_files_if_there_are_none(
@@ -97,6 +118,7 @@ def test_summary_does_not_mention_skipped_files_if_there_are_none(
     assert "skipped" not in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("without_ffmpeg")
 def test_files_that_are_skipped_below_a_prefix_are_counted(
     s3: object, assets: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from audio_classifier.server.ndjson import MEDIA_TYPE, accepts_ndjson
 from tests.server.client import ERROR_FIELDS, PREDICT, check_error, post
 from tests.support.serving import serving
-from tests.support.sounds import busy, encode
+from tests.support.sounds import busy, damaged_flac, encode
 
 
 def post_for_lines(url: str, content: bytes, **options: Any) -> requests.Response:
@@ -75,12 +75,17 @@ def test_first_line_is_sent_before_the_recording_is_analyzed_to_its_end() -> Non
 
 
 def test_error_after_the_first_line_is_the_last_line(url: str) -> None:
-    content = encode(busy(60, 16_000), 16_000, "FLAC")
-    first, *_, last = lines_of(url, content[: len(content) // 2])
+    first, *_, last = lines_of(url, damaged_flac(60))
     assert first["window"]["start"] == 0
     assert last.keys() == ERROR_FIELDS
     assert (last["status"], last["code"]) == ("error", "damaged_audio")
     assert last["message"]
+
+
+def test_warning_is_the_line_before_the_last(url: str) -> None:
+    *_, warning, last = lines_of(url, encode(1e-4 * busy(20, 16_000), 16_000, subtype="FLOAT"))
+    assert warning["warning"]["code"] == "very_quiet"
+    assert last == {"status": "ok"}
 
 
 def test_error_before_the_first_line_is_the_response(url: str) -> None:

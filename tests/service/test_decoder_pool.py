@@ -235,7 +235,11 @@ def test_workers_see_no_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     workers = WorkerProcesses(max_idle=1)
     with workers.worker():
         assert workers._parent is not None
-        environment = Path(f"/proc/{workers._parent.pid}/environ").read_bytes()
+        environ = Path(f"/proc/{workers._parent.pid}/environ")
+        wait_until(
+            lambda: bool(environ.read_bytes()), timeout_s=10
+        )  # the kernel shows it when the program has started
+        environment = environ.read_bytes()
     workers.close()
     assert b"PATH=" in environment
     assert b"AWS_" not in environment

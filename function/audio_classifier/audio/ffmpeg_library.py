@@ -7,6 +7,8 @@ file or address that the file names is refused.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
+from importlib.util import find_spec
 from types import ModuleType
 from typing import TYPE_CHECKING, Final
 
@@ -18,6 +20,12 @@ if TYPE_CHECKING:
     from av.container import InputContainer
 
 PROBE_BYTES: Final = 1 << 20  # to find the streams; FFmpeg's default is 5 MB
+
+
+@cache
+def is_ffmpeg_installed() -> bool:
+    """Return whether the extra ``formats`` is installed; PyAV is not imported."""
+    return find_spec("av") is not None
 
 
 class FFmpegError(Exception):

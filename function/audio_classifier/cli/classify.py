@@ -213,6 +213,9 @@ class _Run:
             self._already_stored += 1
 
     def _summarize(self, seconds: float) -> None:
+        from audio_classifier.audio.ffmpeg_library import is_ffmpeg_installed
+        from audio_classifier.batch.suffixes import FFMPEG_SUFFIXES
+
         already_stored = f" {self._already_stored} already stored," if self._store else ""
         where = f"; results: {self._output}" if self._store else ""
         rate = (self._classified + self._already_stored + self.failed) / seconds
@@ -221,3 +224,7 @@ class _Run:
         if self._skipped:
             files = ", ".join(f"{count} {suffix}" for suffix, count in self._skipped.most_common())
             print_line(f"skipped, because their formats are not accepted: {files}")
+            if not self._skipped.keys().isdisjoint(FFMPEG_SUFFIXES) and not is_ffmpeg_installed():
+                print_line(
+                    "  The extra formats reads more: pip install 'serverless-audio-classifier[formats]'"
+                )

@@ -265,7 +265,7 @@ class AudioClassifier:
 
         Memory does not grow with the length of the recording, and every second is decoded and embedded once,
         however much the windows overlap.  A sound event follows the window in which it has ended; warnings
-        follow the last window.
+        come last.
 
         Parameters
         ----------

@@ -92,13 +92,17 @@ def require_no_gaps(window_s: float, hop_s: float) -> None:
 def with_sound_events(
     items: Iterable[Window | AudioWarning], classes: Sequence[Label], hysteresis: Hysteresis
 ) -> Iterator[Window | SoundEvent | AudioWarning]:
-    """Yield each item; sound events follow the window before which they end, and the last ones come last."""
+    """Yield each window, followed by the sound events that end before it, then the last events and warnings."""
     tracker = EventTracker(classes, hysteresis)
+    found: list[AudioWarning] = []
     for item in items:
-        yield item
-        if isinstance(item, Window):
+        if isinstance(item, AudioWarning):
+            found.append(item)
+        else:
+            yield item
             yield from tracker.add(item)
     yield from tracker.finish()
+    yield from found
 
 
 class EventTracker:
