@@ -92,7 +92,7 @@ def require_no_gaps(window_s: float, hop_s: float) -> None:
 def with_sound_events(
     items: Iterable[Window | AudioWarning], classes: Sequence[Label], hysteresis: Hysteresis
 ) -> Iterator[Window | SoundEvent | AudioWarning]:
-    """Yield each window and then the sound events that end before it; the last events and warnings come last."""
+    """Yield each window, then the sound events that end before it; the last events and warnings come last."""
     tracker = EventTracker(classes, hysteresis)
     found: list[AudioWarning] = []
     for item in items:
