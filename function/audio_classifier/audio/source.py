@@ -16,6 +16,7 @@ T = TypeVar("T")
 
 MIN_CHARGE_BYTES: Final = 1024  # for a read of less, because a call costs time whatever its size
 OUT_OF_RANGE: Final = (errno.EINVAL, errno.EOVERFLOW)
+MAX_POSITION: Final = (1 << 63) - 1  # that a callback of a C library can return
 
 
 class SeekableFile(Protocol):
@@ -62,7 +63,7 @@ def opened(source: AudioSource) -> Iterator[SeekableFile]:
     Raises
     ------
     InvalidParameterError
-        If it is nothing of this.
+        If it is none of these.
     OSError
         If the file cannot be opened.
     """
@@ -173,7 +174,7 @@ class GuardedFile:
         """
         position = self._file.tell()
         target = offset + {os.SEEK_SET: 0, os.SEEK_CUR: position, os.SEEK_END: self.size}[whence]
-        if target >= 0:
+        if 0 <= target <= MAX_POSITION:
             try:
                 return self._file.seek(target)
             except (ValueError, OverflowError, OSError) as error:
