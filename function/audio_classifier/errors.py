@@ -159,7 +159,7 @@ class DamagedAudioError(AudioError):
     """The file is truncated or corrupt where it was read."""
 
     code = "damaged_audio"
-    default_hint = "The file was probably truncated in transfer: transfer it again."
+    default_hint = "The file was probably damaged in transfer: transfer it again."
 
 
 class InvalidSamplesError(AudioError):

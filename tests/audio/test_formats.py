@@ -110,7 +110,7 @@ def test_foreign_file_is_refused_by_name(content: bytes, name: str) -> None:
 def test_without_the_extra_the_error_names_format_extra_and_conversion(content: bytes, found: str) -> None:
     with pytest.raises(UnsupportedFormatError, match=found) as error:
         read_window(content)
-    assert "the extra 'formats'" in error.value.hint
+    assert "The extra formats" in error.value.hint
     assert "pip install 'serverless-audio-classifier[formats]'" in error.value.hint
     assert "ffmpeg -i in.m4a out.wav" in error.value.hint
 

@@ -102,8 +102,8 @@ def test_warnings_are_shown_in_plain_words_once_each(visit: Open, url: str) -> N
     choose(page, "opposite.wav", encode(np.hstack([loud, -loud]), 16_000))
     expect(page.locator("#warnings li")).to_have_text(
         [
-            "The left and right channels cancel each other out. Only the louder one was used.",
-            "The recording is distorted because it is too loud, so the classes are uncertain.",
+            "The channels cancel each other out. Only the loudest one was used.",
+            "The recording is distorted, because it was recorded too loudly. The classes are uncertain.",
         ]
     )
     expect(page.locator("#timeline-note")).to_contain_text("Click the pictures")

@@ -1,4 +1,4 @@
-"""Open audio files: find out what they contain, and who decodes it."""
+"""Open audio files: recognise their format, and choose their decoder."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class OpenAudio:
     streams
         At least one.  Most files contain a single stream; those in chained files follow one another.
     warnings
-        What was found while the file was opened.
+        Those that were found while the file was opened.
     """
 
     streams: Sequence[FrameStream]
@@ -84,9 +84,9 @@ def _open_without_ffmpeg(file: SeekableFile, head: bytes, dtype: SampleType) -> 
 def _ffmpeg_stream(
     file: SeekableFile, demuxer: Demuxer, dtype: SampleType, refusal: UnsupportedFormatError
 ) -> FFmpegStream:
-    """Open a file with FFmpeg, or add to the refusal of it what can be done without FFmpeg."""
+    """Open a file with FFmpeg, or refuse it with a hint at the extra and a conversion."""
     try:
         return FFmpegStream(file, demuxer, dtype=dtype)
     except MissingExtraError as missing:
-        hint = f"It needs the extra {missing.extra!r}. {missing.hint}. Or convert the recording: {CONVERSION}"
+        hint = f"The extra {missing.extra} reads it. {missing.hint}. Or convert the recording: {CONVERSION}"
         raise UnsupportedFormatError(str(refusal), hint=hint) from missing

@@ -70,7 +70,7 @@ class MonoDecoder:
 
     @property
     def warnings(self) -> list[AudioWarning]:
-        """What was found in everything that was read so far, apart from its levels."""
+        """The warnings about everything that was read so far, apart from its levels."""
         return [*self._stream.warnings, *self._warnings]
 
     def close(self) -> None:
@@ -152,7 +152,7 @@ class MonoDecoder:
         self._warnings.append(AudioWarning(CHANNELS_CANCEL, message, {"channel": channel + 1}))
 
     def _update_scale(self, block: NDArray[Any], peak: float) -> None:
-        """Find out whether floats are in the scale of integers, at the first block that is not silent.
+        """Decide at the first block that is not silent whether floats are in the scale of integers.
 
         Later blocks change the decision only if they exceed the headroom of a full scale of 1.
         """

@@ -1,4 +1,4 @@
-"""What FFmpeg reads for this package: container formats, by their first bytes, and codecs.
+"""List the container formats, by their first bytes, and the codecs that FFmpeg reads for this package.
 
 Nothing else in FFmpeg is used, in particular no demuxer that opens further files or addresses (playlists,
 HLS, DASH, concatenations, sessions), and no decoder of video.
@@ -95,7 +95,7 @@ def find_demuxer(head: bytes) -> Demuxer | None:
     Parameters
     ----------
     head
-        The first kilobytes of the file, behind ID3v2 tags.
+        The first kilobytes of the file, after ID3v2 tags.
     """
     if head.startswith(EBML_MARK):
         return MATROSKA

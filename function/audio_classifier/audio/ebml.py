@@ -15,12 +15,12 @@ MAX_HEADER_BYTES: Final = 12  # four for the id and eight for the size
 class EbmlReader:
     """Read elements in the order of the file, without a stack: the caller skips an element or reads on in it.
 
-    Elements of unknown size, as in live recordings, need no special treatment therefore.
+    Elements of unknown size, as in live recordings, therefore need no special treatment.
 
     Parameters
     ----------
     file
-        The file.  It is positioned before it is read, so that other readers may use it meanwhile.
+        The file.  It is positioned before it is read, so that other readers may use it in between.
     position
         Where to begin.
     """

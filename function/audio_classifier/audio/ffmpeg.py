@@ -24,7 +24,7 @@ PREROLL_S: Final = 0.5  # decoded before a position, because decoders need it fo
 MIN_GAP_S: Final = 0.25
 MAX_GAP_S: Final = 60.0
 MAX_SKIPPED_FRAMES: Final = 1 << 16  # at once
-UNKNOWN: Final = 1 << 62  # a position behind all others
+UNKNOWN: Final = 1 << 62  # a position after all others
 MIN_MISSING_S: Final = 1.0  # less is rounding of the stated length
 
 
@@ -204,7 +204,7 @@ class FFmpegStream:
                 f"the {self.info.subtype} data in the {self.info.format} file cannot be decoded: {error}"
             ) from error
         if (packets := self._container.damaged_packets) > before:
-            message = f"the {self.info.subtype} data are damaged in places, which were not read"
+            message = f"some of the {self.info.subtype} data are damaged and were not read"
             self._warn(AudioWarning(PARTLY_READ, message, {"damaged_packets": packets}))
         return frame
 

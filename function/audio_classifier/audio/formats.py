@@ -104,7 +104,7 @@ def audio_head(file: SeekableFile) -> tuple[int, bytes]:
 
     Returns
     -------
-    The position behind them, which may be beyond the end, and up to `HEAD_BYTES` from there.
+    The position after them, which may be beyond the end, and up to `HEAD_BYTES` from there.
     """
     position = 0
     head = read_at(file, 0, HEAD_BYTES)
@@ -122,7 +122,7 @@ def check_format(head: bytes) -> None:
     Parameters
     ----------
     head
-        The first `HEAD_BYTES` behind ID3v2 tags.
+        The first `HEAD_BYTES` after ID3v2 tags.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Levels of samples: what is invalid, clipped, very quiet, or in the scale of integers."""
+"""Measure samples: invalid, clipped and very quiet ones, and those in the scale of integers."""
 
 from __future__ import annotations
 
@@ -57,10 +57,12 @@ class Levels:
         self.peak = max(self.peak, other.peak)
 
     def warnings(self) -> list[AudioWarning]:
-        """Return what the levels show."""
+        """Return the warnings that follow from the levels."""
         found = []
         if self.invalid:
-            message = f"{self.invalid} samples were not finite numbers and were replaced with zeros"
+            message = (
+                f"samples that are NaN, infinite or beyond 2^31 were replaced with zeros: {self.invalid}"
+            )
             found.append(AudioWarning(INVALID_SAMPLES, message, {"samples": self.invalid}))
         if self.clipped > MAX_CLIPPED_SHARE * self.samples:
             share = self.clipped / self.samples

@@ -30,7 +30,7 @@ class LinkStream:
     Parameters
     ----------
     open_link
-        The place for the open stream.
+        The slot for the open stream.
     open_stream
         Opens the stream; called at once, for its properties.
     """

@@ -1,4 +1,4 @@
-"""Headers of MPEG audio frames, and the tags before, between and behind frames.
+"""Headers of MPEG audio frames, and the tags before, between and after frames.
 
 Sources: ISO/IEC 11172-3 and 13818-3 (frames), http://gabriel.mp3-tech.org/mp3infotag.html (LAME's tag),
 https://id3.org/id3v2.4.0-structure (ID3), https://wiki.hydrogenaudio.org/index.php?title=APEv2_specification.
@@ -99,7 +99,7 @@ def _kind(version: int, layer: int, rate: int, mono: bool) -> FrameKind:
 
 
 def frame_kind(data: bytes, offset: int = 0) -> FrameKind | None:
-    """Return the kind of the frame whose header is at an offset, or None if none is; free format is none."""
+    """Return the kind of the frame whose header is at an offset; None for anything else, also free format."""
     if len(data) < offset + HEADER_BYTES or not HEADER.match(data, offset):
         return None
     _, second, third, fourth = data[offset : offset + HEADER_BYTES]
@@ -122,7 +122,7 @@ class StreamTag:
     delay
         Decoded samples before the recording, including the decoder's delay.
     padding
-        Samples of the last frames behind the recording.
+        Samples of the last frames after the recording.
     is_verified
         Whether the tag's checksum is right, so that it is still as its encoder wrote it.
     """

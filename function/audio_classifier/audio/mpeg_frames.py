@@ -91,7 +91,7 @@ class FrameTable:
         self.runs = [Run(kind)]
         self.is_complete = False
         self._size = size
-        self._unread_bytes = 0  # behind the last frame
+        self._unread_bytes = 0  # after the last frame
         self._scan = FrameScan(file, size, begin, kind=kind)
         self._chains = self._scan.chains()
 

@@ -1,4 +1,4 @@
-"""Find the frames of MPEG audio in a file, whatever is between them."""
+"""Find the frames of MPEG audio in a file, across any other bytes between them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Chain:
     begins
         Their positions in the file.
     end
-        The position behind the last frame.
+        The position after the last frame.
     data
         Their bytes.
     """
@@ -177,7 +177,7 @@ class FrameScan:
         return False
 
     def _is_frame(self, offset: int) -> bool:
-        """Return whether a frame begins at an offset in memory, judged by what follows it."""
+        """Return whether a frame begins at an offset in memory, by the bytes that follow it."""
         data, kind = self._data, frame_kind(self._data, offset)
         if kind is None:
             return False
@@ -192,7 +192,7 @@ class FrameScan:
         return True
 
     def _end(self, kind: FrameKind | None) -> None:
-        """Describe what lies behind the last frame."""
+        """Count the bytes after the last frame."""
         left = self._size - self.position
         self._load(self.position)
         offset = self.position - self._base

@@ -33,7 +33,7 @@ def open_ogg(
 
     Returns
     -------
-    The stream of each link, and what was found while they were opened.
+    The stream of each link, and the warnings that were found while they were opened.
 
     Raises
     ------
@@ -81,7 +81,7 @@ def _open_link(file: SeekableFile, begin: int, end: int, dtype: SampleType) -> F
         if tracks:
             raise _unsupported(tracks)
         damaged = FileView([FileRange(file, begin, end)])
-        return SndfileStream(damaged, dtype=dtype)  # reports what is wrong
+        return SndfileStream(damaged, dtype=dtype)  # raises the error that describes the damage
     last = find_last_page(file, begin, end, frozenset((audio.serial,)))
     end = end if last is None else last.end
     stream: FrameStream

@@ -106,5 +106,5 @@ def _scan(file: SeekableFile, size: int, *, has_end: bool) -> Links:
 
 
 def _from_zero(begins: list[int]) -> list[int]:
-    """Make a link, which cannot be read, of what precedes the first one."""
+    """Make a link, which cannot be read, of the bytes before the first one."""
     return begins if begins[:1] == [0] else [0, *begins]

@@ -107,7 +107,7 @@ def _first_frame(packets: Iterator[tuple[bytes, Page]], begin: int) -> tuple[int
 
 
 def _frame_position(frame: bytes, header: bytes) -> int:
-    """Return the number of a frame's first sample, which its header states in the manner of UTF-8."""
+    """Return the number of a frame's first sample, which its header encodes like UTF-8."""
     coded = frame[4:11] or b"\0"
     ones = 8 - (coded[0] ^ 0xFF).bit_length()  # the number of bytes, or 0 for one
     number = coded[0] & 0x7F >> ones

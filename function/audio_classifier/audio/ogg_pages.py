@@ -78,7 +78,7 @@ def parse_page(data: bytes, offset: int = 0, position: int = 0) -> Page | None:
 def read_pages(file: SeekableFile, begin: int, end: int) -> Iterator[Page]:
     """Yield the pages that begin in ``[begin, end)``; damaged ones are passed over.
 
-    The file is read in pieces, before which it is positioned, so that other readers may use it meanwhile.
+    The file is read in pieces, before which it is positioned, so that other readers may use it in between.
     """
     data, offset, piece_bytes, damaged_bytes = b"", 0, PIECE_BYTES, 0
     while damaged_bytes <= MAX_DAMAGED_BYTES:

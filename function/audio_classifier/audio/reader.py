@@ -97,7 +97,7 @@ class AudioReader:
 
     @property
     def warnings(self) -> list[AudioWarning]:
-        """What was found in everything that was read so far; one of each kind."""
+        """The warnings about everything that was read so far, one for each code."""
         found = [*self._opened_with]
         for segment in self._segments:
             found += segment.decoder.warnings
@@ -123,7 +123,7 @@ class AudioReader:
             elif start < following.begin:
                 needed = min(count, following.begin - start)
                 piece = segment.read(start, needed)
-                # Zeros replace what is missing, so that what follows keeps its time.
+                # Zeros replace missing samples, so that later streams keep their times.
                 pieces.append(np.pad(piece, (0, needed - len(piece))))
                 start, count = start + needed, count - needed
                 if count == 0:

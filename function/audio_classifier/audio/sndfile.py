@@ -79,7 +79,7 @@ class SndfileStream:
             return self._empty()
         left = (self.info.frames or 0) - self._position
         if self.info.format == "FLAC" and left > 0:
-            count = min(count, left)  # what follows may be a tag, which fails to decode
+            count = min(count, left)  # a tag may follow, which fails to decode
         self._limit(count)
         try:
             block = self._decode(count)
@@ -135,7 +135,7 @@ class SndfileStream:
         self._file = self._open()
 
     def _decode_end(self, count: int, error: DamagedAudioError) -> NDArray[Any]:
-        """Decode what precedes the end of a truncated file, in smaller and smaller pieces."""
+        """Decode the frames before the end of a truncated file, in smaller and smaller pieces."""
         start, blocks = self._position, [self._empty()]
         for piece_frames in PIECES_FRAMES:
             with suppress(DamagedAudioError, UnreadableAudioError, _NativeError):

@@ -1,4 +1,4 @@
-"""Streams of audio: what an audio file consists of, whatever decodes it."""
+"""Define the streams of which audio files consist, for all decoders."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class FrameStream(Protocol):
     info
         The properties of the stream; ``frames`` may be wrong or None.
     warnings
-        What was found so far.
+        Those that were found so far.
     """
 
     info: AudioInfo

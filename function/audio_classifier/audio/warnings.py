@@ -1,4 +1,4 @@
-"""Warnings: what was not read of a recording, or was changed before it was classified."""
+"""Define warnings about recordings."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class AudioWarning:
         ``repaired``
             The structure of the file is wrong, but all of its audio was read.
         ``rescaled``
-            The samples are far above full scale; they were divided.
+            Floats in the scale of integers were divided by it.
         ``invalid_samples``
             Samples that are not numbers were replaced with zeros.
         ``channels_cancel``

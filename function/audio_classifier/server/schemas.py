@@ -70,7 +70,7 @@ class AudioWarning(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     code: str = Field(description="A stable identifier, for programs")
-    message: str = Field(description="What was not read, or was changed")
+    message: str = Field(description="A sentence for people, with the numbers in it")
 
 
 class PredictResponse(BaseModel):

@@ -82,7 +82,9 @@ class PredictParameters(BaseModel):
         "or the loudest channel if the channels cancel each other out.",
     )
     filter: Names = Field(
-        "", max_length=5_000, description="Only these classes: names or ids, separated by commas."
+        "",
+        max_length=5_000,
+        description="Only these classes: names or ids, separated by commas.  May be repeated.",
     )
     top_k: int = Field(TOP_K, ge=1, le=1000, description="The maximum number of classes.")
     threshold: float | None = Field(None, ge=0, le=1, description="The minimum probability.")

@@ -4,11 +4,11 @@ const TEXTS = {
   truncated: "The file is incomplete. The result covers only the part that exists.",
   partly_read: "Parts of the file could not be read and are not in the result.",
   repaired: "The file has an unusual structure. All of its audio was read.",
-  rescaled: "The file is far too loud, as if it had been saved with the wrong scale. It was turned down.",
+  rescaled: "The samples of the file have the wrong scale, which makes them far too loud. They were turned down.",
   invalid_samples: "Parts of the recording are damaged. They were replaced with silence.",
-  channels_cancel: "The left and right channels cancel each other out. Only the louder one was used.",
-  very_quiet: "The recording is almost silent, so the classes are uncertain.",
-  clipped: "The recording is distorted because it is too loud, so the classes are uncertain.",
+  channels_cancel: "The channels cancel each other out. Only the loudest one was used.",
+  very_quiet: "The recording is almost silent. The classes are uncertain.",
+  clipped: "The recording is distorted, because it was recorded too loudly. The classes are uncertain.",
 };
 
 /** Return a sentence for a warning of the API; the API's own for a code that the page does not know. */
