@@ -12,6 +12,7 @@ from audio_classifier.audio.channels import Channel
 from audio_classifier.audio.reader import AudioReader
 from audio_classifier.audio.warnings import AudioWarning
 from audio_classifier.errors import InvalidParameterError, InvalidSamplesError
+from tests.fuzz.checksums import ogg_pages
 from tests.support.sounds import busy, encode
 
 RATE_HZ = 16_000
@@ -30,6 +31,14 @@ def codes(content: bytes) -> list[str]:
 
 def floats(signal: NDArray[Any]) -> bytes:
     return encode(signal, RATE_HZ, subtype="FLOAT")
+
+
+def test_audio_that_is_missing_in_the_middle_is_reported() -> None:
+    pages = ogg_pages(encode(busy(30, RATE_HZ), RATE_HZ, "OGG"))
+    pages[len(pages) // 2] = bytes(len(pages[len(pages) // 2]))
+    samples, (warning,) = read(b"".join(pages))
+    assert warning.code == "partly_read"
+    assert warning.details == {"read_s": pytest.approx(len(samples) / RATE_HZ, abs=0.01), "stated_s": 30.0}
 
 
 def test_ordinary_recording_has_no_warnings() -> None:

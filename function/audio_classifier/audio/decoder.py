@@ -17,12 +17,13 @@ from audio_classifier.audio.levels import (
     without_invalid,
 )
 from audio_classifier.audio.streams import FrameStream
-from audio_classifier.audio.warnings import CHANNELS_CANCEL, RESCALED, AudioWarning
+from audio_classifier.audio.warnings import CHANNELS_CANCEL, PARTLY_READ, RESCALED, TRUNCATED, AudioWarning
 
 # Samples of all channels decoded at once, which bounds the memory that a file with 1,024 channels takes.
 BLOCK_SAMPLES: Final = 1 << 18
 FLOAT_SUBTYPES: Final = ("FLOAT", "DOUBLE")
 FLOAT_HEADROOM: Final = 4.0  # 12 dB above full scale
+MAX_MISSING_S: Final = 0.5  # at the end of a stream; less can be rounding of the stated length
 PROBES: Final = 8  # positions at which a file of floats is read to find out its scale
 PROBE_FRAMES: Final = 1024
 
@@ -113,6 +114,7 @@ class MonoDecoder:
         while self._position < stop:
             block = self._stream.read(min(block_frames, stop - self._position))
             if len(block) == 0:
+                self._check_end()
                 break
             if self._channel is not None:
                 block = block[:, self._channel, np.newaxis]
@@ -137,6 +139,17 @@ class MonoDecoder:
             levels.add_peak(samples)
         self._levels.add(levels)
         return mono
+
+    def _check_end(self) -> None:
+        """Warn if the stream ends long before the end that the file states: data in it are missing."""
+        missing_s = ((self.info.frames or 0) - self._position) / self.info.sample_rate_hz
+        known = {warning.code for warning in self.warnings}
+        if missing_s > MAX_MISSING_S and not known & {TRUNCATED, PARTLY_READ}:
+            stated_s, end_s = self.info.duration_s, self._position / self.info.sample_rate_hz
+            message = f"only {end_s:.4g} s of audio could be read, although the file states {stated_s:.4g} s"
+            self._warnings.append(
+                AudioWarning(PARTLY_READ, message, {"read_s": round(end_s, 3), "stated_s": stated_s})
+            )
 
     def _full_scale(self, block: NDArray[Any]) -> float:
         return 2.0**15 if block.dtype == np.int16 else self._scale
