@@ -54,7 +54,7 @@ serve: $(VENV)/.serve  ## start the HTTP server on port 5000
 	$(BIN)/audio-classifier serve
 
 test: $(VENV)/.test  ## run the tests that need only the packages of requirements/test.txt
-	$(BIN)/python -m pytest -m "not convert and not e2e and not image and not infra and not sam and not training and not web"
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile -m "not convert and not e2e and not image and not infra and not sam and not training and not web"
 
 test-e2e: $(VENV)/.test $(SAM)/.sam  ## test the Lambda function under AWS's runtime client and emulator
 	PATH="$(CURDIR)/$(SAM)/bin:$$PATH" $(BIN)/python -m pytest -m e2e
