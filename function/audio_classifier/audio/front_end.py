@@ -109,7 +109,7 @@ class FrontEnd:
         if not self.is_centred:
             return max(0, 1 + (samples - self.tail_samples) // self.hop_samples)
         samples -= bool(self.pre_emphasis)
-        return 1 + (samples - 1) // self.hop_samples if samples > self.fft_size // 2 else 0
+        return 1 + samples // self.hop_samples if samples > self.fft_size // 2 else 0
 
 
 VGGISH: Final = FrontEnd()

@@ -150,7 +150,8 @@ class AudioReader:
 
     def window(self, start_s: float, count: int) -> NDArray[Any]:
         """Return ``count`` samples from ``start_s`` on, fewer at the end; see `read_window`."""
-        return self._read_filled(self.first_sample(start_s), count)
+        start = self.first_sample(start_s)
+        return self._filled(self.read(start, count), start)
 
     def first_sample(self, start_s: float) -> int:
         """Return the first sample of the clip from ``start_s`` on; see `read_window`."""
@@ -180,25 +181,27 @@ class AudioReader:
         is dropped.  A recording shorter than one step is repeated until it fills one.  Each block is decoded
         when it is requested; closing the generator ends the decoding.
         """
-        front_end, start = self.front_end, 0
+        front_end, start, before = self.front_end, 0, 0
         span = front_end.span_samples(steps * PATCH_FRAMES)
-        samples, before = self._read_filled(0, span), 0
+        samples = self.read(0, span)
+        ended = len(samples) < span
+        samples = self._filled(samples, 0)
         while front_end.whole_frames(len(samples) - before) >= PATCH_FRAMES:
             yield StretchOfSamples(samples, before)
-            if len(samples) < before + span:
+            if ended:
                 return
             start += steps * front_end.step_samples
             before = min(start, front_end.lead_samples)
             samples = self.read(start - before, before + span)
+            ended = len(samples) < before + span
 
     @property
     def samples(self) -> int | None:
         """The length of the recording in samples, or None if its header states none."""
         return self.info.samples_at(self.front_end.sample_rate_hz)
 
-    def _read_filled(self, start: int, count: int) -> NDArray[Any]:
-        """Read samples, and repeat those that do not fill a step until they do."""
-        samples = self.read(start, count)
+    def _filled(self, samples: NDArray[Any], start: int) -> NDArray[Any]:
+        """Repeat samples that do not fill a step until they do."""
         if len(samples) == 0:
             raise DamagedAudioError(
                 f"there is no audio at {start / self.front_end.sample_rate_hz:.4g} s, "
