@@ -1,4 +1,4 @@
-"""Front ends other than VGGish's: against a direct computation, across blocks, and against published values."""
+"""Front ends other than VGGish's, against a direct computation, published values, and across blocks."""
 
 from __future__ import annotations
 

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Final
 
 from audio_classifier.audio.front_end import FrontEnd
+from audio_classifier.convert.import_efficientat import FRONT_END, import_efficientat
+from tests.support.torch_files import random_state, write_state
 
-EFFICIENTAT: Final = FrontEnd(
-    sample_rate_hz=32_000,
-    window_samples=800,
-    hop_samples=320,
-    fft_size=1024,
-    window="hann_symmetric",
-    is_centred=True,
-    pre_emphasis=0.97,
-    spectrum="power",
-    mel_bands=128,
-    mel_min_hz=0.0,
-    mel_max_hz=15_000.0,
-    log_offset=1e-5,
-    log_shift=4.5,
-    log_scale=5.0,
-    precision="float32",
-)
+EFFICIENTAT: Final = FrontEnd(**FRONT_END)  # type: ignore[arg-type]
+
+
+def make_clip_bundle(folder: Path) -> Path:
+    """Write a bundle of EfficientAT's smallest network with random weights."""
+    weights = write_state(folder / "mn01.pt", random_state(0.1))
+    import_efficientat("mn01", folder / "mn01", source=weights)
+    return folder / "mn01"
