@@ -30,6 +30,10 @@ def log_mels(*shape: int) -> NDArray[np.float32]:
     return np.random.default_rng(1).standard_normal((*shape, 128), np.float32)
 
 
+def sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.asarray(1 / (1 + np.exp(-logits)))
+
+
 @pytest.mark.parametrize(
     ("name", "millions"),
     [("mn04", 0.983), ("mn05", 1.43), ("mn10", 4.88), ("mn20", 17.91), ("mn30", 39.09), ("mn40", 68.43)],
@@ -97,7 +101,7 @@ def test_export_runs_as_one_delegated_partition() -> None:
     from ai_edge_litert.interpreter import Interpreter
 
     for precision in ("float32", "float16"):
-        model = export_network(random_state(0.1), network(0.1), precision)  # type: ignore[arg-type]
+        model = export_network(random_state(0.1), network(0.1), precision)
         interpreter = Interpreter(model_content=model)
         interpreter.allocate_tensors()
         names = [operator["op_name"] for operator in interpreter._get_ops_details()]
@@ -111,6 +115,13 @@ def test_weights_that_float16_cannot_hold_are_refused() -> None:
     state["classifier.5.weight"][0, 0] = 1e6
     with pytest.raises(ConversionError, match=r"float16 network deviates from numpy .* accepted 2\.00%"):
         export_network(state, network(0.1), "float16")
+
+
+def test_weights_that_overflow_are_refused() -> None:
+    state = {label: array * np.asarray(1e30, array.dtype) for label, array in random_state(0.1).items()
+             if array.dtype == np.float32}  # fmt: skip
+    with pytest.raises(ConversionError, match="deviates from numpy"):
+        export_network(state, network(0.1))
 
 
 @pytest.mark.parametrize(
@@ -147,5 +158,5 @@ def test_published_weights_give_the_logits_of_the_authors_code(golden_data: Path
         source, logits = np.ascontiguousarray(golden[f"{key}log_mel"].T[None]), golden[f"{key}logits"]
         np.testing.assert_allclose(forward(state, net, source)[0], logits, rtol=0, atol=1e-4)
         np.testing.assert_allclose(run_network(model, source)[0], logits, rtol=0, atol=1e-4)
-        probabilities = (1 / (1 + np.exp(-scores)) for scores in (run_network(half, source)[0], logits))
-        np.testing.assert_allclose(*probabilities, rtol=0, atol=0.01)
+        halved = run_network(half, source)[0]
+        np.testing.assert_allclose(sigmoid(halved), sigmoid(logits), rtol=0, atol=0.01)

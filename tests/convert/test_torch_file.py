@@ -126,6 +126,7 @@ NESTED = b")" + b"q\x00\x85h\x00\x86q\x00" * 60  # hashing it would take 2^60 st
         (state_pickle({"a": tensor(storage("0", 13), (12,))}), "'0' must have 52 bytes, got 48"),
         (state_pickle({"a": tensor(storage("0", 12, "Double"), (12,))}), "'0' must have 96 bytes, got 48"),
         (state_pickle({"a": tensor(storage("../version", 12), (12,))}), "must have 48 bytes, got none"),
+        (state_pickle({"a": tensor(storage("0" * 61, 12), (12,))}), "must have at most 60 characters"),
         (state_pickle({"a": tensor(storage("0", 12, "Untyped"), (12,))}), r"'torch\.UntypedStorage'"),
     ],
 )

@@ -154,7 +154,7 @@ def _open_remote(uri: str) -> Remote:
 def _check_local(path: Path, name: str, max_bytes: int) -> None:
     if not path.is_file():
         raise ArtifactNotFoundError(
-            f"{path} is not a file", hint="Name the .pt file, or omit it to download it."
+            f"{path} is not a file", hint="Name an existing .pt file, or no source, to download it."
         )
     if (size := path.stat().st_size) > max_bytes:
         raise ArtifactFormatError(

@@ -55,7 +55,7 @@ class Convolution:
     Attributes
     ----------
     name
-        The prefix of its tensors: ``.0.weight`` of the convolution, ``.1.weight`` and so on of the other.
+        The prefix of its tensors' names, ``.0.weight`` for the kernel and ``.1....`` for the normalisation.
     is_depthwise
         Whether each channel has a kernel of its own.
     """
@@ -63,10 +63,10 @@ class Convolution:
     name: str
     inputs: int
     outputs: int
-    kernel: int
-    stride: int
-    is_depthwise: bool
     activation: Activation
+    kernel: int = 1
+    stride: int = 1
+    is_depthwise: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +115,7 @@ class Network:
 def network(width: float) -> Network:
     """Return the network of a width multiplier, with the plain head."""
     first = scaled(FIRST_CHANNELS * width)
-    blocks = [Block((Convolution("features.0", 1, first, 3, 2, False, "hard_swish"),))]
+    blocks = [Block((Convolution("features.0", 1, first, "hard_swish", kernel=3, stride=2),))]
     inputs = first
     for index, (kernel, expanded, outputs, has_squeeze, activation, stride) in enumerate(BLOCKS, 1):
         channels = scaled(expanded * width), scaled(outputs * width)
@@ -125,7 +125,7 @@ def network(width: float) -> Network:
         inputs = channels[1]
     last = LAST_FACTOR * inputs
     name = f"features.{len(BLOCKS) + 1}"
-    blocks.append(Block((Convolution(name, inputs, last, 1, 1, False, "hard_swish"),)))
+    blocks.append(Block((Convolution(name, inputs, last, "hard_swish"),)))
     hidden = scaled(HIDDEN * width)
     return Network(
         tuple(blocks), Linear("classifier.2", last, hidden), Linear("classifier.5", hidden, CLASSES)
@@ -154,12 +154,14 @@ def _block(
         return f"{prefix}.{len(layers)}"
 
     if expanded != inputs:
-        layers.append(Convolution(name(), inputs, expanded, 1, 1, False, activation))
-    layers.append(Convolution(name(), expanded, expanded, kernel, stride, True, activation))
+        layers.append(Convolution(name(), inputs, expanded, activation))
+    layers.append(
+        Convolution(name(), expanded, expanded, activation, kernel=kernel, stride=stride, is_depthwise=True)
+    )
     if has_squeeze:
         squeezed = scaled(expanded // SQUEEZE)
         layers.append(SqueezeExcitation(f"{name()}.conc_se_layers.0", expanded, squeezed))
-    layers.append(Convolution(name(), expanded, outputs, 1, 1, False, "none"))
+    layers.append(Convolution(name(), expanded, outputs, "none"))
     return Block(tuple(layers), stride == 1 and inputs == outputs)
 
 

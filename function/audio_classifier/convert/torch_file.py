@@ -101,9 +101,7 @@ def _read(archive: zipfile.ZipFile, max_bytes: int) -> dict[str, NDArray[Any]]:
         expected = storage.count * storage.dtype.itemsize
         if member is None or member.file_size != expected:
             found = "none" if member is None else member.file_size
-            raise ArtifactFormatError(
-                f"the storage {storage.key[:60]!r} must have {expected} bytes, got {found}"
-            )
+            raise ArtifactFormatError(f"the storage {storage.key!r} must have {expected} bytes, got {found}")
         if storage.key not in contents:
             contents[storage.key] = archive.read(member)
         arrays[name] = view.array(np.frombuffer(contents[storage.key], storage.dtype))

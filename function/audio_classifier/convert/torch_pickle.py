@@ -24,13 +24,14 @@ STORAGES: Final[Mapping[str, np.dtype[Any]]] = MappingProxyType(
         "torch LongStorage": np.dtype("<i8"),
     }
 )
-# pickletools does not type its opcodes; these are all that `torch.save` writes for a state dict.
+# Opcodes that push a constant, that push their argument, and that build a tuple of so many values.
 CONSTANTS: Final[Mapping[str, Any]] = MappingProxyType(
     {"EMPTY_TUPLE": (), "NEWTRUE": True, "NEWFALSE": False, "NONE": None}
 )
 ARGUMENTS: Final = frozenset({"BINUNICODE", "BININT", "BININT1", "BININT2", "LONG1"})
 TUPLES: Final[Mapping[str, int]] = MappingProxyType({"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3})
 MAX_DIMENSIONS: Final = 8
+MAX_KEY: Final = 60  # characters of a storage's name, which is a number
 MAX_SHOWN: Final = 60  # characters of a name in a message
 
 
@@ -68,9 +69,8 @@ class _Name:
 def parse_state_dict(data: bytes) -> dict[str, TensorView]:
     """Read the tensors' names and views from ``data.pkl`` in time and memory linear in its length.
 
-    An interpreter of its own accepts less than `pickle.Unpickler` with a limited ``find_class``: it has only
-    the opcodes of state dicts, so that a file can neither request memory nor build keys that take
-    exponential time to hash.
+    `pickle.Unpickler` with a limited ``find_class`` accepts more: a file could make it allocate gigabytes, or
+    hash a nested key for hours.  This interpreter has only the opcodes of state dicts.
 
     Raises
     ------
@@ -176,11 +176,13 @@ def _name(name: str) -> _Name:
 
 
 def _storage(reference: Any) -> Storage:
-    """Read the persistent id of a storage: kind, type, key, device and count."""
+    """Parse the persistent id of a storage: kind, type, key, device and count."""
     kind, storage, key, _, count = _expect(reference, tuple)
     if kind != "storage" or not isinstance(storage, _Name) or storage.name not in STORAGES:
         raise ArtifactFormatError("its pickle refers to something other than a storage")
-    return Storage(_expect(key, str), STORAGES[storage.name], _count(count))
+    if len(_expect(key, str)) > MAX_KEY:
+        raise ArtifactFormatError(f"the name of a storage must have at most {MAX_KEY} characters")
+    return Storage(key, STORAGES[storage.name], _count(count))
 
 
 def _reduce(function: Any, arguments: Any) -> Any:
@@ -190,7 +192,7 @@ def _reduce(function: Any, arguments: Any) -> Any:
         return {}
     if name != REBUILD:
         raise ArtifactFormatError("its pickle calls something other than a tensor's constructor")
-    storage, offset, shape, strides, *_ = _expect(arguments, tuple)
+    storage, offset, shape, strides = _expect(arguments, tuple)[:4]  # the others concern gradients
     return _view(
         _expect(storage, Storage),
         _count(offset),
