@@ -24,7 +24,8 @@ from audio_classifier.constants import CLASSES, EMBEDDING_SIZE
 from audio_classifier.convert.litert_export import export_embedding
 from audio_classifier.convert.max_artifacts import VGGISH_LAYERS
 from audio_classifier.model.attention import AttentionHead, Dense, Level
-from audio_classifier.model.bundle import EMBEDDING, HEAD, LABELS, POSTPROCESS, write_bundle
+from audio_classifier.model.bundle import write_bundle
+from audio_classifier.model.manifest import EMBEDDING, HEAD, LABELS, POSTPROCESS
 from audio_classifier.model.postprocess import Postprocessor
 from benchmarks.paths import PRECISIONS, Paths
 

@@ -27,8 +27,9 @@ from audio_classifier.constants import CLIP_PATCHES, PATCH_S
 from audio_classifier.convert.import_max import import_max
 from audio_classifier.convert.litert_export import Precision
 from audio_classifier.cpus import available_cpus
-from audio_classifier.model.bundle import EMBEDDING, POSTPROCESS, Bundle
+from audio_classifier.model.bundle import Bundle
 from audio_classifier.model.embedding import Embedder
+from audio_classifier.model.manifest import EMBEDDING, POSTPROCESS
 from audio_classifier.model.postprocess import Postprocessor
 from benchmarks.documents import replace_block, table
 
@@ -84,7 +85,9 @@ def compare(
     for name in sorted({key.split("/")[0] for key in golden}):
         recording = samples / f"{name}.wav"
         with AudioReader(recording, resampler=resampler) as reader:
-            patches = np.concatenate([log_mel_patches(block) for block in reader.blocks(CLIP_PATCHES)])
+            patches = np.concatenate(
+                [log_mel_patches(block.samples) for block in reader.blocks(CLIP_PATCHES)]
+            )
         embeddings = embedder.embed(patches)
         expected = golden[f"{name}/embeddings"]
         patch_errors.append(np.abs(patches[:2] - golden[f"{name}/patches"]).max())

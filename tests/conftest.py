@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from audio_classifier import AudioClassifier
+from tests.support.clip_bundles import make_clip_bundle
 from tests.support.servers import FileServer
 
 ROOT = Path(__file__).parents[1]
@@ -29,6 +30,12 @@ def compact(assets: Path) -> Path:
 @pytest.fixture(scope="session")
 def classifier() -> AudioClassifier:
     return AudioClassifier.open()
+
+
+@pytest.fixture(scope="session")
+def clip_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a bundle whose network reads clips, with random weights."""
+    return make_clip_bundle(tmp_path_factory.mktemp("clip-bundle"))
 
 
 @pytest.fixture(scope="session")

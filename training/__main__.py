@@ -18,8 +18,9 @@ import numpy as np
 
 from audio_classifier import AudioClassifier
 from audio_classifier.constants import CLIP_PATCHES, MEL_BANDS, PATCH_FRAMES
-from audio_classifier.model.bundle import EMBEDDING, HEAD, POSTPROCESS, Bundle
+from audio_classifier.model.bundle import Bundle
 from audio_classifier.model.embedding import Embedder
+from audio_classifier.model.manifest import EMBEDDING, HEAD, POSTPROCESS
 from training import pool
 from training.data.clips import ClipPool
 from training.evaluation import evaluate, report

@@ -27,7 +27,7 @@ from audio_classifier.errors import (
     NoInputError,
     OutputError,
 )
-from audio_classifier.model.bundle import FILES
+from audio_classifier.model.manifest import FILES
 from audio_classifier.s3.location import S3Location
 from audio_classifier.server.errors import status_of
 from audio_classifier.service.settings import PREFIX, Settings

@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from audio_classifier.model.bundle import FILES, write_bundle
+from audio_classifier.model.bundle import write_bundle
+from audio_classifier.model.manifest import FILES
 from tests.e2e.runtime import emulator, running
 from tests.image.container import Image
 from tests.image.test_function import check, emulation

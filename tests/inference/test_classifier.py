@@ -73,7 +73,7 @@ def test_short_recording_equals_its_repeated_codes(classifier: AudioClassifier) 
     codes = classifier.codes(three_patches[:, 0])
     assert codes.shape == (3, 128)
     repeated = np.concatenate([codes] * 4)[:10]
-    expected = classifier._network.classify(repeated)
+    expected = classifier._network.classify_windows(repeated)
     np.testing.assert_allclose(
         classifier.probabilities(encode(three_patches, 16_000, subtype="FLOAT")), expected, atol=1e-6
     )

@@ -50,13 +50,14 @@ def test_each_patch_is_embedded_once_when_windows_overlap(
     classifier: AudioClassifier, minute: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     embedded = []
-    original = classifier._network.embedder.embed
+    network: Any = classifier._network
+    original = network.embedder.embed
 
     def embed_and_count(patches: NDArray[np.float32]) -> NDArray[np.float32]:
         embedded.append(len(patches))
-        return original(patches)
+        return np.asarray(original(patches))
 
-    monkeypatch.setattr(classifier._network.embedder, "embed", embed_and_count)
+    monkeypatch.setattr(network.embedder, "embed", embed_and_count)
     assert len(list(classifier.timeline(minute, hop_s=0.96))) == 53
     assert sum(embedded) == 62
     assert max(embedded) <= 10

@@ -14,15 +14,8 @@ import numpy as np
 import pytest
 
 from audio_classifier.errors import BundleCorruptError, BundleError, BundleInvalidError, BundleNotFoundError
-from audio_classifier.model.bundle import (
-    FILES,
-    Bundle,
-    Manifest,
-    atomic_directory,
-    hash_file,
-    load_arrays,
-    write_bundle,
-)
+from audio_classifier.model.bundle import Bundle, atomic_directory, hash_file, load_arrays, write_bundle
+from audio_classifier.model.manifest import FILES, Manifest
 
 FIELDS: dict[str, Any] = {"name": "toy", "version": "1", "description": "", "licence": "none"}
 CONTENT: dict[str, Any] = {
@@ -86,7 +79,9 @@ def test_changed_file_is_reported_by_name(toy: Path, name: str, damage: str) -> 
 @pytest.mark.parametrize(
     ("changes", "match"),
     [
-        ({"schema_version": 2}, "schema_version"),
+        ({"schema_version": 3}, "schema_version"),
+        ({"network": "clip"}, "schema_version 2"),
+        ({"schema_version": 2, "network": "clip"}, "front_end"),
         ({"name": None}, "name"),
         ({"surprise": 1}, "surprise"),
         ({"precision": "int4"}, "precision"),

@@ -31,9 +31,10 @@ class SlowNetwork:
         self.calls = 0
         self.called = threading.Event()
         self._delay_s = delay_s
-        embedder = shared.load()._network.embedder
+        network: Any = shared.load()._network
+        embedder = network.embedder
         self._embed = embedder.embed
-        embedder.embed = self._slow_embed  # type: ignore[method-assign]
+        embedder.embed = self._slow_embed
 
     def _slow_embed(self, patches: Any) -> Any:
         self.calls += 1

@@ -58,7 +58,8 @@ def test_lines_have_the_windows_and_events_of_the_whole_response(url: str, asset
 def test_first_line_is_sent_before_the_recording_is_analyzed_to_its_end() -> None:
     with serving() as (url, shared):
         classifier, resume = shared.load(), threading.Event()
-        embed = classifier._network.embedder.embed
+        network: Any = classifier._network
+        embed = network.embedder.embed
         calls = iter(range(100))
 
         def embed_and_wait(patches: Any) -> Any:
@@ -66,7 +67,7 @@ def test_first_line_is_sent_before_the_recording_is_analyzed_to_its_end() -> Non
                 assert resume.wait(10)
             return embed(patches)
 
-        classifier._network.embedder.embed = embed_and_wait  # type: ignore[method-assign]
+        network.embedder.embed = embed_and_wait
         with post_for_lines(url, encode(busy(60, 16_000), 16_000), stream=True) as response:
             lines = response.iter_lines()
             assert json.loads(next(lines))["window"]["start"] == 0

@@ -82,7 +82,7 @@ def workers_of(pool: DecoderPool) -> set[int]:
 def test_clip_equals_that_of_this_process(pool: DecoderPool, assets: Path, start_s: float) -> None:
     for source in (assets / "thunder.wav", (assets / "thunder.wav").read_bytes(), FetchedFile(flac(12))):
         expected, clip = (decoder.clip(source, start_s=start_s) for decoder in (LOCAL, pool))
-        np.testing.assert_array_equal(clip.patches, expected.patches)
+        np.testing.assert_array_equal(clip.log_mel, expected.log_mel)
         assert clip.audio == expected.audio
         assert clip.seconds.keys() == expected.seconds.keys()
 
@@ -104,7 +104,7 @@ def test_blocks_equal_those_of_this_process(pool: DecoderPool, source_type: Any)
         assert isinstance(block, Block)
         assert isinstance(expected, Block)
         assert block.start_s == expected.start_s
-        np.testing.assert_array_equal(block.patches, expected.patches)
+        np.testing.assert_array_equal(block.log_mel, expected.log_mel)
         np.testing.assert_array_equal(block.samples, expected.samples)
 
 
@@ -120,14 +120,14 @@ def test_warnings_equal_those_of_this_process(pool: DecoderPool) -> None:
 def test_channel_is_that_of_this_process(pool: DecoderPool, channel: Channel) -> None:
     content = encode(busy(3, 16_000, channels=2), 16_000)
     expected, clip = (decoder.clip(content, start_s=0, channel=channel) for decoder in (LOCAL, pool))
-    np.testing.assert_array_equal(clip.patches, expected.patches)
+    np.testing.assert_array_equal(clip.log_mel, expected.log_mel)
 
 
 def test_file_longer_than_the_head_is_read_on_demand(pool: DecoderPool) -> None:
     content = encode(busy(60, 44_100, channels=2), 44_100)
     assert len(content) > 2 * HEAD_BYTES
     expected, clip = (decoder.clip(io.BytesIO(content), start_s=40) for decoder in (LOCAL, pool))
-    np.testing.assert_array_equal(clip.patches, expected.patches)
+    np.testing.assert_array_equal(clip.log_mel, expected.log_mel)
 
 
 def test_expectations_reach_a_fetched_file(pool: DecoderPool) -> None:
@@ -210,11 +210,11 @@ def test_stream_that_is_given_up_ends_its_worker(pool: DecoderPool) -> None:
 
 def test_threads_share_a_pool_and_only_idle_workers_are_kept(pool: DecoderPool) -> None:
     contents = [encode(busy(seconds, 16_000, seed=seconds), 16_000) for seconds in range(1, 9)]
-    expected = [LOCAL.clip(content, start_s=0).patches for content in contents]
+    expected = [LOCAL.clip(content, start_s=0).log_mel for content in contents]
     with ThreadPoolExecutor(8) as threads:
         clips = list(threads.map(lambda content: pool.clip(content, start_s=0), contents * 4))
     for clip, patches in zip(clips, expected * 4, strict=True):
-        np.testing.assert_array_equal(clip.patches, patches)
+        np.testing.assert_array_equal(clip.log_mel, patches)
     wait_until(lambda: len(workers_of(pool)) <= 2, timeout_s=10)
 
 
@@ -313,10 +313,10 @@ def test_file_that_ffmpeg_decodes_equals_that_of_this_process(pool: DecoderPool,
     content = encode_media(busy(30, 16_000), 16_000, FORMATS[name])
     for source in (content, FetchedFile(content)):
         expected, clip = (decoder.clip(source, start_s=12) for decoder in (LOCAL, pool))
-        np.testing.assert_array_equal(clip.patches, expected.patches)
+        np.testing.assert_array_equal(clip.log_mel, expected.log_mel)
         assert clip.audio == expected.audio
     expected_patches, patches = (
-        [block.patches for block in decoder.blocks(content) if isinstance(block, Block)]
+        [block.log_mel for block in decoder.blocks(content) if isinstance(block, Block)]
         for decoder in (LOCAL, pool)
     )
     np.testing.assert_array_equal(np.concatenate(patches), np.concatenate(expected_patches))
@@ -359,7 +359,7 @@ def test_deadline_stops_a_decoder_that_is_busy(pool: DecoderPool) -> None:
 def test_upload_that_is_checked_is_sent_with_the_request(pool: DecoderPool) -> None:
     file = CountingFile(flac(5))
     clip = pool.clip(Cancellation().checked(file), start_s=0)
-    np.testing.assert_array_equal(clip.patches, LOCAL.clip(flac(5), start_s=0).patches)
+    np.testing.assert_array_equal(clip.log_mel, LOCAL.clip(flac(5), start_s=0).log_mel)
     assert file.reads == 1
 
 

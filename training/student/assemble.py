@@ -9,16 +9,8 @@ from typing import Any, Final
 
 from audio_classifier.assets import audioset_labels_path
 from audio_classifier.constants import SAMPLE_RATE_HZ
-from audio_classifier.model.bundle import (
-    EMBEDDING,
-    HEAD,
-    LABELS,
-    POSTPROCESS,
-    Bundle,
-    Source,
-    hash_file,
-    write_bundle,
-)
+from audio_classifier.model.bundle import Bundle, hash_file, write_bundle
+from audio_classifier.model.manifest import EMBEDDING, HEAD, LABELS, POSTPROCESS, Source
 from training.data.clips import Clip
 from training.teacher import yamnet as teacher
 

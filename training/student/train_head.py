@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from audio_classifier.cpus import available_cpus
 from audio_classifier.model.attention import AttentionHead, Dense
-from audio_classifier.model.bundle import HEAD, POSTPROCESS
+from audio_classifier.model.manifest import HEAD, POSTPROCESS
 from audio_classifier.model.postprocess import Postprocessor, dequantize
 from training.data.balance import class_frequencies, rarity, shares
 from training.data.clips import Clip, ClipPool

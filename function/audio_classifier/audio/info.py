@@ -54,8 +54,12 @@ class AudioInfo:
 
     @property
     def samples(self) -> int | None:
-        """Length in samples at 16 kHz, rounded down as resampy does, or None if the header states none."""
-        return None if self.frames is None else self.frames * SAMPLE_RATE_HZ // self.sample_rate_hz
+        """Length in samples at 16 kHz; see `samples_at`."""
+        return self.samples_at(SAMPLE_RATE_HZ)
+
+    def samples_at(self, rate_hz: int) -> int | None:
+        """Return the length in samples at another rate, rounded down as resampy does, or None if unknown."""
+        return None if self.frames is None else self.frames * rate_hz // self.sample_rate_hz
 
 
 def checked_info(file: soundfile.SoundFile) -> AudioInfo:

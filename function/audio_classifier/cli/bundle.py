@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from audio_classifier.cli.common import EXIT_OK, add_bundle, open_bundle, open_classifier, read_settings
 from audio_classifier.cli.terminal import download_progress, log_shown, native_stderr_hidden
+from audio_classifier.convert.efficientat_models import PUBLISHED
 from audio_classifier.escaping import printable
 
 if TYPE_CHECKING:
@@ -35,7 +36,14 @@ def add(commands: Any) -> None:
         usage="%(prog)s OUT_DIR [-h] [--from SOURCE ...] [--precision PRECISION] [--allow-unverified]",
     )
     importer.set_defaults(run=_bundle_import_max)
-    for command in (bundle.choices["copy"], importer):
+    efficientat = bundle.add_parser(
+        "import-efficientat",
+        help="convert published weights of EfficientAT to a bundle",
+        usage="%(prog)s NAME OUT_DIR [-h] [--from SOURCE] [--sha256 HEX] [--precision PRECISION]",
+    )
+    efficientat.set_defaults(run=_bundle_import_efficientat)
+    efficientat.add_argument("name", choices=tuple(PUBLISHED), metavar="NAME", help=", ".join(PUBLISHED))
+    for command in (bundle.choices["copy"], importer, efficientat):
         command.add_argument("out_dir", type=Path, metavar="OUT_DIR", help="the directory to create")
     importer.add_argument(
         "--from",
@@ -51,6 +59,16 @@ def add(commands: Any) -> None:
     )
     importer.add_argument(
         "--allow-unverified", action="store_true", help="also accept weights that are not the published ones"
+    )
+    efficientat.add_argument(
+        "--from",
+        dest="source",
+        metavar="SOURCE",
+        help="the .pt file or its URI; the authors' release if omitted",
+    )
+    efficientat.add_argument("--sha256", metavar="HEX", help="the expected SHA-256 of the .pt file")
+    efficientat.add_argument(
+        "--precision", choices=("float32", "float16"), default="float32", help="of the weights"
     )
 
 
@@ -84,6 +102,23 @@ def _bundle_import_max(args: argparse.Namespace) -> int:
             args.sources,
             precision=args.precision,
             allow_unverified=args.allow_unverified,
+            progress=progress,
+        )
+    return _written(args.out_dir, bundle)
+
+
+def _bundle_import_efficientat(args: argparse.Namespace) -> int:
+    from audio_classifier.convert.import_efficientat import import_efficientat
+
+    deadline_s = read_settings().download_deadline_s
+    with native_stderr_hidden(), log_shown(), download_progress() as progress:
+        bundle = import_efficientat(
+            args.name,
+            args.out_dir,
+            source=args.source,
+            sha256=args.sha256,
+            precision=args.precision,
+            deadline_s=deadline_s,
             progress=progress,
         )
     return _written(args.out_dir, bundle)

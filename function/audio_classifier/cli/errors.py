@@ -24,6 +24,8 @@ OPTION_NAMES: Final = {
     "output": "--output",
     "plot": "--plot",
     "release": "--release",
+    "sha256": "--sha256",
+    "source": "--from",
     "start_s": "--start-time",
     "threshold": "--threshold",
     "top_k": "--top-k",

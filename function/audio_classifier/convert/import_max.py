@@ -17,17 +17,8 @@ from audio_classifier.convert.litert_export import Precision, export_embedding
 from audio_classifier.convert.max_artifacts import read_checkpoint, read_pca
 from audio_classifier.errors import ArtifactFormatError, MissingExtraError
 from audio_classifier.hub.remote import Progress
-from audio_classifier.model.bundle import (
-    EMBEDDING,
-    HEAD,
-    LABELS,
-    POSTPROCESS,
-    Bundle,
-    FileContent,
-    Source,
-    check_absent,
-    write_bundle,
-)
+from audio_classifier.model.bundle import Bundle, FileContent, check_absent, write_bundle
+from audio_classifier.model.manifest import EMBEDDING, HEAD, LABELS, POSTPROCESS, Source
 
 VERSION: Final = "1.0.0"  # IBM's release of the artifacts
 

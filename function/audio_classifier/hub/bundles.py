@@ -25,14 +25,8 @@ from audio_classifier.errors import (
 )
 from audio_classifier.hub.deadline import Deadline, run_until
 from audio_classifier.hub.remote import CONNECTIONS, Progress, Remote, download, is_remote, open_remote
-from audio_classifier.model.bundle import (
-    MANIFEST,
-    MAX_MANIFEST_BYTES,
-    Bundle,
-    FileEntry,
-    Manifest,
-    atomic_directory,
-)
+from audio_classifier.model.bundle import Bundle, atomic_directory
+from audio_classifier.model.manifest import MANIFEST, MAX_MANIFEST_BYTES, FileEntry, Manifest
 
 COMPACT: Final = "compact"
 

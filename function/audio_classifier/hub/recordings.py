@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import tempfile
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
-from audio_classifier.errors import TransferError
-from audio_classifier.hub.deadline import Deadline, run_until
-from audio_classifier.hub.remote import WebRemote, download
+from audio_classifier.hub.download import download_until
+from audio_classifier.hub.remote import WebRemote
 
 
 @contextmanager
@@ -36,15 +33,8 @@ def open_recording(url: str, *, max_bytes: int, deadline_s: float) -> Iterator[B
     OSError
         If it cannot be stored.
     """
-    remote, stop = WebRemote(url), threading.Event()
-
-    def check(name: str, count: int, size: int | None) -> None:  # noqa: ARG001  # the signature of `Progress`
-        if stop.is_set():
-            raise TransferError(f"{remote.uri}: the download was cancelled")
-
     with tempfile.TemporaryDirectory(prefix="audio-classifier-", ignore_cleanup_errors=True) as folder:
         path = Path(folder) / "recording"
-        task = partial(download, remote, "", path, algorithm="sha256", max_bytes=max_bytes, progress=check)
-        run_until(Deadline(f"the download of {remote.uri}", deadline_s), [task], threads=1, stop=stop)
+        download_until(WebRemote(url), path, max_bytes=max_bytes, deadline_s=deadline_s)
         with path.open("rb") as file:
             yield file

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from audio_classifier.audio.front_end import VGGISH, FrontEnd
+
 
 class Block(NamedTuple):
     """A stretch of a recording, as the model receives it.
@@ -17,14 +19,18 @@ class Block(NamedTuple):
     start_s
         Where in the recording the block begins.
     samples
-        ``(n,)``, mono, 16 kHz, without the repetition that fills a short recording up to one patch.
-    patches
-        ``(patches, 96, 64)`` float32 log-mels.
+        ``(n,)``, mono, from the position of the first frame on, without the repetition that fills a short
+        recording up to one step.
+    log_mel
+        ``(steps * 96, bands)`` float32 log-mel frames.
+    front_end
+        How they were computed; its rate is that of the samples.
     """
 
     start_s: float
     samples: NDArray[Any]
-    patches: NDArray[np.float32]
+    log_mel: NDArray[np.float32]
+    front_end: FrontEnd = VGGISH
 
 
 BlockObserver: TypeAlias = Callable[[Block], None]

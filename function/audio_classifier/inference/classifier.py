@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -13,13 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audio_classifier.audio.channels import Channel
-from audio_classifier.audio.log_mel import log_mel_patches
-from audio_classifier.audio.reader import Resampler, read_window
+from audio_classifier.audio.front_end import VGGISH, FrontEnd
+from audio_classifier.audio.log_mel import step_log_mel
+from audio_classifier.audio.reader import Resampler
 from audio_classifier.audio.source import AudioSource
 from audio_classifier.audio.warnings import AudioWarning
 from audio_classifier.constants import CLIP_PATCHES, EVENT_HOP_S, EVENT_WINDOW_S, PATCH_S, TOP_K
 from audio_classifier.cpus import available_cpus
-from audio_classifier.errors import AudioClassifierError
+from audio_classifier.errors import AudioClassifierError, InvalidParameterError
 from audio_classifier.hub.bundles import COMPACT, open_bundle
 from audio_classifier.inference.blocks import BlockObserver
 from audio_classifier.inference.clip import Classification, PreparedClip
@@ -36,7 +36,8 @@ from audio_classifier.inference.sound_events import (
 from audio_classifier.inference.windows import Window, classify_windows
 from audio_classifier.model.bundle import Bundle
 from audio_classifier.model.labels import LabelSet
-from audio_classifier.model.network import Network, repeated
+from audio_classifier.model.network import load_network
+from audio_classifier.model.patch_network import PatchNetwork
 
 
 class AudioClassifier:
@@ -75,14 +76,16 @@ class AudioClassifier:
     ) -> None:
         self.bundle = bundle
         self._threads = threads or available_cpus()
-        self._network = Network(bundle, self._threads)
+        self._network, self._labels = load_network(bundle, self._threads)
+        fields = bundle.manifest.front_end
+        self._front_end = VGGISH if fields is None else FrontEnd(**fields.model_dump())
         self._resampler: Resampler = resampler
         self._decoder = decoder or LocalDecoder(resampler)
 
     @property
     def labels(self) -> LabelSet:
         """The classes of the model."""
-        return self._network.labels
+        return self._labels
 
     @property
     def reader_threads(self) -> int:
@@ -221,23 +224,17 @@ class AudioClassifier:
         on_block: BlockObserver | None = None,
     ) -> PreparedClip:
         """Do the part of `classify` that needs no model, in any number of threads; raise the same errors."""
-        return self._decoder.clip(source, start_s=start_s, channel=channel, on_block=on_block)
+        return self._decoder.clip(
+            source, front_end=self._front_end, start_s=start_s, channel=channel, on_block=on_block
+        )
 
     def classify_prepared(self, clips: Sequence[PreparedClip], selection: Selection) -> list[Classification]:
         """Do the part of `classify` that needs the model, for several clips in one invocation."""
         if not clips:
             return []
-        begin = time.perf_counter()
-        embeddings = self._network.embedder.embed(np.concatenate([clip.patches for clip in clips]))
-        embedded = time.perf_counter()
-        ends = np.cumsum([len(clip.patches) for clip in clips])
-        codes = [self._network.quantize(rows) for rows in np.split(embeddings, ends[:-1])]
-        probabilities = self._network.classify(np.stack([repeated(rows) for rows in codes]))
+        probabilities, total_s = self._network.classify_clips([clip.log_mel for clip in clips])
         ranked = [selection.rank(row) for row in probabilities]
-        seconds = {
-            "embedding": (embedded - begin) / len(clips),
-            "head": (time.perf_counter() - embedded) / len(clips),
-        }
+        seconds = {stage: stage_s / len(clips) for stage, stage_s in total_s.items()}
         return [
             Classification(predictions, clip.audio, clip.analyzed_s, clip.seconds | seconds, clip.warnings)
             for clip, predictions in zip(clips, ranked, strict=True)
@@ -245,8 +242,9 @@ class AudioClassifier:
 
     def probabilities(self, source: AudioSource, *, start_s: float = 0.0) -> NDArray[np.float32]:
         """Return the ``(classes,)`` float32 probabilities of the ten seconds from ``start_s`` on."""
-        samples = read_window(source, start_s=start_s, patches=CLIP_PATCHES, resampler=self._resampler)
-        return self._network.classify(self.codes(samples))
+        clip = LocalDecoder(self._resampler).clip(source, front_end=self._front_end, start_s=start_s)
+        probabilities, _ = self._network.classify_clips([clip.log_mel])
+        return np.asarray(probabilities[0])
 
     def analyze(
         self,
@@ -297,7 +295,7 @@ class AudioClassifier:
         if hysteresis is not None:
             require_no_gaps(window_s, hop_s)
         windows = classify_windows(
-            self._decoder.blocks(source, channel=channel),
+            self._decoder.blocks(source, front_end=self._front_end, channel=channel),
             self._network,
             selection,
             window_s=window_s,
@@ -361,8 +359,16 @@ class AudioClassifier:
         return (item for item in stream if isinstance(item, SoundEvent))
 
     def codes(self, samples: NDArray[np.floating]) -> NDArray[np.uint8]:
-        """Compute the 8-bit codes ``(patches, 128)`` of 16 kHz mono samples ``(n >= 15,600,)``."""
-        return self._network.code(log_mel_patches(samples))
+        """Compute the 8-bit codes ``(patches, 128)`` of 16 kHz mono samples ``(n >= 15,600,)``.
+
+        Raises
+        ------
+        InvalidParameterError
+            If the model is not one that codes patches.
+        """
+        if not isinstance(self._network, PatchNetwork):
+            raise InvalidParameterError("bundle", f"{self.bundle.manifest.name} does not code patches")
+        return self._network.encode(step_log_mel(samples))
 
     @property
     def readers(self) -> int:

@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audio_classifier.audio.channels import Channel
+from audio_classifier.audio.front_end import FrontEnd
 from audio_classifier.audio.info import AudioInfo
-from audio_classifier.audio.log_mel import log_mel_patches
+from audio_classifier.audio.log_mel import clip_log_mel
 from audio_classifier.audio.reader import AudioReader, Resampler
 from audio_classifier.audio.source import AudioSource
 from audio_classifier.audio.warnings import AudioWarning
-from audio_classifier.constants import CLIP_PATCHES, PATCH_S, SAMPLE_RATE_HZ
 from audio_classifier.inference.blocks import Block, BlockObserver
 from audio_classifier.inference.selection import Prediction
 
@@ -58,36 +58,35 @@ class PreparedClip:
 
     Attributes
     ----------
-    patches
-        ``(1..10, 96, 64)`` float32 log-mels.
+    log_mel
+        ``(frames, bands)`` float32 log-mel frames.
     audio
         The file's header.
+    analyzed_s
+        How many seconds of the recording the frames cover.
     seconds
         Time spent in each stage: ``read``, ``features``.
     warnings
         See `Classification`.
     """
 
-    patches: NDArray[np.float32]
+    log_mel: NDArray[np.float32]
     audio: AudioInfo
+    analyzed_s: float
     seconds: dict[str, float]
     warnings: list[AudioWarning]
-
-    @property
-    def analyzed_s(self) -> float:
-        """How many seconds of the recording the patches cover."""
-        return min(len(self.patches) * PATCH_S, self.audio.duration_s or math.inf)
 
 
 def prepare_clip(
     source: AudioSource,
     *,
+    front_end: FrontEnd,
     start_s: float,
     resampler: Resampler,
     channel: Channel = None,
     on_block: BlockObserver | None = None,
 ) -> PreparedClip:
-    """Decode ten seconds from ``start_s`` on and compute their log-mel patches.
+    """Decode ten seconds from ``start_s`` on and compute their log-mel frames.
 
     Raises
     ------
@@ -95,12 +94,13 @@ def prepare_clip(
         See `audio.reader.read_window`.
     """
     begin = time.perf_counter()
-    with AudioReader(source, resampler=resampler, channel=channel) as reader:
-        samples = reader.window(start_s, CLIP_PATCHES)
+    with AudioReader(source, front_end=front_end, resampler=resampler, channel=channel) as reader:
+        samples = reader.window(start_s, front_end.clip_samples)
     read = time.perf_counter()
-    patches = log_mel_patches(samples)
+    log_mel = clip_log_mel(samples, front_end)
     if on_block is not None:
-        block_start_s = reader.first_sample(start_s) / SAMPLE_RATE_HZ
-        on_block(Block(block_start_s, samples[: reader.info.samples], patches))
+        block_start_s = reader.first_sample(start_s) / front_end.sample_rate_hz
+        on_block(Block(block_start_s, samples[: reader.samples], log_mel, front_end))
     seconds = {"read": read - begin, "features": time.perf_counter() - read}
-    return PreparedClip(patches, reader.info, seconds, reader.warnings)
+    analyzed_s = min(front_end.seconds(len(log_mel)), reader.info.duration_s or math.inf)
+    return PreparedClip(log_mel, reader.info, analyzed_s, seconds, reader.warnings)

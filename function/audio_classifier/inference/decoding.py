@@ -6,11 +6,12 @@ from collections.abc import Generator
 from typing import Protocol
 
 from audio_classifier.audio.channels import Channel
-from audio_classifier.audio.log_mel import log_mel_patches
+from audio_classifier.audio.front_end import VGGISH, FrontEnd
+from audio_classifier.audio.log_mel import step_log_mel
 from audio_classifier.audio.reader import AudioReader, Resampler
 from audio_classifier.audio.source import AudioSource
 from audio_classifier.audio.warnings import AudioWarning
-from audio_classifier.constants import CLIP_PATCHES, PATCH_S
+from audio_classifier.constants import CLIP_PATCHES
 from audio_classifier.inference.blocks import Block, BlockObserver
 from audio_classifier.inference.clip import PreparedClip, prepare_clip
 
@@ -22,6 +23,7 @@ class Decoder(Protocol):
         self,
         source: AudioSource,
         *,
+        front_end: FrontEnd = VGGISH,
         start_s: float,
         channel: Channel = None,
         on_block: BlockObserver | None = None,
@@ -29,9 +31,9 @@ class Decoder(Protocol):
         """Decode ten seconds; see `prepare_clip`, also for the errors."""
 
     def blocks(
-        self, source: AudioSource, *, channel: Channel = None
+        self, source: AudioSource, *, front_end: FrontEnd = VGGISH, channel: Channel = None
     ) -> Generator[Block | AudioWarning, None, None]:
-        """Yield the whole recording in blocks of up to ten patches, without gaps, then its warnings.
+        """Yield the whole recording in blocks of up to ten steps, without gaps, then its warnings.
 
         Raises
         ------
@@ -58,21 +60,28 @@ class LocalDecoder:
         self,
         source: AudioSource,
         *,
+        front_end: FrontEnd = VGGISH,
         start_s: float,
         channel: Channel = None,
         on_block: BlockObserver | None = None,
     ) -> PreparedClip:
         return prepare_clip(
-            source, start_s=start_s, channel=channel, resampler=self._resampler, on_block=on_block
+            source,
+            front_end=front_end,
+            start_s=start_s,
+            channel=channel,
+            resampler=self._resampler,
+            on_block=on_block,
         )
 
     def blocks(
-        self, source: AudioSource, *, channel: Channel = None
+        self, source: AudioSource, *, front_end: FrontEnd = VGGISH, channel: Channel = None
     ) -> Generator[Block | AudioWarning, None, None]:
-        with AudioReader(source, resampler=self._resampler, channel=channel) as reader:
-            first_patch = 0
-            for samples in reader.blocks(CLIP_PATCHES):
-                patches = log_mel_patches(samples)
-                yield Block(first_patch * PATCH_S, samples[: reader.info.samples], patches)
-                first_patch += len(patches)
+        with AudioReader(source, front_end=front_end, resampler=self._resampler, channel=channel) as reader:
+            frames = 0
+            for samples, before in reader.blocks(CLIP_PATCHES):
+                log_mel = step_log_mel(samples, front_end, before)
+                own_samples = samples[before:][: reader.samples]
+                yield Block(front_end.seconds(frames), own_samples, log_mel, front_end)
+                frames += len(log_mel)
             yield from reader.warnings

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audio_classifier.audio.warnings import AudioWarning
-from audio_classifier.constants import CLIP_PATCHES, EMBEDDING_SIZE, PATCH_S
+from audio_classifier.constants import CLIP_PATCHES, PATCH_S
 from audio_classifier.errors import InvalidParameterError
 from audio_classifier.inference.blocks import Block, BlockObserver
 from audio_classifier.inference.selection import Prediction, Selection
@@ -68,14 +68,20 @@ def classify_windows(
     Raises
     ------
     InvalidParameterError
-        At once, if a window or hop is not a positive duration, or the window is longer than a clip.
+        At once, if a window or hop is not a positive duration, or the window is longer than a clip or too
+        short for the network.
     AudioError
         If the recording cannot be used, when the stream reaches the fault.
     """
-    window, hop = _whole_patches("window_s", window_s), _whole_patches("hop_s", hop_s)
+    window, hop = _whole_steps("window_s", window_s), _whole_steps("hop_s", hop_s)
     if window > CLIP_PATCHES:
         raise InvalidParameterError(
             "window_s", f"must be at most {CLIP_PATCHES * PATCH_S:g} s, got {window_s:g} s"
+        )
+    if window < network.min_window_steps:
+        raise InvalidParameterError(
+            "window_s",
+            f"must be at least {network.min_window_steps * PATCH_S:g} s with this model, got {window_s:g} s",
         )
     margin = max(0, window - hop) / 2  # the part at each end that the neighbouring window represents
 
@@ -115,35 +121,36 @@ def _without_warnings(items: Iterator[Block | AudioWarning], found: list[AudioWa
 def _classified_spans(
     blocks: Iterator[Block], network: Network, window: int, hop: int, on_block: BlockObserver | None
 ) -> Iterator[tuple[int, int, NDArray[np.float32]]]:
-    """Yield each window's first patch, the patch after its last, and its ``(classes,)`` probabilities.
+    """Yield each window's first step, the step after its last, and its ``(classes,)`` probabilities.
 
-    The last window ends with the recording.  Windows that begin in the same ten patches are classified at
+    The last window ends with the recording.  Windows that begin in the same ten steps are classified at
     once.
     """
-    next_start = held_start = 0  # in patches: of the next window, and of the codes that are held
-    held = np.empty((0, EMBEDDING_SIZE), np.uint8)
+    next_start = held_start = 0  # in steps: of the next window, and of the encoded steps that are held
+    held: NDArray[Any] | None = None
     for block in blocks:
         if on_block is not None:
             on_block(block)
-        held = np.concatenate([held, network.code(block.patches)])
+        encoded = network.encode(block.log_mel)
+        held = encoded if held is None else np.concatenate([held, encoded])
         starts = range(next_start, held_start + len(held) - window, hop)
         if starts:
             rows = np.array(starts)[:, np.newaxis] - held_start + np.arange(window)
-            for start, probabilities in zip(starts, network.classify(held[rows]), strict=True):
+            for start, probabilities in zip(starts, network.classify_windows(held[rows]), strict=True):
                 yield start, start + window, probabilities
             next_start = starts[-1] + hop
         finished = min(max(0, next_start - held_start), len(held))
         held, held_start = held[finished:], held_start + finished
-    end = held_start + len(held)
-    if end > next_start:
-        yield next_start, end, network.classify(held[next_start - held_start :])
+    if held is not None and (end := held_start + len(held)) > next_start:
+        (probabilities,) = network.classify_windows(held[np.newaxis, next_start - held_start :])
+        yield next_start, end, probabilities
 
 
-def _whole_patches(parameter: str, seconds: float) -> int:
+def _whole_steps(parameter: str, seconds: float) -> int:
     if not 0 < seconds < float("inf"):
         raise InvalidParameterError(parameter, f"must be a duration above 0 s, got {seconds}")
     return max(1, round(seconds / PATCH_S))
 
 
-def _seconds(patches: float) -> float:
-    return round(patches * PATCH_S, 2)
+def _seconds(steps: float) -> float:
+    return round(steps * PATCH_S, 2)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 import shutil
 import tempfile
 import zipfile
@@ -11,113 +10,20 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self, TypeAlias
+from typing import Any, Final, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from audio_classifier.errors import BundleCorruptError, BundleInvalidError, BundleNotFoundError
+from audio_classifier.model.manifest import MANIFEST, FileEntry, Manifest, plain_name
 
 FileContent: TypeAlias = Path | bytes | Mapping[str, NDArray[Any]]
 """A file to copy, bytes to write, or arrays to store as ``.npz``."""
 
-MANIFEST: Final = "manifest.json"
-EMBEDDING: Final = "embedding.tflite"
-POSTPROCESS: Final = "postprocess.npz"
-HEAD: Final = "head.npz"
-LABELS: Final = "labels.csv"
-FILES: Final = (EMBEDDING, POSTPROCESS, HEAD, LABELS)
-MAX_MANIFEST_BYTES: Final = 1 << 20
-MAX_BUNDLE_BYTES: Final = 2 << 30  # all files together; the largest bundle has 310 MB
-MAX_FILES: Final = 32
 MAX_ARRAYS_BYTES: Final = 1 << 30  # uncompressed
 # Pieces are large because a thread that imports modules can hold the GIL for 5 ms between two of them.
 HASH_BYTES: Final = 16 << 20
-
-
-def _plain_name(path: str) -> str:
-    """Check that a name cannot refer to a file outside the bundle, on any operating system."""
-    if not re.fullmatch(r"\w[\w.-]{0,99}", path, re.ASCII):
-        raise ValueError(f"expected a plain file name of letters, digits and _.-, got {path!r}")
-    if path.lower() == MANIFEST:
-        raise ValueError("the manifest cannot list itself")
-    return path
-
-
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class FileEntry(_Model):
-    """The name, size and hash of one file in a bundle."""
-
-    path: Annotated[str, AfterValidator(_plain_name)]
-    size: Annotated[int, Field(ge=0)]
-    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-
-
-class Source(_Model):
-    """An artifact or data set that a bundle was made from."""
-
-    name: str
-    origin: str = ""
-    sha512: str = ""
-    verified: bool | None = None  # against a published checksum; None if none is published
-
-
-class Manifest(_Model):
-    """The content of ``manifest.json``."""
-
-    schema_version: Literal[1] = 1
-    name: str
-    version: str
-    description: str
-    licence: str
-    precision: Literal["float32", "float16", "int8"] = "float32"  # of the embedding network's weights
-    provenance: tuple[Source, ...] = ()
-    metrics: dict[str, Any] = {}
-    files: tuple[FileEntry, ...]
-
-    @field_validator("files")
-    @classmethod
-    def _complete(cls, files: tuple[FileEntry, ...]) -> tuple[FileEntry, ...]:
-        paths = [entry.path for entry in files]
-        if len(set(paths)) < len(paths):
-            raise ValueError("a file is listed twice")
-        if missing := set(FILES) - set(paths):
-            raise ValueError(f"{', '.join(sorted(missing))} must be listed")
-        if len(files) > MAX_FILES:
-            raise ValueError(f"at most {MAX_FILES} files may be listed, got {len(files)}")
-        if (total := sum(entry.size for entry in files)) > MAX_BUNDLE_BYTES:
-            raise ValueError(f"the files must have at most {MAX_BUNDLE_BYTES} bytes, got {total}")
-        return files
-
-    @classmethod
-    def parse(cls, data: bytes, uri: str) -> Self:
-        """Parse the bytes of a manifest.
-
-        Parameters
-        ----------
-        data
-            The content of ``manifest.json``.
-        uri
-            The URI or directory of the bundle, which error messages name.
-
-        Raises
-        ------
-        BundleInvalidError
-            If it is not a manifest, or has another schema version.
-        """
-        try:
-            return cls.model_validate_json(data)
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            where = ".".join(str(part) for part in first["loc"])
-            raise BundleInvalidError(
-                f"{uri}: {MANIFEST} is invalid{' at ' + where if where else ''}: {first['msg']}",
-                hint="Build it again: another version of this package may have built it.",
-            ) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +135,7 @@ def write_bundle(directory: Path, files: Mapping[str, FileContent], **manifest: 
         If the directory exists, or a file name or manifest field is invalid.
     """
     try:
-        names = sorted(map(_plain_name, files))
+        names = sorted(map(plain_name, files))
         with atomic_directory(directory) as partial:
             for name in names:
                 _write_file(partial / name, files[name])

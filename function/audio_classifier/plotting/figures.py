@@ -19,8 +19,8 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
+from audio_classifier.audio.front_end import FrontEnd
 from audio_classifier.audio.log_mel import hertz_to_mel
-from audio_classifier.constants import LOG_OFFSET, MEL_BANDS, MEL_MAX_HZ, MEL_MIN_HZ
 from audio_classifier.inference.selection import Prediction
 from audio_classifier.plotting.reduction import AudioOverview, ClassOverview
 
@@ -31,7 +31,7 @@ INK: Final = "#3b1f5b"
 LINE: Final = "#666666"
 COLOURS: Final = "magma_r"
 MAX_TITLE: Final = 56  # this many of the widest letters fit
-TICKS_KHZ: Final = (0.25, 0.5, 1, 2, 4)
+TICKS_KHZ: Final = (0.25, 0.5, 1, 2, 4, 8)
 STEPS_S: Final = (
     *(0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30),
     *(60 * minutes for minutes in (1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1440)),
@@ -156,19 +156,21 @@ def _draw_audio(wave: Any, mels: Any, audio: AudioOverview) -> None:
 
     edges_s, log_mels = audio.log_mels()
     end_s = edges_s[0] + len(log_mels) * (edges_s[1] - edges_s[0])  # of a full last column
-    floor = math.log(LOG_OFFSET)
+    front_end = audio.front_end
+    floor = (math.log(front_end.log_offset) + front_end.log_shift) / front_end.log_scale
     mels.imshow(
         log_mels.T,
         aspect="auto",
         interpolation="nearest",
         origin="lower",
-        extent=(edges_s[0], end_s, 0, MEL_BANDS),
+        extent=(edges_s[0], end_s, 0, front_end.mel_bands),
         vmin=floor,
-        vmax=max(float(log_mels.max()), floor + MIN_LOG_MEL_RANGE),
+        vmax=max(float(log_mels.max()), floor + MIN_LOG_MEL_RANGE / front_end.log_scale),
         cmap=COLOURS,
     )
     mels.set(xlim=(audio.start_s, audio.end_s), ylabel="frequency (kHz)")
-    mels.set_yticks([_band(1000 * khz) for khz in TICKS_KHZ], [f"{khz:g}" for khz in TICKS_KHZ])
+    ticks_khz = [khz for khz in TICKS_KHZ if 1000 * khz < front_end.mel_max_hz]
+    mels.set_yticks([_band(1000 * khz, front_end) for khz in ticks_khz], [f"{khz:g}" for khz in ticks_khz])
 
 
 def _name_rows(axes: Any, names: Sequence[str]) -> None:
@@ -209,10 +211,11 @@ def _clock_form(end_s: float) -> str:
     return "s" if end_s < 60 else "m:ss" if end_s < 3600 else "h:mm:ss"
 
 
-def _band(hertz: float) -> float:
+def _band(hertz: float, front_end: FrontEnd) -> float:
     """Return the position of a frequency on the axis of mel bands; the lowest band spans 0 to 1."""
-    lowest, highest = hertz_to_mel(MEL_MIN_HZ), hertz_to_mel(MEL_MAX_HZ)
-    return float((hertz_to_mel(hertz) - lowest) / (highest - lowest) * (MEL_BANDS + 1) - 0.5)
+    lowest, highest = hertz_to_mel(front_end.mel_min_hz), hertz_to_mel(front_end.mel_max_hz)
+    share = (hertz_to_mel(hertz) - lowest) / (highest - lowest)
+    return float(share * (front_end.mel_bands + 1) - 0.5)
 
 
 def _printable(name: str) -> str:

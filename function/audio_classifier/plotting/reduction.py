@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from audio_classifier.constants import HOP_SAMPLES, MEL_BANDS, PATCH_HOP_SAMPLES, PATCH_S, SAMPLE_RATE_HZ
+from audio_classifier.audio.front_end import VGGISH
 from audio_classifier.inference.blocks import Block
 from audio_classifier.inference.windows import Window
 from audio_classifier.model.labels import Label
@@ -72,32 +72,36 @@ class AudioOverview:
     ----------
     start_s, end_s
         The stretch that was added.
+    front_end
+        How its log-mels were computed.
     """
 
     def __init__(self) -> None:
         self.start_s = self.end_s = 0.0
+        self.front_end = VGGISH
         self._low, self._high, self._frames = (Columns(ufunc) for ufunc in (np.minimum, np.maximum, np.add))
 
     def add(self, block: Block) -> None:
         """Add the next block, which follows the one before without a gap."""
-        samples = block.samples[: len(block.patches) * PATCH_HOP_SAMPLES]
+        front_end, frames = block.front_end, len(block.log_mel)
+        samples = block.samples[: frames * front_end.hop_samples]
         if self.end_s == 0.0:
-            self.start_s = block.start_s
-        self.end_s = block.start_s + len(block.patches) * PATCH_S
+            self.start_s, self.front_end = block.start_s, front_end
+        self.end_s = block.start_s + front_end.seconds(frames)
         self._low.add(samples)
         self._high.add(samples)
-        # A short recording is repeated to fill a patch: only the frames that begin within it count.
-        self._frames.add(block.patches.reshape(-1, MEL_BANDS)[: math.ceil(len(samples) / HOP_SAMPLES)])
+        # A short recording is repeated to fill a step: only the frames that begin within it count.
+        self._frames.add(block.log_mel[: math.ceil(len(samples) / front_end.hop_samples)])
 
     def envelope(self) -> tuple[NDArray[np.float64], NDArray[Any], NDArray[Any]]:
         """Return edges in seconds ``(n + 1,)``, and the lowest and highest sample between them, ``(n,)``."""
-        edges_s = self._edges_s(self._low, 1 / SAMPLE_RATE_HZ)
+        edges_s = self._edges_s(self._low, 1 / self.front_end.sample_rate_hz)
         return edges_s, self._low.columns, self._high.columns
 
     def log_mels(self) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
-        """Return edges in seconds ``(n + 1,)``, and the mean log-mels between them, ``(n, 64)``."""
+        """Return edges in seconds ``(n + 1,)``, and the mean log-mels between them, ``(n, bands)``."""
         means = self._frames.columns / self._frames.counts[:, np.newaxis]
-        return self._edges_s(self._frames, HOP_SAMPLES / SAMPLE_RATE_HZ), means.astype(np.float32)
+        return self._edges_s(self._frames, self.front_end.seconds(1)), means.astype(np.float32)
 
     def _edges_s(self, columns: Columns, row_s: float) -> NDArray[np.float64]:
         return self.start_s + row_s * np.concatenate([[0], np.cumsum(columns.counts)])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Generator
 from contextlib import closing, suppress
+from dataclasses import asdict
 from multiprocessing.connection import Connection
 from typing import Any, Final
 
@@ -13,10 +14,10 @@ from numpy.typing import NDArray
 
 from audio_classifier import errors
 from audio_classifier.audio.channels import Channel
+from audio_classifier.audio.front_end import VGGISH, FrontEnd
 from audio_classifier.audio.info import AudioInfo
 from audio_classifier.audio.source import AudioSource, FetchingFile, SeekableFile, opened, read_at, size_of
 from audio_classifier.audio.warnings import AudioWarning
-from audio_classifier.constants import MEL_BANDS, PATCH_FRAMES
 from audio_classifier.errors import (
     AudioClassifierError,
     BusyError,
@@ -63,11 +64,13 @@ class DecoderPool:
         self,
         source: AudioSource,
         *,
+        front_end: FrontEnd = VGGISH,
         start_s: float,
         channel: Channel = None,
         on_block: BlockObserver | None = None,
     ) -> PreparedClip:
         request = {
+            "front_end": asdict(front_end),
             "kind": "clip",
             "start_s": start_s,
             "channel": channel,
@@ -76,19 +79,23 @@ class DecoderPool:
         clip: PreparedClip | None = None
         for header, *parts in self._messages(source, request):
             if "audio" in header:
-                clip = _clip(header, parts)
+                clip = _clip(header, parts, front_end)
             elif on_block is not None:
-                on_block(_block(header, parts))
+                on_block(_block(header, parts, front_end))
         if clip is None:
             raise _crash("sent no clip")
         return clip
 
     def blocks(
-        self, source: AudioSource, *, channel: Channel = None
+        self, source: AudioSource, *, front_end: FrontEnd = VGGISH, channel: Channel = None
     ) -> Generator[Block | AudioWarning, None, None]:
-        with closing(self._messages(source, {"kind": "blocks", "channel": channel})) as messages:
+        request = {"kind": "blocks", "front_end": asdict(front_end), "channel": channel}
+        with closing(self._messages(source, request)) as messages:
             for header, *parts in messages:
-                yield _warning(header["warning"]) if "warning" in header else _block(header, parts)
+                if "warning" in header:
+                    yield _warning(header["warning"])
+                else:
+                    yield _block(header, parts, front_end)
 
     def _messages(
         self, source: AudioSource, request: dict[str, Any]
@@ -151,10 +158,16 @@ def _receive(connection: Connection, file: SeekableFile) -> tuple[Any, ...]:
     return receive(connection)
 
 
-def _clip(header: dict[str, Any], parts: list[bytes]) -> PreparedClip:
+def _clip(header: dict[str, Any], parts: list[bytes], front_end: FrontEnd) -> PreparedClip:
     try:
         found = list(map(_warning, header["warnings"]))
-        return PreparedClip(_patches(parts[0]), AudioInfo(**header["audio"]), dict(header["seconds"]), found)
+        return PreparedClip(
+            _log_mel(parts[0], front_end),
+            AudioInfo(**header["audio"]),
+            float(header["analyzed_s"]),
+            dict(header["seconds"]),
+            found,
+        )
     except (IndexError, KeyError, TypeError, ValueError) as error:
         raise _crash("sent a malformed clip") from error
 
@@ -166,16 +179,17 @@ def _warning(fields: dict[str, Any]) -> AudioWarning:
         raise _crash("sent a malformed warning") from error
 
 
-def _block(header: dict[str, Any], parts: list[bytes]) -> Block:
+def _block(header: dict[str, Any], parts: list[bytes], front_end: FrontEnd) -> Block:
     try:
-        patches, samples = parts
-        return Block(float(header["start_s"]), np.frombuffer(samples, np.float32), _patches(patches))
+        log_mel, samples = parts
+        start_s = float(header["start_s"])
+        return Block(start_s, np.frombuffer(samples, np.float32), _log_mel(log_mel, front_end), front_end)
     except (KeyError, TypeError, ValueError) as error:
         raise _crash("sent a malformed block") from error
 
 
-def _patches(content: bytes) -> NDArray[np.float32]:
-    return np.frombuffer(content, np.float32).reshape(-1, PATCH_FRAMES, MEL_BANDS)
+def _log_mel(content: bytes, front_end: FrontEnd) -> NDArray[np.float32]:
+    return np.frombuffer(content, np.float32).reshape(-1, front_end.mel_bands)
 
 
 def _crash(what: str) -> DecoderCrashError:

@@ -25,6 +25,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from audio_classifier.audio.front_end import FrontEnd
 from audio_classifier.audio.warnings import AudioWarning
 from audio_classifier.errors import AudioClassifierError, DecodingLimitError, InvalidParameterError
 from audio_classifier.inference.blocks import Block
@@ -183,7 +184,9 @@ def _serve(connection: Connection, decoder: LocalDecoder, request: dict[str, Any
         if request["kind"] == "clip":
             _send_clip(connection, decoder, file, request)
         else:
-            for item in decoder.blocks(file, channel=request["channel"]):
+            for item in decoder.blocks(
+                file, front_end=FrontEnd(**request["front_end"]), channel=request["channel"]
+            ):
                 if isinstance(item, AudioWarning):
                     send(connection, {"warning": asdict(item)})
                 else:
@@ -206,16 +209,27 @@ def _send_clip(
 ) -> None:
     blocks: list[Block] = []
     on_block = blocks.append if request["with_samples"] else None
-    clip = decoder.clip(file, start_s=request["start_s"], channel=request["channel"], on_block=on_block)
+    clip = decoder.clip(
+        file,
+        front_end=FrontEnd(**request["front_end"]),
+        start_s=request["start_s"],
+        channel=request["channel"],
+        on_block=on_block,
+    )
     for block in blocks:
         send(connection, {"start_s": block.start_s}, *_parts(block))
     found = [asdict(warning) for warning in clip.warnings]
-    header = {"audio": asdict(clip.audio), "seconds": clip.seconds, "warnings": found}
-    send(connection, header, clip.patches.tobytes())
+    header = {
+        "audio": asdict(clip.audio),
+        "analyzed_s": clip.analyzed_s,
+        "seconds": clip.seconds,
+        "warnings": found,
+    }
+    send(connection, header, clip.log_mel.tobytes())
 
 
 def _parts(block: Block) -> tuple[bytes, bytes]:
-    return block.patches.tobytes(), block.samples.astype(np.float32, copy=False).tobytes()
+    return block.log_mel.tobytes(), block.samples.astype(np.float32, copy=False).tobytes()
 
 
 if __name__ == "__main__":

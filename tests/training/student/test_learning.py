@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from audio_classifier import AudioClassifier
 from audio_classifier.constants import CLIP_PATCHES, EMBEDDING_SIZE
 from audio_classifier.model.attention import AttentionHead, Dense
-from audio_classifier.model.bundle import EMBEDDING
 from audio_classifier.model.embedding import Embedder
 from audio_classifier.model.labels import LabelSet
+from audio_classifier.model.manifest import EMBEDDING
 from audio_classifier.model.postprocess import dequantize
 from tests.training.material import NOISE, TONE, FakeTeacher, make_layers, make_pool
 from training.teacher.label import CLIPS, MIXED, NATURAL, SHARDS, label_augmented, label_natural
