@@ -18,3 +18,8 @@ def asset_path(name: str) -> Path:
 def audioset_labels_path() -> Path:
     """Return the path of ``class_labels_indices.csv``, the table of AudioSet's 527 classes."""
     return asset_path("class_labels_indices.csv")
+
+
+def audioset_ontology_path() -> Path:
+    """Return the path of ``audioset_ontology.csv``, the nodes and edges of AudioSet's ontology."""
+    return asset_path("audioset_ontology.csv")

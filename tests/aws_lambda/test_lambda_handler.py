@@ -83,6 +83,17 @@ def test_direct_request_is_classified(invoke: Invoke, rain_base64: str) -> None:
         assert [prediction["label"] for prediction in response["predictions"]] == ["Rain", "Dog"]
 
 
+@pytest.mark.parametrize("exclude", ["Rain, Water", ["Rain", "Water"]])
+def test_direct_request_excludes_classes_and_groups(
+    invoke: Invoke, rain_base64: str, exclude: str | list[str]
+) -> None:
+    event = {"audio_base64": rain_base64, "filter": "Natural sounds", "exclude": exclude, "groups": True}
+    response = invoke({**event, "top_k": 527})["response"]
+    labels = {prediction["label"] for prediction in response["predictions"]}
+    assert {"Thunder", "Wind"} <= labels
+    assert labels.isdisjoint({"Rain", "Raindrop", "Stream", "Speech"})
+
+
 def test_direct_request_may_ask_for_a_timeline(invoke: Invoke, rain_base64: str) -> None:
     response = invoke({"audio_base64": rain_base64, "timeline": True})["response"]
     assert response.keys() == {"status", "windows", "events"}
@@ -105,6 +116,7 @@ def test_direct_request_may_ask_for_a_timeline(invoke: Invoke, rain_base64: str)
         ({"filter": ["Rain", "Thundr"]}, "unknown_label", "filter: no class is called 'Thundr'"),
         ({"filter": "Thundr"}, "unknown_label", "filter: no class is called 'Thundr'"),
         ({"filter": "xyzzy"}, "unknown_label", "filter: no class is called 'xyzzy'"),
+        ({"exclude": "xyzzy"}, "unknown_label", "exclude: no class is called 'xyzzy'"),
         ({"timeline": True, "window": 0.96, "hop": 1.92}, "invalid_parameter", "hop: "),
         ({"timeline": True, "release": 0.5}, "invalid_parameter", "release: "),
         ({"audio_base64": "%"}, "invalid_parameter", "audio_base64: is not base64"),

@@ -81,7 +81,7 @@ def test_stored_results_are_not_computed_again(folder: Path, capsys: Any, output
     result = results["recordings/deep/1.wav"]
     assert (result["status"], len(result["predictions"]), result["audio"]["seconds"]) == ("ok", 2, 2.0)
     assert result["parameters"] == {
-        "start_time": 0.0, "channel": None, "top_k": 2, "threshold": None, "filter": None,
+        "start_time": 0.0, "channel": None, "top_k": 2, "threshold": None, "filter": None, "exclude": None,
     }  # fmt: skip
     assert result["model"]["bundle"] == "compact"
 
@@ -92,6 +92,25 @@ def test_stored_results_are_not_computed_again(folder: Path, capsys: Any, output
     (folder / "0.wav").write_bytes(encode(busy(2, 8_000), 8_000))
     assert run("recordings", "--output", output, "--top-k", 2) == 0
     assert "1 classified, 7 already stored" in capsys.readouterr().err
+
+
+def test_results_of_other_classes_are_replaced(folder: Path, capsys: Any) -> None:
+    def classified(*options: str) -> bool:
+        assert run("recordings/0.wav", "--output", "out", *options) == 0
+        return "1 classified" in capsys.readouterr().err
+
+    assert classified()
+    assert classified("--exclude", "Dog")
+    (result,) = read_results(Path("out")).values()
+    assert (result["parameters"]["filter"], result["parameters"]["exclude"]) == (None, ["/m/0bt9lr"])
+    assert not classified("--exclude", "/m/0bt9lr")
+    assert classified("--exclude", "Dog", "--groups")
+    assert not classified("--groups", "--exclude", "dog", "--exclude", "Bark")
+    assert classified("--filter", "Dog", "--groups")
+    (result,) = read_results(Path("out")).values()
+    assert len(result["parameters"]["filter"]) == len(result["predictions"]) + 2 == 7
+    assert classified("--groups")
+    assert not classified()
 
 
 @pytest.mark.parametrize("output", ["out", "out/r.jsonl"])

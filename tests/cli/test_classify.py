@@ -44,6 +44,32 @@ def test_options_are_passed_to_the_classifier(
     )
 
 
+def test_excluded_classes_and_groups_are_omitted(assets: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def labels(*arguments: str) -> set[str]:
+        assert run("classify", assets / "rain.wav", "--format", "json", "--top-k", 527, *arguments) == 0
+        return {prediction["label"] for prediction in json.loads(capsys.readouterr().out)["predictions"]}
+
+    assert len(labels("--exclude", "rain", "--exclude", "/m/0ngt1")) == 525
+    found = labels("--filter", "Natural sounds", "--exclude", "Water", "--groups")
+    assert {"Thunder", "Wind"} <= found
+    assert found.isdisjoint({"Rain", "Raindrop", "Speech"})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--exclude", "Thundr"], "--exclude: no class is called 'Thundr'"),
+        (["--exclude", "Human sounds"], "--exclude: no class is called 'Human sounds'"),
+        (["--filter", "Yak", "--groups"], "--filter: no class or group is called 'Yak'"),
+    ],
+)
+def test_unknown_name_is_reported_with_its_option(
+    assets: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    assert run("classify", assets / "rain.wav", *arguments) == 2
+    assert message in capsys.readouterr().err
+
+
 def test_unusable_file_is_reported_and_the_others_are_classified(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -17,7 +17,14 @@ from audio_classifier.errors import (
 
 
 @pytest.mark.parametrize(
-    ("parameter", "name"), [("start_s", "--start-time"), ("label", "--filter"), ("audio", "FILE"), ("x", "x")]
+    ("parameter", "name"),
+    [
+        ("start_s", "--start-time"),
+        ("label", "--filter"),
+        ("exclude", "--exclude"),
+        ("audio", "FILE"),
+        ("x", "x"),
+    ],
 )
 def test_parameter_of_the_library_is_named_by_its_option(parameter: str, name: str) -> None:
     body = describe(InvalidParameterError(parameter, "must be at least 0, got -1"))
@@ -27,7 +34,10 @@ def test_parameter_of_the_library_is_named_by_its_option(parameter: str, name: s
 @pytest.mark.parametrize(
     ("error", "hint"),
     [
-        (UnknownLabelError("label", "no class"), "`audio-classifier labels` lists all classes."),
+        (
+            UnknownLabelError("label", "no class"),
+            "`audio-classifier labels` lists all classes, with --groups also the groups.",
+        ),
         (ResultConflictError("x"), "Name another --output."),
         (
             OutputError("x"),

@@ -33,6 +33,15 @@ def test_svg_contains_its_texts_as_text(assets: Path, tmp_path: Path) -> None:
     assert expected <= {*svg_texts(out)}
 
 
+def test_picture_omits_excluded_classes_and_groups(assets: Path, tmp_path: Path) -> None:
+    options = ["--filter", "Thunderstorm", "--filter", "Rain", "--exclude", "Rain", "--groups"]
+    assert run("plot", assets / "thunder.wav", "-o", tmp_path / "a.svg", *options) == 0
+    assert {*svg_texts(tmp_path / "a.svg")} & {"Thunderstorm", "Thunder", "Rain", "Raindrop"} == {
+        "Thunderstorm",
+        "Thunder",
+    }
+
+
 def test_suffix_in_capitals_selects_the_format(assets: Path, tmp_path: Path) -> None:
     assert run("plot", assets / "siren.wav", "-o", tmp_path / "a.PDF") == 0
     assert (tmp_path / "a.PDF").read_bytes().startswith(b"%PDF-")

@@ -30,6 +30,14 @@ def test_options_are_passed_to_the_classifier(
     assert "Thunder" in {event["label"] for event in expected}
 
 
+def test_excluded_classes_and_groups_have_no_events(assets: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["--filter", "Natural sounds", "--exclude", "Water", "--groups", "--threshold", "0.01"]
+    assert run("timeline", assets / "thunder.wav", "--format", "json", *arguments) == 0
+    labels = {event["label"] for event in json.loads(capsys.readouterr().out)["events"]}
+    assert {"Thunder"} <= labels
+    assert labels.isdisjoint({"Rain", "Raindrop", "Rain on surface", "Stream", "Speech"})
+
+
 @pytest.mark.parametrize(
     ("option", "value"),
     [

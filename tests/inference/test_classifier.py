@@ -245,3 +245,26 @@ def test_former_names_warn_and_work(classifier: AudioClassifier, assets: Path) -
     windows = list(stream)
     assert windows == list(classifier.timeline(assets / "rain.wav", window_s=2.88, hop_s=0.96))
     assert starts_s == [0.0]
+
+
+def test_all_methods_exclude_classes_and_accept_groups(classifier: AudioClassifier, assets: Path) -> None:
+    source = assets / "thunder.wav"
+    selected: dict[str, Any] = {"labels": ["Natural sounds"], "exclude": ["Thunderstorm"], "groups": True}
+    predictions = classifier.predict(source, top_k=None, **selected)
+    labels = {prediction.label for prediction in predictions}
+    assert {"Rain", "Wind"} <= labels
+    assert labels.isdisjoint({"Thunderstorm", "Thunder", "Speech"})
+    assert classifier.classify(source, top_k=None, **selected).predictions == predictions
+    (classification,) = classifier.classify_many([source], top_k=None, **selected)
+    assert isinstance(classification, Classification)
+    assert {prediction.label for prediction in classification.predictions} == labels
+
+    low = Hysteresis(0.01)
+    items = list(classifier.analyze(source, hysteresis=low, top_k=None, **selected))
+    windows = [item for item in items if isinstance(item, Window)]
+    assert all({prediction.label for prediction in window.predictions} == labels for window in windows)
+    events = [item for item in items if isinstance(item, SoundEvent)]
+    assert {"Rain"} <= {event.label for event in events} <= labels
+    assert list(classifier.events(source, hysteresis=low, **selected)) == events
+    (window,) = classifier.timeline(source, top_k=None, **selected)
+    assert {prediction.label for prediction in window.predictions} == labels

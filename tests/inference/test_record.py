@@ -72,6 +72,8 @@ def test_model_record_identifies_the_bundle(classifier: AudioClassifier) -> None
         (result(model={"version": "1", "digest": "d", "reader": 2}), False),
         (result(model={"version": "1", "digest": "e"}), False),
         (result(parameters={"top_k": 1}), False),
+        (result(parameters={"top_k": 5, "exclude": None}), True),
+        (result(parameters={"top_k": 5, "exclude": ["/m/06mb1"]}), False),
         (result(source={"key": "a.wav", "etag": "2"}), False),
     ],
 )
@@ -101,7 +103,17 @@ def test_is_result_checks_the_types_of_all_parts_that_are_read(
 
 @pytest.mark.parametrize(
     "document",
-    [None, 5, "x", [], {}, result(model={}), {"status": "ok", "source": {}, "model": {"digest": "d"}}],
+    [
+        None,
+        5,
+        "x",
+        [],
+        {},
+        result(model={}),
+        {"status": "ok", "source": {}, "model": {"digest": "d"}},
+        result(parameters=["top_k"]),
+        result(parameters=None),
+    ],
 )
 def test_result_of_a_batch_has_a_digest_and_parameters(document: Any) -> None:
     assert is_batch_result(result())

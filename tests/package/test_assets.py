@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import csv
 import importlib.util
+import json
 import re
 import shutil
+import tomllib
 from pathlib import Path
 from types import ModuleType
 
@@ -18,14 +20,19 @@ ROWS = re.findall(r"^\| `([\w-]+\.wav)` \| .* \| ([\d.]+) s \| ([\d.]+) kHz \| (
                   (ROOT / "assets" / "README.md").read_text(encoding="utf-8"), re.MULTILINE)  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def make_samples() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("make_samples", ROOT / "assets" / "make_samples.py")
+def script(name: str) -> ModuleType:
+    """Import a script of the folder assets/."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "assets" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def make_samples() -> ModuleType:
+    return script("make_samples")
 
 
 def test_readme_lists_all_recordings(assets: Path) -> None:
@@ -67,6 +74,26 @@ def test_bundle_has_audiosets_labels(assets: Path) -> None:
         assert len(list(csv.DictReader(file))) == 527
     bundled = assets / "bundles" / "compact" / "labels.csv"
     assert bundled.read_bytes() == (assets / "class_labels_indices.csv").read_bytes()
+
+
+def test_table_of_the_ontology_omits_descriptions_and_examples(tmp_path: Path) -> None:
+    node = {"description": "x", "citation_uri": "x", "positive_examples": ["x"], "restrictions": ["abstract"]}
+    nodes = [
+        {"id": "/m/a", "name": "A, a", "child_ids": ["/m/b", "/m/c"], **node},
+        {"id": "/m/b", "name": "B", "child_ids": [], **node},
+    ]
+    (tmp_path / "ontology.json").write_text(json.dumps(nodes))
+    script("make_ontology").write_table(tmp_path / "ontology.json", tmp_path / "table.csv")
+    assert (tmp_path / "table.csv").read_text() == 'id,name,child_ids\n/m/a,"A, a",/m/b /m/c\n/m/b,B,\n'
+
+
+@pytest.mark.parametrize("name", ["audioset_ontology.csv", "class_labels_indices.csv"])
+def test_tables_are_shipped_with_the_package_and_the_image(name: str) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    included = project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
+    assert included[f"assets/{name}"] == f"audio_classifier/data/{name}"
+    assert f"assets/{name}" in (ROOT / "Dockerfile.lambda").read_text()
+    assert f"!assets/{name}\n" in (ROOT / ".dockerignore").read_text()
 
 
 def test_committed_assets_are_smaller_than_12_mb(assets: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 import requests
 
 from audio_classifier import AudioClassifier, Hysteresis
-from tests.server.client import PREDICT, check_error, post
+from tests.server.client import PREDICT, check_error, labels_of, post
 from tests.support.serving import serving
 from tests.support.sounds import busy, encode
 
@@ -21,6 +21,21 @@ def test_parameters_are_passed_to_the_classifier(url: str, assets: Path, classif
     assert [p["probability"] for p in response["predictions"]] == pytest.approx(
         [p.probability for p in expected], abs=1e-4
     )
+
+
+def test_excluded_classes_and_groups_are_omitted(url: str, assets: Path) -> None:
+    content = (assets / "thunder.wav").read_bytes()
+    assert "Thunder" in labels_of(post(url, content).json())
+    response = post(url, content, exclude=["Thunder", "Rain,Echo"], top_k=527).json()
+    assert len(labels_of(response)) == 524
+    assert {"Thunder", "Rain", "Echo"}.isdisjoint(labels_of(response))
+
+    parameters: dict[str, Any] = {"filter": "Natural sounds", "exclude": "Water", "groups": "true"}
+    labels = {*labels_of(post(url, content, **parameters, top_k=527).json())}
+    assert {"Thunder", "Wind"} <= labels
+    assert {"Rain", "Stream", "Speech"}.isdisjoint(labels)
+    events = post(url, content, timeline="true", threshold=0.01, **parameters).json()["events"]
+    assert {"Thunder"} <= {event["label"] for event in events} <= labels
 
 
 def test_timeline_covers_the_whole_file(url: str) -> None:
@@ -85,6 +100,9 @@ def test_timeline_longer_than_the_limit_is_refused() -> None:
         ({"timeline": "true", "release": 0.5}, "release: "),
         ({"min_duration": -1}, "min_duration: "),
         ({"filter": "Thundr"}, "filter: no class is called 'Thundr'"),
+        ({"exclude": "Thundr"}, "exclude: no class is called 'Thundr'"),
+        ({"exclude": "Thundr", "groups": "true"}, "exclude: no class or group is called 'Thundr'"),
+        ({"groups": "perhaps"}, "groups: "),
     ],
 )
 def test_parameter_out_of_range_is_named(

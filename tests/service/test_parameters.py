@@ -23,6 +23,8 @@ def test_defaults_are_those_of_the_library() -> None:
         start_time=0.0,
         channel=None,
         filter="",
+        exclude="",
+        groups=False,
         top_k=5,
         threshold=None,
         timeline=False,
@@ -57,6 +59,9 @@ def test_text_is_converted_and_other_fields_are_ignored() -> None:
         ({"start_time": "nan"}, "start_time"),
         ({"filter": "a" * 5_001}, "filter"),
         ({"filter": 7}, "filter"),
+        ({"exclude": "a" * 5_001}, "exclude"),
+        ({"exclude": 7}, "exclude"),
+        ({"groups": "perhaps"}, "groups"),
         ({"top_k": 1001}, "top_k"),
         ({"threshold": 1.1}, "threshold"),
         ({"timeline": "perhaps"}, "timeline"),
@@ -99,10 +104,12 @@ def test_empty_value_is_the_default(value: str | None) -> None:
     assert parse_parameters(dict.fromkeys(PredictParameters.model_fields, value)) == parse_parameters({})
 
 
-def test_filter_may_be_a_list() -> None:
-    assert parse_parameters({"filter": ["Rain", "Gunshot, gunfire"]}).filter == "Rain,Gunshot, gunfire"
-    with pytest.raises(InvalidParameterError, match="filter"):
-        parse_parameters({"filter": ["a" * 3_000, "b" * 3_000]})
+@pytest.mark.parametrize("name", ["filter", "exclude"])
+def test_names_may_be_a_list(name: str) -> None:
+    parameters = parse_parameters({name: ["Rain", "Gunshot, gunfire"]})
+    assert getattr(parameters, name) == "Rain,Gunshot, gunfire"
+    with pytest.raises(InvalidParameterError, match=name):
+        parse_parameters({name: ["a" * 3_000, "b" * 3_000]})
 
 
 @pytest.mark.parametrize(
@@ -117,6 +124,8 @@ def test_filter_may_be_a_list() -> None:
         ("filter[]", "filter"),
         ("filters", "filter"),
         ("fitler", "filter"),
+        ("excludes", "exclude"),
+        ("group", "groups"),
         ("treshold", "threshold"),
         ("HOP", "hop"),
         ("minDuration", "min_duration"),
@@ -149,6 +158,10 @@ def test_repeated_filters_add_up_and_equal_values_agree() -> None:
         "top_k": "2",
     }
     assert merge_repeated([("x", 1), ("x", 2), ("filter", "a")]) == {"x": 1, "filter": "a"}
+    assert merge_repeated([("exclude", "a"), ("filter", "b"), ("exclude", "c"), ("exclude", [])]) == {
+        "exclude": ["a", "c"],
+        "filter": "b",
+    }
 
 
 def test_parameter_with_two_values_is_refused() -> None:

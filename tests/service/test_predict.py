@@ -72,8 +72,34 @@ def test_windows_before_the_limit_of_a_timeline_are_yielded() -> None:
     assert ends_s == [9.6, 19.2]
 
 
+@pytest.mark.parametrize("timeline", [False, True])
+def test_excluded_classes_and_groups_are_omitted(
+    shared_classifier: SharedClassifier, assets: Path, timeline: bool
+) -> None:
+    fields: dict[str, Any] = {"top_k": 1000, "timeline": timeline}
+    fields |= {"exclude": "Rain, Channel, environment and background,speech", "groups": True}
+    response = predict(shared_classifier, assets / "thunder.wav", parse_parameters(fields))
+    predictions = response["windows"][0]["predictions"] if timeline else response["predictions"]
+    labels = {prediction["label"] for prediction in predictions}
+    assert {"Thunder", "Dog"} <= labels
+    assert labels.isdisjoint({"Rain", "Raindrop", "Echo", "Speech", "Narration, monologue"})
+
+
+def test_filter_names_groups(shared_classifier: SharedClassifier, assets: Path) -> None:
+    fields = {"filter": "Natural sounds", "exclude": "Thunder", "groups": True, "top_k": 1000}
+    response = predict(shared_classifier, assets / "thunder.wav", parse_parameters(fields))
+    labels = {prediction["label"] for prediction in response["predictions"]}
+    assert {"Thunderstorm", "Rain", "Wind"} <= labels
+    assert labels.isdisjoint({"Thunder", "Speech"})
+
+
 def test_unknown_label_is_an_error(shared_classifier: SharedClassifier, assets: Path) -> None:
-    for fields in ({"filter": "Thundr"}, {"filter": "Thundr", "timeline": True}):
+    for fields in (
+        {"filter": "Thundr"},
+        {"filter": "Thundr", "timeline": True},
+        {"filter": "Human sounds"},
+        {"exclude": "Thundr", "groups": True},
+    ):
         with pytest.raises(UnknownLabelError):
             predict(shared_classifier, assets / "thunder.wav", parse_parameters(fields))
 

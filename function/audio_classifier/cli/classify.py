@@ -116,7 +116,11 @@ class _Run:
         self._picture = None if args.plot is None else self._clip_picture(args.plot, args.top_k)
         self._classifier = open_classifier(args.bundle, many=not self.single)
         self._selection = self._classifier.selection(
-            top_k=args.top_k, threshold=args.threshold, labels=args.filter
+            top_k=args.top_k,
+            threshold=args.threshold,
+            labels=args.filter,
+            exclude=args.exclude,
+            groups=args.groups,
         )
         self._parameters = {
             "start_time": args.start_time,
@@ -124,6 +128,7 @@ class _Run:
             "top_k": args.top_k,
             "threshold": args.threshold,
             "filter": args.filter and [label.label_id for label in self._selection.classes],
+            "exclude": args.exclude and [label.label_id for label in self._selection.excluded],
         }
         self._store = open_store(args.output, redo=args.redo) if args.output else None
 

@@ -36,12 +36,23 @@ def duration(text: str) -> float:
 
 
 def add_filter(command: argparse.ArgumentParser) -> None:
-    """Add the option that selects classes."""
+    """Add the options that select classes."""
     command.add_argument(
         "--filter",
         action="append",
         metavar="LABEL",
         help="only this class, by name or id; may be repeated",
+    )
+    command.add_argument(
+        "--exclude",
+        action="append",
+        metavar="LABEL",
+        help="not this class, by name or id; may be repeated",
+    )
+    command.add_argument(
+        "--groups",
+        action="store_true",
+        help="LABEL also stands for all classes below it in AudioSet's ontology (see labels --groups)",
     )
 
 

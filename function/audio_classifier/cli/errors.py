@@ -17,6 +17,7 @@ from audio_classifier.errors import (
 # The options and arguments for parameters of the library.
 OPTION_NAMES: Final = {
     "audio": "FILE",
+    "exclude": "--exclude",
     "format": "--format",
     "hop_s": "--hop",
     "label": "--filter",
@@ -38,7 +39,7 @@ HINTS: Final[dict[type[AudioClassifierError], str]] = {
     ArtifactUnverifiedError: "Pass --allow-unverified for weights of your own; the manifest records it.",
     OutputError: "Free some space, or name another --output; results that are stored are not computed again.",
     ResultConflictError: "Name another --output.",
-    UnknownLabelError: "`audio-classifier labels` lists all classes.",
+    UnknownLabelError: "`audio-classifier labels` lists all classes, with --groups also the groups.",
 }
 
 

@@ -1,12 +1,16 @@
-"""``labels``: list the classes."""
+"""``labels``: list the classes, or the groups of AudioSet's ontology."""
 
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 from audio_classifier.cli.common import EXIT_OK, EXIT_SOME_FAILED
 from audio_classifier.cli.terminal import print_error
+
+if TYPE_CHECKING:
+    from audio_classifier.model.labels import LabelSet
 
 
 def add(commands: Any) -> None:
@@ -16,15 +20,54 @@ def add(commands: Any) -> None:
     labels.add_argument(
         "--search", default="", metavar="TEXT", help="only classes whose name or id contains it"
     )
+    labels.add_argument(
+        "--groups",
+        action="store_true",
+        help="as a tree: also groups of AudioSet's ontology, and what is below the classes found",
+    )
 
 
 def _labels(args: argparse.Namespace) -> int:
     from audio_classifier.assets import audioset_labels_path
     from audio_classifier.model.labels import LabelSet
 
-    found = LabelSet.read(audioset_labels_path()).search(args.search)
-    for label in found:
-        print(f"{label.index:3}  {label.label_id:<13}  {label.name}")
+    labels = LabelSet.read(audioset_labels_path())
+    found = False
+    for index, label_id, name in _tree(labels, args.search) if args.groups else _list(labels, args.search):
+        print(f"{index:3}  {label_id:<13}  {name}")
+        found = True
     if not found:
-        print_error(f"no class name or id contains {args.search!r}")
+        print_error(f"no {'class or group' if args.groups else 'class'} name or id contains {args.search!r}")
     return EXIT_OK if found else EXIT_SOME_FAILED
+
+
+def _list(labels: LabelSet, text: str) -> Iterator[tuple[int | str, str, str]]:
+    """Yield the index, id and name of each class that is found."""
+    for label in labels.search(text):
+        yield label.index, label.label_id, label.name
+
+
+def _tree(labels: LabelSet, text: str) -> Iterator[tuple[int | str, str, str]]:
+    """Yield the same for classes and groups, and for those below them, with indented names.
+
+    Groups that are not classes have no index.  A class that belongs to several groups follows each of them.
+    """
+    from audio_classifier.model.label_groups import GroupedLabelSet
+    from audio_classifier.model.ontology import audioset_ontology
+
+    ontology = audioset_ontology()
+    grouped = GroupedLabelSet(labels, ontology)
+    indices = {label.label_id: label.index for label in labels}
+    names = {group.label_id: group.name for group in grouped.search_groups("")}
+    found = {group.label_id for group in grouped.search_groups(text)}
+    below = {label_id for one in found for label_id in ontology.descendants(one)}
+
+    def subtree(label_id: str, indent: str) -> Iterator[tuple[int | str, str, str]]:
+        if label_id in names:
+            yield indices.get(label_id, ""), label_id, indent + names[label_id]
+            for child_id in ontology.children(label_id):
+                yield from subtree(child_id, indent + "  ")
+
+    for node in ontology:
+        if node.label_id in found - below:
+            yield from subtree(node.label_id, "")

@@ -55,7 +55,9 @@ def _plot(args: argparse.Namespace) -> int:
 
     require_no_gaps(args.window, args.hop)
     classifier = open_classifier(args.bundle)
-    selection = classifier.selection(top_k=args.top_k, labels=args.filter)
+    selection = classifier.selection(
+        top_k=args.top_k, labels=args.filter, exclude=args.exclude, groups=args.groups
+    )
     audio, classes = AudioOverview(), ClassOverview(selection.classes)
 
     def read() -> None:
@@ -67,6 +69,8 @@ def _plot(args: argparse.Namespace) -> int:
             hysteresis=None,
             channel=args.channel,
             labels=args.filter,
+            exclude=args.exclude,
+            groups=args.groups,
             on_block=audio.add,
         ):
             if isinstance(item, Window):

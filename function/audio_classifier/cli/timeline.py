@@ -72,6 +72,8 @@ def _timeline(args: argparse.Namespace) -> int:
         channel=args.channel,
         top_k=1,
         labels=args.filter,
+        exclude=args.exclude,
+        groups=args.groups,
     )
     events = SoundEvents(items, lambda warning: report_warning(args.file, warning))
     return read_recording(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Self
 
@@ -35,8 +36,10 @@ from audio_classifier.inference.sound_events import (
 )
 from audio_classifier.inference.windows import Window, classify_windows
 from audio_classifier.model.bundle import Bundle
+from audio_classifier.model.label_groups import GroupedLabelSet
 from audio_classifier.model.labels import LabelSet
 from audio_classifier.model.network import load_network
+from audio_classifier.model.ontology import audioset_ontology
 from audio_classifier.model.patch_network import PatchNetwork
 
 
@@ -87,6 +90,11 @@ class AudioClassifier:
         """The classes of the model."""
         return self._labels
 
+    @cached_property
+    def grouped_labels(self) -> GroupedLabelSet:
+        """The classes of the model in the groups of AudioSet's ontology, which the first use reads."""
+        return GroupedLabelSet(self.labels, audioset_ontology())
+
     @property
     def reader_threads(self) -> int:
         """The number of threads for `prepare`: the CPUs that the network does not use, or all of them."""
@@ -114,9 +122,17 @@ class AudioClassifier:
         top_k: int | None = TOP_K,
         threshold: float | None = None,
         labels: Iterable[str] | None = None,
+        exclude: Iterable[str] | None = None,
+        groups: bool = False,
     ) -> Selection:
-        """Check which predictions to return, once for many recordings.  See `Selection`."""
-        return Selection(self.labels, top_k=top_k, threshold=threshold, labels=labels)
+        """Check which predictions to return, once for many recordings.
+
+        With ``groups``, a name in ``labels`` or ``exclude`` also stands for all classes below it in
+        AudioSet's ontology, and may be that of a group that is not a class.  See `Selection` for the other
+        parameters.
+        """
+        all_labels = self.grouped_labels if groups else self.labels
+        return Selection(all_labels, top_k=top_k, threshold=threshold, labels=labels, exclude=exclude)
 
     def predict(
         self,
@@ -127,6 +143,8 @@ class AudioClassifier:
         top_k: int | None = TOP_K,
         threshold: float | None = None,
         labels: Iterable[str] | None = None,
+        exclude: Iterable[str] | None = None,
+        groups: bool = False,
     ) -> list[Prediction]:
         """Classify the ten seconds from ``start_s`` on.
 
@@ -139,8 +157,8 @@ class AudioClassifier:
         channel
             The channel to classify, from 1 on, or ``"mix"`` for the mean of all.  The default is the mean, or
             the loudest channel if the channels cancel each other out.
-        top_k, threshold, labels
-            Which predictions to return; see `Selection`.
+        top_k, threshold, labels, exclude, groups
+            Which predictions to return; see `selection`.
 
         Returns
         -------
@@ -154,7 +172,14 @@ class AudioClassifier:
             If an argument is out of range, or no class has such a name.
         """
         return self.classify(
-            source, start_s=start_s, channel=channel, top_k=top_k, threshold=threshold, labels=labels
+            source,
+            start_s=start_s,
+            channel=channel,
+            top_k=top_k,
+            threshold=threshold,
+            labels=labels,
+            exclude=exclude,
+            groups=groups,
         ).predictions
 
     def classify(
@@ -166,13 +191,17 @@ class AudioClassifier:
         top_k: int | None = TOP_K,
         threshold: float | None = None,
         labels: Iterable[str] | None = None,
+        exclude: Iterable[str] | None = None,
+        groups: bool = False,
         on_block: BlockObserver | None = None,
     ) -> Classification:
         """Classify as `predict` does, and also return the file's header, warnings and the time of each stage.
 
         ``on_block`` is called with the audio that is classified.
         """
-        selection = self.selection(top_k=top_k, threshold=threshold, labels=labels)
+        selection = self.selection(
+            top_k=top_k, threshold=threshold, labels=labels, exclude=exclude, groups=groups
+        )
         clip = self.prepare(source, start_s=start_s, channel=channel, on_block=on_block)
         return self.classify_prepared([clip], selection)[0]
 
@@ -185,6 +214,8 @@ class AudioClassifier:
         top_k: int | None = TOP_K,
         threshold: float | None = None,
         labels: Iterable[str] | None = None,
+        exclude: Iterable[str] | None = None,
+        groups: bool = False,
     ) -> Iterator[Classification | AudioClassifierError | OSError]:
         """Classify any number of recordings: the next ones are decoded while the network runs.
 
@@ -198,7 +229,9 @@ class AudioClassifier:
         InvalidParameterError, UnknownLabelError
             At once, if an argument is out of range, or no class has such a name.
         """
-        selection = self.selection(top_k=top_k, threshold=threshold, labels=labels)
+        selection = self.selection(
+            top_k=top_k, threshold=threshold, labels=labels, exclude=exclude, groups=groups
+        )
 
         def prepare(source: AudioSource) -> PreparedClip | AudioClassifierError | OSError:
             try:
@@ -257,6 +290,8 @@ class AudioClassifier:
         top_k: int | None = TOP_K,
         threshold: float | None = None,
         labels: Iterable[str] | None = None,
+        exclude: Iterable[str] | None = None,
+        groups: bool = False,
         on_block: BlockObserver | None = None,
     ) -> Iterator[Window | SoundEvent | AudioWarning]:
         """Read a recording of any length and yield its windows, sound events and warnings, as a stream.
@@ -278,8 +313,9 @@ class AudioClassifier:
             window.
         channel
             As for `predict`.
-        top_k, threshold, labels
-            Which predictions a window has; see `Selection`.  Of these, only ``labels`` affects sound events.
+        top_k, threshold, labels, exclude, groups
+            Which predictions a window has; see `selection`.  Sound events do not depend on ``top_k`` and
+            ``threshold``.
         on_block
             Called with each block of audio before the windows that end in it, from the beginning of the
             recording to the end of its last whole patch, without gaps.
@@ -291,7 +327,9 @@ class AudioClassifier:
         AudioError
             If the recording cannot be used, when the stream reaches the fault.
         """
-        selection = self.selection(top_k=top_k, threshold=threshold, labels=labels)
+        selection = self.selection(
+            top_k=top_k, threshold=threshold, labels=labels, exclude=exclude, groups=groups
+        )
         if hysteresis is not None:
             require_no_gaps(window_s, hop_s)
         windows = classify_windows(
@@ -314,6 +352,8 @@ class AudioClassifier:
         top_k: int | None = TOP_K,
         threshold: float | None = None,
         labels: Iterable[str] | None = None,
+        exclude: Iterable[str] | None = None,
+        groups: bool = False,
         on_block: BlockObserver | None = None,
     ) -> Iterator[Window]:
         """Yield the windows of `analyze`, but no warnings; raise the same errors.
@@ -329,6 +369,8 @@ class AudioClassifier:
             top_k=top_k,
             threshold=threshold,
             labels=labels,
+            exclude=exclude,
+            groups=groups,
             on_block=on_block,
         )
         return (item for item in stream if isinstance(item, Window))
@@ -342,6 +384,8 @@ class AudioClassifier:
         hysteresis: Hysteresis | None = None,
         channel: Channel = None,
         labels: Iterable[str] | None = None,
+        exclude: Iterable[str] | None = None,
+        groups: bool = False,
     ) -> Iterator[SoundEvent]:
         """Yield the sound events of `analyze`, but no warnings; raise the same errors.
 
@@ -355,6 +399,8 @@ class AudioClassifier:
             channel=channel,
             top_k=1,
             labels=labels,
+            exclude=exclude,
+            groups=groups,
         )
         return (item for item in stream if isinstance(item, SoundEvent))
 

@@ -66,17 +66,22 @@ def is_result(document: Any) -> bool:
 
 def is_batch_result(document: Any) -> bool:
     """Return whether a JSON document is a stored result of a batch, which `result_identity` accepts."""
-    return is_result(document) and "digest" in document["model"] and "parameters" in document
+    return (
+        is_result(document) and "digest" in document["model"] and isinstance(document.get("parameters"), dict)
+    )
 
 
 def result_identity(result: Result) -> dict[str, Any]:
-    """Return the inputs of a result: two results with equal inputs are equal."""
+    """Return the inputs of a result: two results with equal inputs are equal.
+
+    Parameters that are None have their defaults, like those that the version which wrote the result lacked.
+    """
     source = {name: value for name, value in result["source"].items() if name != "last_modified"}
     return {
         "source": source,
         "digest": result["model"]["digest"],
         "reader": result["model"].get("reader", 1),
-        "parameters": result["parameters"],
+        "parameters": {name: value for name, value in result["parameters"].items() if value is not None},
     }
 
 

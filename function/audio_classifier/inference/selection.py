@@ -28,7 +28,7 @@ class Selection:
     Parameters
     ----------
     all_labels
-        The model's classes.
+        The model's classes; in a `GroupedLabelSet`, a name also stands for the classes below it.
     top_k
         The maximum number of predictions; None for all.
     threshold
@@ -37,10 +37,15 @@ class Selection:
         Names or ids of the classes to consider, in any case; None for all.  The filter is applied before
         ``top_k``.
 
+    exclude
+        Names or ids of the classes to omit, even if ``labels`` contains them; also before ``top_k``.
+
     Attributes
     ----------
     classes
         The classes that are considered, in the model's order.
+    excluded
+        The classes that ``exclude`` names, in the model's order.
 
     Raises
     ------
@@ -55,6 +60,7 @@ class Selection:
         top_k: int | None = TOP_K,
         threshold: float | None = None,
         labels: Iterable[str] | None = None,
+        exclude: Iterable[str] | None = None,
     ) -> None:
         if top_k is not None and top_k < 1:
             raise InvalidParameterError("top_k", f"must be at least 1, got {top_k}")
@@ -62,9 +68,14 @@ class Selection:
             raise InvalidParameterError("threshold", f"must be a probability from 0 to 1, got {threshold}")
         self._top_k = top_k
         self._threshold = 0.0 if threshold is None else threshold
-        names = [labels] if isinstance(labels, str) else labels
-        selected = all_labels if names is None else {all_labels.find(name) for name in names}
-        self.classes: list[Label] = sorted(selected, key=lambda label: label.index)
+        considered = None if labels is None else _indices(all_labels, labels, "label")
+        omitted = _indices(all_labels, () if exclude is None else exclude, "exclude")
+        self.classes: list[Label] = [
+            label
+            for label in all_labels
+            if (considered is None or label.index in considered) and label.index not in omitted
+        ]
+        self.excluded: list[Label] = [all_labels[index] for index in sorted(omitted)]
         self._indices = np.array([label.index for label in self.classes], np.intp)
 
     def rank(self, probabilities: NDArray[np.float32]) -> list[Prediction]:
@@ -76,3 +87,9 @@ class Selection:
             for i in best
             if selected[i] >= self._threshold
         ]
+
+
+def _indices(all_labels: LabelSet, names: Iterable[str], parameter: str) -> set[int]:
+    """Return the indices of the classes that the names stand for."""
+    texts = [names] if isinstance(names, str) else names
+    return {label.index for text in texts for label in all_labels.members(text, parameter=parameter)}

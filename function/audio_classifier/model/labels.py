@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import csv
-import difflib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from audio_classifier.errors import BundleInvalidError, UnknownLabelError
+from audio_classifier.errors import BundleInvalidError
+from audio_classifier.model.name_index import NameIndex
 
 HEADER: Final = ("index", "mid", "display_name")
-SUGGESTIONS: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,17 +39,17 @@ class LabelSet:
 
     def __init__(self, labels: Sequence[Label]) -> None:
         self._labels = tuple(labels)
-        self._by_text: dict[str, Label] = {}
-        self._max_parts = 1 + max((label.name.count(",") for label in self._labels), default=0)
+        by_text: dict[str, Label] = {}
         for position, label in enumerate(self._labels):
             if label.index != position:
                 raise BundleInvalidError(f"labels: expected index {position}, got {label.index}")
             if not (label.label_id + label.name).isprintable():
                 raise BundleInvalidError(f"labels: {label.name!r} contains unprintable characters")
             for text in {label.label_id.casefold(), label.name.casefold()}:
-                if text in self._by_text:
+                if text in by_text:
                     raise BundleInvalidError(f"labels: {text!r} occurs twice")
-                self._by_text[text] = label
+                by_text[text] = label
+        self._index = NameIndex(by_text, "class")
 
     @classmethod
     def read(cls, path: Path) -> LabelSet:
@@ -79,45 +78,24 @@ class LabelSet:
     def __iter__(self) -> Iterator[Label]:
         return iter(self._labels)
 
-    def find(self, text: str) -> Label:
+    def find(self, text: str, *, parameter: str = "label") -> Label:
         """Find a class by display name or id, ignoring case.
 
         Raises
         ------
         UnknownLabelError
-            If there is no such class; the hint of the error suggests similar names.
+            If there is no such class; the error names ``parameter``, and its hint suggests similar names.
         """
-        label = self._by_text.get(text.strip().casefold())
-        if label is None:
-            raise UnknownLabelError("label", f"no class is called {text!r}", hint=self._suggest(text))
-        return label
+        return self._index.find(text, parameter=parameter)
+
+    def members(self, text: str, *, parameter: str = "label") -> Sequence[Label]:
+        """Return the classes that a name or id stands for: the one that `find` returns; raise its error."""
+        return (self.find(text, parameter=parameter),)
 
     def split(self, text: str) -> list[str]:
-        """Split a comma-separated list of names or ids, where names can contain commas themselves.
-
-        Empty entries are dropped.  Unknown entries are kept, so that `find` reports them.
-        """
-        parts = text.split(",")
-        names: list[str] = []
-        start = 0
-        while start < len(parts):
-            for stop in range(min(start + self._max_parts, len(parts)), start, -1):
-                name = ",".join(parts[start:stop]).strip()
-                if stop == start + 1 or name.casefold() in self._by_text:
-                    break
-            names += [name] if name else []
-            start = stop
-        return names
+        """Split a comma-separated list of names or ids.  See `NameIndex.split`."""
+        return self._index.split(text)
 
     def search(self, text: str) -> list[Label]:
         """Return the classes whose name or id contains the text, ignoring case, in the model's order."""
-        wanted = text.strip().casefold()
-        return [
-            label for label in self if wanted in label.name.casefold() or wanted in label.label_id.casefold()
-        ]
-
-    def _suggest(self, text: str) -> str:
-        near = difflib.get_close_matches(text.strip().casefold(), self._by_text, n=SUGGESTIONS)
-        found = [*(self.search(text) if text.strip() else ()), *(self._by_text[match] for match in near)]
-        names = list(dict.fromkeys(label.name for label in found))[:SUGGESTIONS]
-        return f"Did you mean {' or '.join(repr(name) for name in names)}?" if names else ""
+        return self._index.search(text)

@@ -29,6 +29,7 @@ REQUEST_NAMES: Final = {
     "start_s": "start_time",
     "window_s": "window",
 }
+LISTS: Final = ("filter", "exclude")  # their repeated values add up
 VALUE_ERROR: Final = "Value error, "  # how pydantic begins the message of a ValueError
 
 
@@ -48,6 +49,7 @@ def _joined(value: Any) -> Any:
     return ",".join(value) if is_list else value
 
 
+MAX_NAMES: Final = 5_000  # characters
 MAX_WINDOW_S: Final = CLIP_PATCHES * PATCH_S
 # Bounds precede the parser, so that pydantic describes them.
 Seconds: TypeAlias = Annotated[
@@ -83,8 +85,17 @@ class PredictParameters(BaseModel):
     )
     filter: Names = Field(
         "",
-        max_length=5_000,
+        max_length=MAX_NAMES,
         description="Only these classes: names or ids, separated by commas.  May be repeated.",
+    )
+    exclude: Names = Field(
+        "",
+        max_length=MAX_NAMES,
+        description="None of these classes, even if they are in filter; may be repeated, too.",
+    )
+    groups: bool = Field(
+        False,
+        description="Names in filter and exclude also stand for the classes below them in AudioSet's ontology.",
     )
     top_k: int = Field(TOP_K, ge=1, le=1000, description="The maximum number of classes.")
     threshold: float | None = Field(None, ge=0, le=1, description="The minimum probability.")
@@ -152,7 +163,8 @@ def parse_parameters(fields: Mapping[str, Any]) -> PredictParameters:
 def merge_repeated(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     """Merge the parameters of a request that may state each of them several times.
 
-    The values of ``filter`` add up.  Those of another parameter must agree.  Empty ones are omitted.
+    The values of ``filter`` add up, and those of ``exclude``.  Those of another parameter must agree.  Empty
+    ones are omitted.
 
     Raises
     ------
@@ -160,20 +172,21 @@ def merge_repeated(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
         If they do not; the error names the parameter.
     """
     fields: dict[str, Any] = {}
-    filters: list[Any] = []
+    lists: dict[str, list[Any]] = {}
     for name, value in pairs:
         if _is_empty(value):
             continue
-        if name == "filter":
-            filters += value if isinstance(value, list) else [value]
+        if name in LISTS:
+            lists.setdefault(name, []).extend(value if isinstance(value, list) else [value])
         elif str(fields.setdefault(name, value)) != str(value) and name in PredictParameters.model_fields:
             raise InvalidParameterError(
                 name,
                 f"must have one value, got {fields[name]!r:.40} and {value!r:.40}",
                 hint="Send the parameter once, in the query or in the body.",
             )
-    if filters:
-        fields["filter"] = filters if len(filters) > 1 else filters[0]
+    for name, values in lists.items():
+        if values:
+            fields[name] = values if len(values) > 1 else values[0]
     return fields
 
 

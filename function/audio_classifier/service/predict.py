@@ -47,7 +47,9 @@ def predict(
         channel=parameters.channel,
         top_k=parameters.top_k,
         threshold=parameters.threshold,
-        labels=_labels(shared, parameters),
+        labels=_names(shared, parameters.filter, parameters) or None,
+        exclude=_names(shared, parameters.exclude, parameters),
+        groups=parameters.groups,
     )
     return {
         "status": "ok",
@@ -86,7 +88,9 @@ def timeline(
         channel=parameters.channel,
         top_k=parameters.top_k,
         threshold=parameters.threshold,
-        labels=_labels(shared, parameters),
+        labels=_names(shared, parameters.filter, parameters) or None,
+        exclude=_names(shared, parameters.exclude, parameters),
+        groups=parameters.groups,
     )
     for item in items:
         cancellation.check()
@@ -117,5 +121,7 @@ def collect_timeline(items: Iterable[TimelineItem], response: dict[str, Any]) ->
         response.update(warnings_record(found))
 
 
-def _labels(shared: SharedClassifier, parameters: PredictParameters) -> list[str] | None:
-    return shared.load().labels.split(parameters.filter) or None
+def _names(shared: SharedClassifier, text: str, parameters: PredictParameters) -> list[str]:
+    """Split a list of classes, or of classes and groups."""
+    classifier = shared.load()
+    return (classifier.grouped_labels if parameters.groups else classifier.labels).split(text)

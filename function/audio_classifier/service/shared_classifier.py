@@ -121,10 +121,19 @@ class SharedClassifier:
         top_k: int | None = TOP_K,
         threshold: float | None = None,
         labels: Iterable[str] | None = None,
+        exclude: Iterable[str] | None = None,
+        groups: bool = False,
     ) -> Classification:
         """Classify a clip.  See `AudioClassifier.classify`."""
         classification = self.load().classify(
-            source, start_s=start_s, channel=channel, top_k=top_k, threshold=threshold, labels=labels
+            source,
+            start_s=start_s,
+            channel=channel,
+            top_k=top_k,
+            threshold=threshold,
+            labels=labels,
+            exclude=exclude,
+            groups=groups,
         )
         for observer in self._observers:
             observer.clip_classified(classification)
@@ -141,6 +150,8 @@ class SharedClassifier:
         top_k: int | None = TOP_K,
         threshold: float | None = None,
         labels: Iterable[str] | None = None,
+        exclude: Iterable[str] | None = None,
+        groups: bool = False,
     ) -> Iterator[Window | SoundEvent | AudioWarning]:
         """Analyze a recording.  See `AudioClassifier.analyze`; errors are raised with the first item."""
         items = self.load().analyze(
@@ -152,6 +163,8 @@ class SharedClassifier:
             top_k=top_k,
             threshold=threshold,
             labels=labels,
+            exclude=exclude,
+            groups=groups,
         )
         analyzed_s = 0.0
         try:
