@@ -36,7 +36,6 @@ class Selection:
     labels
         Names or ids of the classes to consider, in any case; None for all.  The filter is applied before
         ``top_k``.
-
     exclude
         Names or ids of the classes to omit, even if ``labels`` contains them; also before ``top_k``.
 

@@ -95,7 +95,8 @@ class PredictParameters(BaseModel):
     )
     groups: bool = Field(
         False,
-        description="Names in filter and exclude also stand for the classes below them in AudioSet's ontology.",
+        description="Names in filter and exclude also stand for the classes below them in AudioSet's "
+        "ontology.",
     )
     top_k: int = Field(TOP_K, ge=1, le=1000, description="The maximum number of classes.")
     threshold: float | None = Field(None, ge=0, le=1, description="The minimum probability.")
