@@ -38,6 +38,7 @@
     │   └── BundleCorruptError          a file differs from its manifest entry
     ├── TransferError                   a remote file could not be read; a retry may succeed
     │   ├── RemoteNotFoundError         the file does not exist or may not be read
+    │   ├── AccessDeniedError           the deployment lacks a permission of S3
     │   ├── RemoteTooLongError          the file is longer than expected
     │   └── ObjectChangedError          the object was replaced while it was read
     ├── OutputError                     results cannot be stored
@@ -354,6 +355,13 @@ class RemoteNotFoundError(TransferError):
 
     code = "remote_not_found"
     default_hint = "Check the address, and the permission to read it."
+
+
+class AccessDeniedError(TransferError):
+    """The request is not permitted; a retry succeeds only after the permission was granted."""
+
+    code = "access_denied"
+    default_hint = "Grant the permission to the role of this deployment; with KMS, also the use of the key."
 
 
 class RemoteTooLongError(TransferError):
