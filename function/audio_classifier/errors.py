@@ -26,6 +26,7 @@
     │   ├── RequestCancelledError       the client disconnected before the request was served
     │   └── BusyError                   too many requests are being served
     ├── DeadlineExceededError           the work takes longer than its deadline
+    ├── ProcessingFailedError           an object was not processed in the configured number of attempts
     ├── StorageFullError                the disk has no space for a temporary file
     ├── UnknownEventError               an event of an unsupported kind
     ├── NoInputError                    a folder or prefix contains no audio files
@@ -271,6 +272,15 @@ class DeadlineExceededError(AudioClassifierError):
 
     code = "deadline_exceeded"
     default_hint = "Send a shorter recording, or try again later."
+
+
+class ProcessingFailedError(AudioClassifierError):
+    """An object was not processed in the configured number of attempts."""
+
+    code = "processing_failed"
+    default_hint = (
+        "Send a shorter recording, or one in another format; the log of the function has the reason."
+    )
 
 
 class StorageFullError(AudioClassifierError):

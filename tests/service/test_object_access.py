@@ -26,10 +26,24 @@ def test_client_is_kept_until_it_is_discarded() -> None:
     assert access.client() is second
 
 
-@pytest.mark.parametrize("settings", [{"read_buckets": ("uploads",)}, {"uploads_bucket": "uploads"}])
-def test_object_of_an_allowed_bucket_is_opened(buckets: Any, settings: dict[str, Any]) -> None:
-    buckets.put_object(Bucket="uploads", Key="a b.wav", Body=b"some")
-    assert access_with(**settings).open_allowed("s3://uploads/a b.wav").read() == b"some"
+@pytest.mark.parametrize(
+    ("settings", "key"),
+    [
+        ({"read_buckets": ("uploads",)}, "a b.wav"),
+        ({"read_buckets": ("uploads",), "uploads_bucket": "uploads"}, "a b.wav"),
+        ({"uploads_bucket": "uploads"}, "uploads/a b.wav"),
+        ({"uploads_bucket": "uploads", "uploads_prefix": "in/"}, "in/a b.wav"),
+    ],
+)
+def test_object_of_an_allowed_bucket_is_opened(buckets: Any, settings: dict[str, Any], key: str) -> None:
+    buckets.put_object(Bucket="uploads", Key=key, Body=b"some")
+    assert access_with(**settings).open_allowed(f"s3://uploads/{key}").read() == b"some"
+
+
+@pytest.mark.parametrize("key", ["a.wav", "results/uploads/a.json", "uploads"])
+def test_object_of_the_uploads_bucket_is_refused_outside_the_prefix(key: str) -> None:
+    with pytest.raises(InvalidParameterError, match="only objects below uploads/"):
+        access_with(uploads_bucket="uploads").open_allowed(f"s3://uploads/{key}")
 
 
 @pytest.mark.parametrize("uri", ["s3://private/a.wav", "s3://results/a.wav"])

@@ -55,7 +55,7 @@ class ObjectAccess:
         Raises
         ------
         InvalidParameterError
-            If ``uri`` is not ``s3://bucket/key``, the bucket may not be read, or the object does not exist.
+            If ``uri`` is not ``s3://bucket/key``, the object may not be read, or it does not exist.
         ObjectTooLargeError
             If the object is larger than the deployment accepts.
         TransferError
@@ -63,6 +63,9 @@ class ObjectAccess:
         """
         location = S3Location.parse(uri)
         self.check_allowed(location)
+        prefix = self._settings.uploads_prefix
+        if location.bucket not in self._settings.read_buckets and not location.key.startswith(prefix):
+            raise InvalidParameterError("audio", f"{location} may not be read, only objects below {prefix}")
         try:
             file = self.open(location, check=check)
         except RemoteNotFoundError as error:
