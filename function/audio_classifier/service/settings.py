@@ -41,7 +41,8 @@ class Settings:
     Attributes
     ----------
     bundle
-        The model: ``compact``, a directory, ``https://...`` or ``s3://bucket/prefix/``.
+        The model: ``compact``, a directory, ``https://...`` or ``s3://bucket/prefix/``; the last two may end
+        with ``#sha256=`` and the bundle's digest.
     cache_dir
         Where remote bundles are cached; None for the user's cache directory.  In Lambda the default is below
         ``/tmp``.
