@@ -6,7 +6,12 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from audio_classifier.errors import InvalidParameterError, ObjectTooLargeError, RemoteNotFoundError
+from audio_classifier.errors import (
+    AccessDeniedError,
+    InvalidParameterError,
+    ObjectTooLargeError,
+    RemoteNotFoundError,
+)
 from audio_classifier.s3.client import s3_client
 from audio_classifier.s3.location import S3Location
 from audio_classifier.s3.objects import S3File
@@ -63,13 +68,10 @@ class ObjectAccess:
         """
         location = S3Location.parse(uri)
         self.check_allowed(location)
-        prefix = self._settings.uploads_prefix
-        if location.bucket not in self._settings.read_buckets and not location.key.startswith(prefix):
-            raise InvalidParameterError("audio", f"{location} may not be read, only objects below {prefix}")
         try:
             file = self.open(location, check=check)
-        except RemoteNotFoundError as error:
-            raise InvalidParameterError("audio", str(error)) from error
+        except (AccessDeniedError, RemoteNotFoundError) as error:
+            raise InvalidParameterError("audio", str(error), hint=error.hint) from error
         self.check_size(file)
         return file
 
