@@ -1,6 +1,6 @@
 """Process events whose parts fail independently: SQS messages and tasks of S3 Batch Operations.
 
-HTTP functions do not import this module, because Powertools' batch modules take a tenth of a cold start.
+HTTP functions do not import this module, because Powertools' event classes would prolong their cold starts.
 """
 
 from __future__ import annotations

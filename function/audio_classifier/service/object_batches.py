@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import random
+import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -57,6 +58,7 @@ class ObjectBatch:
         self._cancellation = cancellation
         self._parallel = parallel
         self._max_receives = uploads.settings.max_receives
+        self._waits_until = time.monotonic() + cancellation.remaining_s + GRACE_S
 
     def process(self, deliveries: Sequence[Delivery]) -> list[Outcome | Exception]:
         """Process every object; return the outcome of each, or the error after which it must be retried.
@@ -89,9 +91,9 @@ class ObjectBatch:
 
     def _result(self, future: Future[T]) -> T | Exception:
         """Wait for a result until the deadline: a request to S3 in progress may take longer."""
-        remaining_s = self._cancellation.remaining_s
+        left_s = max(0.0, self._waits_until - time.monotonic())
         try:
-            return future.result(None if math.isinf(remaining_s) else remaining_s + GRACE_S)
+            return future.result(None if math.isinf(left_s) else left_s)
         except TimeoutError:
             return self._cancellation.error()
 
