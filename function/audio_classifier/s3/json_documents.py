@@ -36,7 +36,7 @@ def read(client: Any, location: S3Location) -> StoredDocument | None:
     Raises
     ------
     AccessDeniedError
-        If the object may not be read, or may not be told from one that does not exist.
+        If the object may not be read, or cannot be distinguished from one that does not exist.
     TransferError
         If the object cannot be read for another reason; a retry may succeed.
     """
