@@ -27,6 +27,7 @@ class QuietServer(ThreadingHTTPServer):
     """Threaded HTTP server that does not print errors of connections."""
 
     daemon_threads = True
+    request_queue_size = 128  # connections of a burst that do not fit into the queue wait for a second
 
     def handle_error(self, *_: object) -> None:
         """Ignore the error, because tests disconnect clients on purpose."""

@@ -26,6 +26,7 @@
     │   ├── RequestCancelledError       the client disconnected before the request was served
     │   └── BusyError                   too many requests are being served
     ├── DeadlineExceededError           the work takes longer than its deadline
+    ├── ProcessingFailedError           an object was not processed in the configured number of attempts
     ├── StorageFullError                the disk has no space for a temporary file
     ├── UnknownEventError               an event of an unsupported kind
     ├── NoInputError                    a folder or prefix contains no audio files
@@ -38,6 +39,7 @@
     │   └── BundleCorruptError          a file differs from its manifest entry
     ├── TransferError                   a remote file could not be read; a retry may succeed
     │   ├── RemoteNotFoundError         the file does not exist or may not be read
+    │   ├── AccessDeniedError           the deployment lacks a permission of S3
     │   ├── RemoteTooLongError          the file is longer than expected
     │   └── ObjectChangedError          the object was replaced while it was read
     ├── OutputError                     results cannot be stored
@@ -272,6 +274,15 @@ class DeadlineExceededError(AudioClassifierError):
     default_hint = "Send a shorter recording, or try again later."
 
 
+class ProcessingFailedError(AudioClassifierError):
+    """An object was not processed in the configured number of attempts."""
+
+    code = "processing_failed"
+    default_hint = (
+        "Send a shorter recording, or one in another format; the log of the function has the reason."
+    )
+
+
 class StorageFullError(AudioClassifierError):
     """The disk has no space for a temporary file."""
 
@@ -354,6 +365,13 @@ class RemoteNotFoundError(TransferError):
 
     code = "remote_not_found"
     default_hint = "Check the address, and the permission to read it."
+
+
+class AccessDeniedError(TransferError):
+    """The request is not permitted; a retry succeeds only after the permission was granted."""
+
+    code = "access_denied"
+    default_hint = "Grant the permission to the role of this deployment; with KMS, also the use of the key."
 
 
 class RemoteTooLongError(TransferError):

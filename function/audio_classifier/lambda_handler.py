@@ -154,14 +154,18 @@ def _dispatch(event: dict[str, Any], context: LambdaContext) -> Any:
     if events.is_queue(event):
         from audio_classifier.aws_lambda.batches import process_messages
 
-        return process_messages(event, context, uploads, metrics.count_failure, cancellation)
+        return process_messages(event, uploads, metrics.count_failure, cancellation)
     if events.is_map_batch(event):
         return _process_objects(events.map_batch_objects(event), cancellation)
     return _process_objects(created_objects(event), cancellation)
 
 
 def _process_objects(locations: list[S3Location], cancellation: Cancellation) -> dict[str, Any]:
-    return {"status": "ok", "results": uploads.process_all(locations, cancellation)}
+    from audio_classifier.aws_lambda.batches import PARALLEL_OBJECTS
+    from audio_classifier.service.object_batches import process_all
+
+    outcomes = process_all(uploads, locations, cancellation, parallel=PARALLEL_OBJECTS)
+    return {"status": "ok", "results": outcomes}
 
 
 def _respond_to_direct_request(event: dict[str, Any], cancellation: Cancellation) -> dict[str, Any]:

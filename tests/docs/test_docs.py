@@ -26,6 +26,7 @@ from audio_classifier.errors import (
     ConversionError,
     NoInputError,
     OutputError,
+    ProcessingFailedError,
 )
 from audio_classifier.model.manifest import FILES
 from audio_classifier.s3.location import S3Location
@@ -133,7 +134,12 @@ def test_table_of_error_codes_lists_every_code_with_its_status() -> None:
     rows = re.findall(r"^\| (`[a-z_]+`(?:, `[a-z_]+`)*) \| (\d{3}) \|", HTTP, re.MULTILINE)
     documented = [(code, int(status)) for codes, status in rows for code in re.findall(r"`(\w+)`", codes)]
     bases = {AudioClassifierError, AudioError}
-    only_elsewhere = {NoInputError, *subclasses(OutputError), *subclasses(ConversionError)}
+    only_elsewhere = {
+        NoInputError,
+        ProcessingFailedError,
+        *subclasses(OutputError),
+        *subclasses(ConversionError),
+    }
     classes = {*subclasses(AudioClassifierError)} - bases - only_elsewhere
     http_errors = [("not_found", 404), ("method_not_allowed", 405), ("internal_error", 500)]
     assert sorted(documented) == sorted([(cls.code, status_of(cls)) for cls in classes] + http_errors)

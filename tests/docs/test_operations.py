@@ -132,14 +132,14 @@ def fields_of_an_error() -> set[str]:
 def test_table_of_limits_matches_the_template() -> None:
     queues = of_type(IMAGE, "AWS::SQS::Queue")
     uploads, dead = queues["UploadsQueue"], queues["DeadLetterQueue"]
-    attempts = uploads["RedrivePolicy"]["maxReceiveCount"]
+    retries = queues["RetryQueue"]["RedrivePolicy"]["maxReceiveCount"]
     assert sorted(first_cells("Limits")) == sorted(
         [
             f"{function(IMAGE, 'ApiFunction')['Timeout']} s",
             f"{function(IMAGE, 'UploadFunction')['Timeout']} s",
             "6 MB",
             "`MaxObjectBytes`",
-            f"{attempts} times, {uploads['VisibilityTimeout'] // 60} minutes apart",
+            f"{retries} times, {uploads['VisibilityTimeout'] // 60} minutes apart",
             f"{uploads['MessageRetentionPeriod'] // 86400} days",
             f"{dead['MessageRetentionPeriod'] // 86400} days",
             f"{EXPIRES_S // 60} minutes",

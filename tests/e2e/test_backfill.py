@@ -261,7 +261,7 @@ def test_all_objects_of_a_failing_batch_are_tried_and_classified_only_once(
     for key in keys:
         backfill.s3.put_object(Bucket="uploads", Key=key, Body=recording)
     batch = {"Items": [{"bucket": "uploads", "key": key} for key in keys]}
-    backfill.storage.refuse = {"HEAD": ATTEMPTS + 1}
+    backfill.storage.refuse = {"HEAD /uploads/many/0.wav": ATTEMPTS}
     assert backfill.invocations.function.invoke(batch)["errorType"] == "TransferError"
     assert len(backfill.results("many/")) == len(keys) - 1
     answer = backfill.invocations.function.invoke(batch)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,43 +31,64 @@ pytestmark = [
     ),
 ]
 KEYS = ["plain.wav", "in/deep er/a+b.wav", "100%.wav", "ü/雨 と 雷.wav", "a&b=c;d.wav"]
-MAX_RECEIVES = 3
+MAX_RECEIVES = 5  # of which moto counts the one in the first queue
+# Runs the function with a decoder that ends the process if the file begins with b"crash".
+CRASHING = """
+import os, runpy
+from audio_classifier.inference.decoding import LocalDecoder
+
+clip = LocalDecoder.clip
+
+def clip_or_crash(self, source, **options):
+    start = source.read(5)
+    source.seek(0)
+    if start == b"crash":
+        os._exit(139)
+    return clip(self, source, **options)
+
+LocalDecoder.clip = clip_or_crash
+runpy.run_module("audio_classifier.boot", run_name="__main__")
+"""
 
 
 @dataclass
 class Chain:
-    """A small deployment: buckets, a queue with a dead-letter queue, and the function."""
+    """A small deployment: buckets, queues for uploads, retries and dead letters, and the function."""
 
     s3: Any
     sqs: Any
     queue: str
+    retries: str
     dead: str
     function: Function
     storage: Unreliable
-    invocations: int = 0
 
     def pump(self, quiet_polls: int = 3) -> None:
-        """Pass messages to the function, as an event source mapping does, until the queue stays empty."""
+        """Pass messages to the function, as event source mappings do, until both queues stay empty."""
         quiet = 0
         while quiet < quiet_polls:
-            batch = self.sqs.receive_message(
-                QueueUrl=self.queue, MaxNumberOfMessages=10, AttributeNames=["All"], WaitTimeSeconds=0
-            ).get("Messages", [])
-            if not batch:
-                quiet += 1
+            passed = [self._pass_batch(self.queue, 10), self._pass_batch(self.retries, 1)]
+            quiet = 0 if any(passed) else quiet + 1
+            if quiet:
                 time.sleep(0.5)
-                continue
-            quiet = 0
-            self.invocations += 1
-            answer = self.function.invoke({"Records": [record(message) for message in batch]})
-            failed = {item["itemIdentifier"] for item in answer["batchItemFailures"]}
-            for message in batch:
-                if message["MessageId"] in failed:
-                    self.sqs.change_message_visibility(
-                        QueueUrl=self.queue, ReceiptHandle=message["ReceiptHandle"], VisibilityTimeout=0
-                    )
-                else:
-                    self.sqs.delete_message(QueueUrl=self.queue, ReceiptHandle=message["ReceiptHandle"])
+
+    def _pass_batch(self, queue: str, size: int) -> bool:
+        """Pass a batch to the function; return False if there is none."""
+        batch = self.sqs.receive_message(
+            QueueUrl=queue, MaxNumberOfMessages=size, AttributeNames=["All"], WaitTimeSeconds=0
+        ).get("Messages", [])
+        if not batch:
+            return False
+        answer = self.function.invoke({"Records": [record(message) for message in batch]})
+        everything = [{"itemIdentifier": message["MessageId"]} for message in batch]  # if the function ended
+        failed = {item["itemIdentifier"] for item in answer.get("batchItemFailures", everything)}
+        for message in batch:
+            handle = {"QueueUrl": queue, "ReceiptHandle": message["ReceiptHandle"]}
+            if message["MessageId"] in failed:
+                self.sqs.change_message_visibility(**handle, VisibilityTimeout=0)
+            else:
+                self.sqs.delete_message(**handle)
+        return True
 
     def results(self) -> dict[str, dict[str, Any]]:
         listed = self.s3.list_objects_v2(Bucket="answers").get("Contents", [])
@@ -95,6 +118,12 @@ def record(message: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.fixture
 def chain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Chain]:
+    with deployed(tmp_path, monkeypatch) as chain:
+        yield chain
+
+
+@contextmanager
+def deployed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **function_options: Any) -> Iterator[Chain]:
     """Create a new deployment on its own server."""
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
@@ -112,11 +141,9 @@ def chain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Chain]:
     s3, sqs = boto3.client("s3"), boto3.client("sqs")
     for bucket in ("uploads", "answers"):
         s3.create_bucket(Bucket=bucket)
-    dead = sqs.create_queue(QueueName="dead")["QueueUrl"]
-    dead_arn = sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    redrive = json.dumps({"deadLetterTargetArn": dead_arn, "maxReceiveCount": str(MAX_RECEIVES)})
-    queue = sqs.create_queue(QueueName="uploads", Attributes={"RedrivePolicy": redrive})["QueueUrl"]
-    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    dead, arn = create_queue(sqs, "dead")
+    retries, arn = create_queue(sqs, "retries", target=arn, max_receives=MAX_RECEIVES)
+    queue, arn = create_queue(sqs, "uploads", target=arn, max_receives=1)
     s3.put_bucket_notification_configuration(
         Bucket="uploads",
         NotificationConfiguration={
@@ -125,9 +152,19 @@ def chain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Chain]:
     )
     with Unreliable(f"http://{host}:{port}") as storage:
         settings = {"AUDIO_CLASSIFIER_RESULTS_BUCKET": "answers", "AWS_ENDPOINT_URL": storage.url}
-        with running(tmp_path / "log", **{**environment, **settings}) as function:
-            yield Chain(s3, sqs, queue, dead, function, storage)
+        options = {**environment, **settings, **function_options}
+        with running(tmp_path / "log", **options) as function:
+            yield Chain(s3, sqs, queue, retries, dead, function, storage)
     server.stop()
+
+
+def create_queue(sqs: Any, name: str, *, target: str = "", max_receives: int = 0) -> tuple[str, str]:
+    """Create a queue, from which messages move to another one; return its URL and ARN."""
+    redrive = json.dumps({"deadLetterTargetArn": target, "maxReceiveCount": str(max_receives)})
+    attributes = {"RedrivePolicy": redrive} if target else {}
+    url = sqs.create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]
+    found = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]
+    return url, found["QueueArn"]
 
 
 def test_every_upload_gets_one_result_and_poison_messages_become_dead_letters(
@@ -195,6 +232,50 @@ def test_upload_is_classified_when_s3_is_temporarily_overloaded(
     assert chain.storage.refused == ATTEMPTS + 1
     assert chain.results()["results/a.wav.json"]["status"] == "ok"
     assert chain.dead_letters() == []
+
+
+def test_slow_object_gets_an_error_result_and_delays_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, assets: Path
+) -> None:
+    recording = (assets / "rain.wav").read_bytes()
+    with deployed(tmp_path, monkeypatch, AWS_LAMBDA_FUNCTION_TIMEOUT="6") as chain:
+        chain.storage.delays_s = {"GET /uploads/slow.wav": 4.5}
+        for key in ("slow.wav", *KEYS):
+            chain.s3.put_object(Bucket="uploads", Key=key, Body=recording)
+        chain.pump()
+        results = chain.results()
+        assert results.keys() == {f"results/{key}.json" for key in ("slow.wav", *KEYS)}
+        slow = results.pop("results/slow.wav.json")
+        assert slow["code"] == "processing_failed"
+        assert "received 4 times and could not be processed: the request was not served" in slow["message"]
+        assert {result["status"] for result in results.values()} == {"ok"}
+        assert chain.dead_letters() == []
+
+        chain.storage.delays_s = {}
+        chain.s3.put_object(Bucket="uploads", Key="slow.wav", Body=recording)
+        chain.pump()
+        assert chain.results()["results/slow.wav.json"]["status"] == "ok"
+
+
+def test_object_that_ends_the_function_gets_an_error_result_and_becomes_a_dead_letter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, assets: Path
+) -> None:
+    recording = (assets / "rain.wav").read_bytes()
+    (tmp_path / "crashing.py").write_text(CRASHING)
+    runtime = (sys.executable, str(tmp_path / "crashing.py"))
+    with deployed(tmp_path, monkeypatch, runtime=runtime) as chain:
+        for key in ("crash.wav", *KEYS):
+            content = b"crash" if key == "crash.wav" else recording
+            chain.s3.put_object(Bucket="uploads", Key=key, Body=content)
+        chain.pump()
+        results = chain.results()
+        crash = results.pop("results/crash.wav.json")
+        assert crash["code"] == "processing_failed"
+        assert "the function ended before it was processed" in crash["message"]
+        assert results.keys() == {f"results/{key}.json" for key in KEYS}
+        assert {result["status"] for result in results.values()} == {"ok"}
+        (letter,) = chain.dead_letters()
+        assert "crash.wav" in letter
 
 
 def upload_in_parts(client: Any, key: str, content: bytes) -> None:

@@ -81,6 +81,30 @@ def test_bundle_is_downloaded_again_when_manifest_changes(served: FileServer, ca
     assert first.directory.exists()
 
 
+def test_bundle_with_the_digest_of_its_uri_is_opened(served: FileServer, cache: Path, compact: Path) -> None:
+    digest = Bundle.open(compact).digest
+    for written in (digest, digest.upper()):
+        bundle = open_bundle(f"{served.url}/compact#sha256={written}", cache_dir=cache)
+        assert bundle.digest == digest
+
+
+def test_bundle_with_another_digest_than_that_of_its_uri_is_refused(
+    served: FileServer, s3: Any, cache: Path, compact: Path
+) -> None:
+    for path in compact.iterdir():
+        s3.upload_file(str(path), "models", f"pinned/{path.name}")
+    for uri in (f"{served.url}/compact", "s3://models/pinned/"):
+        with pytest.raises(BundleCorruptError, match=rf"must have the digest {'0' * 64}, got [0-9a-f]{{64}}"):
+            open_bundle(f"{uri}#sha256={'0' * 64}", cache_dir=cache)
+    assert not list(cache.glob("**/embedding.tflite"))
+
+
+@pytest.mark.parametrize("digest", ["", "0" * 63, "0" * 65, "x" * 64, "0" * 64 + "/"])
+def test_malformed_digest_in_a_uri_is_refused(digest: str, cache: Path) -> None:
+    with pytest.raises(InvalidParameterError, match="must be followed by 64 hexadecimal digits"):
+        open_bundle(f"https://localhost/compact#sha256={digest}", cache_dir=cache)
+
+
 def test_damaged_cached_file_is_downloaded_again(served: FileServer, cache: Path) -> None:
     bundle = open_bundle(f"{served.url}/compact", cache_dir=cache)
     bundle.path("head.npz").write_bytes(b"damaged")

@@ -14,7 +14,13 @@ from typing import Any, Final
 import pytest
 import requests
 
-from audio_classifier.service.settings import DEFAULT_RESULTS_PREFIX, PREFIX, Settings
+from audio_classifier.aws_lambda.batches import PARALLEL_OBJECTS
+from audio_classifier.service.settings import (
+    DEFAULT_MAX_RECEIVES,
+    DEFAULT_RESULTS_PREFIX,
+    PREFIX,
+    Settings,
+)
 from tests.infra.templates import (
     FUNCTIONS,
     IMAGE,
@@ -91,18 +97,40 @@ def test_api_waits_longer_than_timeout_of_function(template: dict[str, Any]) -> 
 @both
 def test_messages_are_hidden_while_processed_and_kept_long_enough(template: dict[str, Any]) -> None:
     queues = of_type(template, "AWS::SQS::Queue")
-    uploads, dead = queues["UploadsQueue"], queues["DeadLetterQueue"]
     upload = function(template, "UploadFunction")
-    event = upload["Events"]["Uploads"]["Properties"]
-    window_s = event.get("MaximumBatchingWindowInSeconds", 0)
-    assert uploads["VisibilityTimeout"] >= 6 * upload["Timeout"] + window_s
-    assert event["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
-    assert uploads["RedrivePolicy"]["deadLetterTargetArn"] == {"Fn::GetAtt": ["DeadLetterQueue", "Arn"]}
-    assert dead["MessageRetentionPeriod"] > uploads["MessageRetentionPeriod"]
+    for name, source in (("UploadsQueue", "Uploads"), ("RetryQueue", "Retries")):
+        event = upload["Events"][source]["Properties"]
+        assert event["Queue"] == {"Fn::GetAtt": [name, "Arn"]}
+        window_s = event.get("MaximumBatchingWindowInSeconds", 0)
+        assert queues[name]["VisibilityTimeout"] >= 6 * upload["Timeout"] + window_s
+        assert event["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    # The retention period starts when a message enters the first queue.
+    uploads_s, retry_s, dead_s = (
+        queues[name]["MessageRetentionPeriod"] for name in ("UploadsQueue", "RetryQueue", "DeadLetterQueue")
+    )
+    assert uploads_s < retry_s < dead_s
     lifecycle = of_type(template, "AWS::S3::Bucket")["UploadsBucket"]["LifecycleConfiguration"]
     (noncurrent_days,) = named(lifecycle, "NoncurrentDays")
     kept_days = template["Parameters"]["UploadsExpireDays"]["Default"]
-    assert min(noncurrent_days, kept_days) * DAY_S >= dead["MessageRetentionPeriod"]
+    assert min(noncurrent_days, kept_days) * DAY_S >= dead_s
+
+
+@both
+def test_upload_that_was_not_processed_is_retried_in_an_invocation_of_its_own(
+    template: dict[str, Any],
+) -> None:
+    queues = of_type(template, "AWS::SQS::Queue")
+    events = function(template, "UploadFunction")["Events"]
+    assert queues["UploadsQueue"]["RedrivePolicy"] == {
+        "deadLetterTargetArn": {"Fn::GetAtt": ["RetryQueue", "Arn"]},
+        "maxReceiveCount": 1,
+    }
+    assert events["Uploads"]["Properties"]["BatchSize"] <= PARALLEL_OBJECTS
+    assert events["Retries"]["Properties"]["BatchSize"] == 1
+    retries = queues["RetryQueue"]["RedrivePolicy"]
+    assert retries["deadLetterTargetArn"] == {"Fn::GetAtt": ["DeadLetterQueue", "Arn"]}
+    assert retries["maxReceiveCount"] > DEFAULT_MAX_RECEIVES
+    assert "RedrivePolicy" not in queues["DeadLetterQueue"]
 
 
 @both

@@ -46,14 +46,20 @@ def test_roles_grant_access_to_default_prefixes(template: dict[str, Any]) -> Non
         return {text for one in granted for text in nodes(one["Resource"]) if isinstance(text, str)}
 
     results = f"${{ResultsBucket.Arn}}/{DEFAULT_RESULTS_PREFIX}*"
-    assert results in resources("ApiRole", "s3:GetObject")
-    assert resources("ApiRole", "s3:PutObject") == {f"${{UploadsBucket.Arn}}/{DEFAULT_UPLOADS_PREFIX}*"}
+    uploads, model = (
+        f"${{UploadsBucket.Arn}}/{DEFAULT_UPLOADS_PREFIX}*",
+        "arn:${AWS::Partition}:s3:::${ModelBucket}/*",
+    )
+    assert resources("ApiRole", "s3:GetObject") == {uploads, results, model}
+    assert resources("ApiRole", "s3:PutObject") == {uploads}
     assert resources("UploadRole", "s3:PutObject") == {results}
     assert results in resources("UploadRole", "s3:GetObject")
     assert "${UploadsBucket.Arn}/*" in resources("UploadRole", "s3:GetObjectVersion")
     for role in ("ApiRole", "UploadRole"):
         # While a new prefix is deployed, the live version still reads from the old one.
-        assert "arn:${AWS::Partition}:s3:::${ModelBucket}/*" in resources(role, "s3:GetObject")
+        assert model in resources(role, "s3:GetObject")
+        # Without it, S3 answers 403 for results that are not stored yet.
+        assert {"UploadsBucket", "ResultsBucket"} <= resources(role, "s3:ListBucket")
 
 
 @both
@@ -81,7 +87,9 @@ def test_buckets_are_private_encrypted_and_cleaned_up(template: dict[str, Any]) 
 
 
 @both
-def test_queues_are_encrypted_and_accept_only_s3_notifications(template: dict[str, Any]) -> None:
+def test_queues_are_encrypted_and_accept_only_notifications_of_the_uploads_bucket(
+    template: dict[str, Any],
+) -> None:
     policies = {
         policy["Queues"][0]["Ref"]: policy for policy in of_type(template, "AWS::SQS::QueuePolicy").values()
     }
@@ -96,7 +104,12 @@ def test_queues_are_encrypted_and_accept_only_s3_notifications(template: dict[st
     ]
     (notifications,) = allowed
     assert notifications["Principal"] == {"Service": "s3.amazonaws.com"}
-    assert notifications["Condition"] == {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
+    assert notifications["Resource"] == {"Fn::GetAtt": ["UploadsQueue", "Arn"]}
+    name, values = of_type(template, "AWS::S3::Bucket")["UploadsBucket"]["BucketName"]["Fn::Sub"]
+    assert notifications["Condition"] == {
+        "StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}},
+        "ArnEquals": {"aws:SourceArn": {"Fn::Sub": [f"arn:${{AWS::Partition}}:s3:::{name}", values]}},
+    }
 
 
 def assert_denied_without_tls(policy: dict[str, Any], actions: str, arns: list[Any]) -> None:

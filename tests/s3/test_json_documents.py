@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from audio_classifier.errors import TransferError
+from audio_classifier.errors import AccessDeniedError, TransferError
 from audio_classifier.s3 import json_documents
 from audio_classifier.s3.location import S3Location
 
@@ -84,22 +84,24 @@ def test_missing_bucket_is_a_transfer_error(bucket: Any) -> None:
         json_documents.write(bucket, S3Location("no-such-bucket", "a"), 1, if_match=None, metadata={})
 
 
-@pytest.mark.parametrize(("status", "missing", "is_missing"), [(403, (403, 404), True), (403, (404,), False)])
-def test_caller_chooses_the_statuses_that_mean_missing(
-    bucket: Any, status: int, missing: tuple[int, ...], is_missing: bool
-) -> None:
+@pytest.mark.parametrize(
+    ("status", "code", "error"),
+    [
+        (403, "AccessDenied", AccessDeniedError),
+        (400, "KMS.DisabledException", TransferError),
+        (400, "ExpiredToken", TransferError),
+    ],
+)
+def test_document_that_cannot_be_read_is_an_error(status: int, code: str, error: type[TransferError]) -> None:
     from botocore.exceptions import ClientError
 
     class Refusing:
         def get_object(self, **_: Any) -> Any:
-            response = {"ResponseMetadata": {"HTTPStatusCode": status}, "Error": {"Code": "AccessDenied"}}
+            response = {"ResponseMetadata": {"HTTPStatusCode": status}, "Error": {"Code": code}}
             raise ClientError(response, "GetObject")
 
-    if is_missing:
-        assert json_documents.read(Refusing(), LOCATION, missing=missing) is None
-    else:
-        with pytest.raises(TransferError, match=r"s3://models/documents/a\.json: .*AccessDenied"):
-            json_documents.read(Refusing(), LOCATION, missing=missing)
+    with pytest.raises(error, match=rf"s3://models/documents/a\.json: .*{code}"):
+        json_documents.read(Refusing(), LOCATION)
 
 
 def test_document_is_stored_as_ascii(bucket: Any) -> None:

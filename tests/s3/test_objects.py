@@ -8,10 +8,12 @@ import struct
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from audio_classifier import AudioClassifier
 from audio_classifier.audio.reader import AudioReader, read_window
 from audio_classifier.errors import (
+    AccessDeniedError,
     AudioError,
     ObjectChangedError,
     RemoteNotFoundError,
@@ -231,6 +233,61 @@ def test_old_version_of_an_object_is_read(bucket: Any) -> None:
 def test_missing_object_is_not_found(bucket: Any) -> None:
     with pytest.raises(RemoteNotFoundError, match="s3://recordings/gone"):
         S3File(bucket, S3Location("recordings", "gone"))
+
+
+class Answers:
+    """A client of which each operation fails with a status and a code; HEAD has no code."""
+
+    def __init__(self, status: int, code: str) -> None:
+        self._status, self._code = status, code
+
+    def head_object(self, **_: Any) -> Any:
+        raise self._error("HeadObject", str(self._status))
+
+    def get_object(self, **_: Any) -> Any:
+        raise self._error("GetObject", self._code)
+
+    def _error(self, operation: str, code: str) -> ClientError:
+        response = {"ResponseMetadata": {"HTTPStatusCode": self._status}, "Error": {"Code": code}}
+        return ClientError(response, operation)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "expected"),
+    [
+        (400, "NoSuchVersion", RemoteNotFoundError),
+        (400, "InvalidArgument", TransferError),
+        (400, "KMS.DisabledException", TransferError),
+        (400, "ExpiredToken", TransferError),
+        (403, "AccessDenied", AccessDeniedError),
+        (403, "InvalidObjectState", TransferError),
+        (404, "NoSuchKey", RemoteNotFoundError),
+    ],
+)
+def test_object_counts_as_missing_only_if_s3_reports_that(
+    status: int, code: str, expected: type[TransferError]
+) -> None:
+    with pytest.raises(TransferError) as caught:
+        S3File(Answers(status, code), S3Location("recordings", "a.wav", "version"))
+    assert type(caught.value) is expected
+    assert expected is RemoteNotFoundError or code in str(caught.value)
+
+
+def test_version_that_is_a_delete_marker_is_not_found(bucket: Any) -> None:
+    bucket.put_bucket_versioning(Bucket="recordings", VersioningConfiguration={"Status": "Enabled"})
+    bucket.put_object(Bucket="recordings", Key="marked", Body=b"some")
+    marker = bucket.delete_object(Bucket="recordings", Key="marked")["VersionId"]
+    with pytest.raises(RemoteNotFoundError, match="s3://recordings/marked does not exist"):
+        S3File(bucket, S3Location("recordings", "marked", marker))
+
+
+def test_released_blocks_are_downloaded_again(bucket: Any) -> None:
+    bucket.put_object(Bucket="recordings", Key="a", Body=b"some")
+    file, downloads = S3File(bucket, S3Location("recordings", "a")), Downloads(bucket)
+    assert file.read(2) == b"so"
+    file.release()
+    assert file.read(2) == b"me"
+    assert downloads.requests == 2
 
 
 def test_unreachable_endpoint_is_a_transfer_error(bucket: Any) -> None:

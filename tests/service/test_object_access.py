@@ -2,10 +2,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
-from audio_classifier.errors import InvalidParameterError, ObjectTooLargeError, TransferError
+from audio_classifier.errors import (
+    AccessDeniedError,
+    InvalidParameterError,
+    ObjectTooLargeError,
+    TransferError,
+)
 from audio_classifier.s3.location import S3Location
 from audio_classifier.service.object_access import ObjectAccess
 from audio_classifier.service.settings import Settings
@@ -30,6 +36,16 @@ def test_client_is_kept_until_it_is_discarded() -> None:
 def test_object_of_an_allowed_bucket_is_opened(buckets: Any, settings: dict[str, Any]) -> None:
     buckets.put_object(Bucket="uploads", Key="a b.wav", Body=b"some")
     assert access_with(**settings).open_allowed("s3://uploads/a b.wav").read() == b"some"
+
+
+def test_object_that_the_deployment_may_not_read_is_an_invalid_parameter(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    access, denied = access_with(uploads_bucket="uploads"), AccessDeniedError("access requires s3:GetObject")
+    monkeypatch.setattr(access, "open", Mock(side_effect=denied))
+    with pytest.raises(InvalidParameterError, match="audio: access requires s3:GetObject") as caught:
+        access.open_allowed("s3://uploads/private.wav")
+    assert caught.value.hint == denied.hint
 
 
 @pytest.mark.parametrize("uri", ["s3://private/a.wav", "s3://results/a.wav"])

@@ -16,7 +16,8 @@ from audio_classifier.service.object_results import (
     Unchanged,
     error_message,
 )
-from audio_classifier.service.uploads import Skipped, Uploads
+from audio_classifier.service.upload_states import Skipped
+from audio_classifier.service.uploads import Uploads
 from tests.service.deployment import SETTINGS, read_result, shared_with
 
 RESULT = {"status": "ok", "source": {"key": "a.wav"}, "model": {"version": "1", "digest": "d"}}

@@ -15,12 +15,13 @@ import soundfile
 import soxr
 from hypothesis import HealthCheck, given, settings
 
-from audio_classifier.errors import DeadlineExceededError, TransferError
+from audio_classifier.errors import DeadlineExceededError, ProcessingFailedError, TransferError
 from audio_classifier.s3.location import S3Location
 from audio_classifier.service.cancellation import Cancellation
 from audio_classifier.service.object_results import Stored, Unchanged
 from audio_classifier.service.shared_classifier import SharedClassifier
-from audio_classifier.service.uploads import Skipped, Uploads
+from audio_classifier.service.upload_states import OpenedObject, Skipped
+from audio_classifier.service.uploads import Uploads
 from tests.service.deployment import read_result, shared_with
 from tests.support.json_values import DOCUMENTS
 from tests.support.sounds import busy, encode
@@ -282,24 +283,6 @@ def test_temporary_failure_is_raised_and_not_stored(
     assert isinstance(uploads.process(S3Location("uploads", "a.wav")), Stored)
 
 
-def test_failure_of_one_object_does_not_keep_others_from_being_processed(
-    buckets: Any, uploads: Uploads, rain: bytes
-) -> None:
-    for key in ("a.wav", "b.wav"):
-        buckets.put_object(Bucket="uploads", Key=key, Body=rain)
-    original = uploads.process
-
-    def process(location: S3Location, cancellation: Cancellation | None = None) -> Any:
-        if location.key == "a.wav":
-            raise RuntimeError("unforeseen")
-        return original(location)
-
-    uploads.process = process  # type: ignore[method-assign]
-    with pytest.raises(RuntimeError, match="unforeseen"):
-        uploads.process_all([S3Location("uploads", "a.wav"), S3Location("uploads", "b.wav")])
-    assert read_result(buckets, "results/b.wav.json")["status"] == "ok"
-
-
 def test_result_of_an_object_is_none_until_it_is_stored(buckets: Any, uploads: Uploads, rain: bytes) -> None:
     location = S3Location("uploads", "a.wav")
     buckets.put_object(Bucket="uploads", Key="a.wav", Body=rain)
@@ -361,25 +344,65 @@ def test_object_is_not_stored_when_the_deadline_passes_during_its_analysis(bucke
     assert isinstance(uploads.process(S3Location("uploads", "a.wav"), Cancellation(600)), Stored)
 
 
-def test_hostile_key_or_stored_message_adds_no_line_to_outcomes_and_log(
-    buckets: Any, uploads: Uploads, caplog: pytest.LogCaptureFixture
+def failure(reason: str = "it takes too long") -> ProcessingFailedError:
+    return ProcessingFailedError(reason)
+
+
+def opened(uploads: Uploads, location: S3Location) -> OpenedObject:
+    item = uploads.open(location, Cancellation())
+    assert isinstance(item, OpenedObject)
+    return item
+
+
+def test_result_of_failed_attempts_is_replaced_by_that_of_a_later_one(
+    buckets: Any, uploads: Uploads, rain: bytes
 ) -> None:
+    location = S3Location("uploads", "a.wav")
+    buckets.put_object(Bucket="uploads", Key="a.wav", Body=rain)
+    outcome = uploads.store_failure(opened(uploads, location), failure())
+    assert (outcome.state, outcome.error) == ("stored", "it takes too long")
+    result = read_result(buckets, "results/a.wav.json")
+    assert (result["status"], result["code"]) == ("error", "processing_failed")
+    assert result["source"]["size"] == len(rain)
+    assert uploads.result(location) == result
+
+    assert isinstance(uploads.process(location), Stored)
+    assert read_result(buckets, "results/a.wav.json")["status"] == "ok"
+
+
+def test_failed_attempts_do_not_replace_the_result_of_another_writer(
+    buckets: Any, uploads: Uploads, rain: bytes
+) -> None:
+    location = S3Location("uploads", "a.wav")
+    buckets.put_object(Bucket="uploads", Key="a.wav", Body=rain)
+    item = opened(uploads, location)
+    uploads.process(location)
+    assert isinstance(uploads.store_failure(item, failure()), Unchanged)
+    assert isinstance(uploads.store_failure(location, failure()), Unchanged)
+    assert read_result(buckets, "results/a.wav.json")["status"] == "ok"
+
+
+def test_failed_attempts_of_an_object_that_cannot_be_opened_are_stored(
+    buckets: Any, uploads: Uploads
+) -> None:
+    location = S3Location("uploads", "gone.wav", "version")
+    assert isinstance(uploads.store_failure(location, failure()), Stored)
+    result = read_result(buckets, "results/gone.wav.json")
+    assert result["source"] == {"bucket": "uploads", "key": "gone.wav", "version_id": "version"}
+    assert isinstance(uploads.process(S3Location("uploads", "gone.wav")), Stored)
+    assert read_result(buckets, "results/gone.wav.json")["code"] == "remote_not_found"
+
+
+def test_hostile_key_or_stored_message_adds_no_line_to_outcomes(buckets: Any, uploads: Uploads) -> None:
     key = "a\x1b[2J\u202e.wav"
     buckets.put_object(Bucket="uploads", Key=key, Body=b"not audio")
     location = S3Location("uploads", key)
-    assert uploads.process_all([location])[0].isprintable()
+    assert str(uploads.process(location)).isprintable()
 
     result_key = f"results/{key}.json"
     result = read_result(buckets, result_key) | {"message": "x\nERROR forged"}
     buckets.put_object(Bucket="results", Key=result_key, Body=json.dumps(result))
-    (outcome,) = uploads.process_all([location])
+    outcome = str(uploads.process(location))
     assert outcome.startswith("unchanged ")
     assert "x\\nERROR forged" in outcome
     assert outcome.isprintable()
-
-    with pytest.raises(TransferError) as caught:
-        uploads.process_all([S3Location("uploads", "a\nERROR forged")])  # moto cannot store such a key
-    assert str(caught.value).isprintable()
-    logged = [record.getMessage() for record in caplog.records if record.name.startswith("audio_classifier")]
-    assert any("must be processed again" in message for message in logged)
-    assert all(message.isprintable() for message in logged)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Final
 
 from aws_lambda_powertools import Metrics
@@ -14,33 +15,41 @@ SERVICE: Final = "audio-classifier"
 
 
 class EmbeddedMetrics:
-    """An observer of the classifier; `flush` prints the counts at the end of each invocation."""
+    """An observer of the classifier; `flush` prints the counts at the end of each invocation.
+
+    Threads may add counts at the same time, which Powertools does not support.
+    """
 
     def __init__(self) -> None:
         self._metrics = Metrics(namespace=NAMESPACE, service=SERVICE)
+        self._adding = threading.Lock()
 
     def model_loaded(self, seconds: float) -> None:
         """Count a cold start."""
         self.count_cold_start()
-        self._metrics.add_metric("LoadSeconds", MetricUnit.Seconds, seconds)
+        self._add("LoadSeconds", MetricUnit.Seconds, seconds)
 
     def clip_classified(self, classification: Classification) -> None:
         """Count a clip."""
-        self._metrics.add_metric("AudioSeconds", MetricUnit.Seconds, classification.analyzed_s)
+        self._add("AudioSeconds", MetricUnit.Seconds, classification.analyzed_s)
         for stage, seconds in classification.seconds.items():
-            self._metrics.add_metric(f"{stage.capitalize()}Seconds", MetricUnit.Seconds, seconds)
+            self._add(f"{stage.capitalize()}Seconds", MetricUnit.Seconds, seconds)
 
     def recording_analyzed(self, analyzed_s: float) -> None:
         """Count a timeline."""
-        self._metrics.add_metric("AudioSeconds", MetricUnit.Seconds, analyzed_s)
+        self._add("AudioSeconds", MetricUnit.Seconds, analyzed_s)
 
     def count_cold_start(self) -> None:
         """Count an environment that was started or restored."""
-        self._metrics.add_metric("ColdStart", MetricUnit.Count, 1)
+        self._add("ColdStart", MetricUnit.Count, 1)
 
     def count_failure(self) -> None:
         """Count a failed invocation, message or task."""
-        self._metrics.add_metric("Failures", MetricUnit.Count, 1)
+        self._add("Failures", MetricUnit.Count, 1)
+
+    def _add(self, name: str, unit: MetricUnit, value: float) -> None:
+        with self._adding:
+            self._metrics.add_metric(name, unit, value)
 
     def discard(self) -> None:
         """Discard the counts."""

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import logging
-import lzma
 import shutil
 import tarfile
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final
 from urllib.parse import urlsplit
 
+from audio_classifier.convert.tar_files import ARCHIVE_ERRORS, open_tar
 from audio_classifier.errors import (
     ArtifactNotFoundError,
     ArtifactUnverifiedError,
@@ -48,7 +47,6 @@ KNOWN_SOURCES: Final = (
 
 TAR_SUFFIXES: Final = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 MAX_ARTIFACT_BYTES: Final = 1 << 30
-ARCHIVE_ERRORS: Final = (tarfile.TarError, lzma.LZMAError, zlib.error)  # gzip and bz2 raise OSError
 
 _log = logging.getLogger(__name__)
 
@@ -129,7 +127,7 @@ def collect(
                     unverified[name].append(f"{name} from {source}: expected SHA-512 {sums}")
             if not offered:
                 failures.append(f"{source}: contains none of them")
-        except (TransferError, ArtifactNotFoundError, OSError, EOFError, *ARCHIVE_ERRORS) as error:
+        except (TransferError, ArtifactNotFoundError, *ARCHIVE_ERRORS) as error:
             reason = " ".join(str(error).split())
             failures.append(reason if source in reason else f"{source}: {reason}")
     missing = [name for name in published if name not in found]
@@ -188,17 +186,16 @@ def _download_each(
 
 def _unpack(archive: Path, wanted: list[str], folder: Path) -> Iterator[tuple[str, Path]]:
     """Extract the wanted files of a tar file by their base names; paths in the archive are never used."""
-    with tarfile.open(archive) as tar:
-        for number, member in enumerate(tar):
+    with open_tar(archive) as files:
+        for number, (member, content) in enumerate(files):
             name = PurePosixPath(member.name).name
-            content = tar.extractfile(member) if name in wanted and member.isfile() else None
-            if content is None:
+            if name not in wanted:
                 continue
             if member.size > MAX_ARTIFACT_BYTES:
-                raise tarfile.TarError(
+                raise tarfile.ReadError(
                     f"{name} must have at most {MAX_ARTIFACT_BYTES} bytes, got {member.size}"
                 )
             target = folder / f"{number}-{name}"
-            with content, target.open("wb") as file:
+            with target.open("wb") as file:
                 shutil.copyfileobj(content, file)
             yield name, target

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import threading
 from collections.abc import Callable, Iterator
@@ -20,6 +21,7 @@ from audio_classifier.errors import (
     BundleCorruptError,
     BundleError,
     BundleNotFoundError,
+    InvalidParameterError,
     RemoteNotFoundError,
     TransferError,
 )
@@ -29,6 +31,7 @@ from audio_classifier.model.bundle import Bundle, atomic_directory
 from audio_classifier.model.manifest import MANIFEST, MAX_MANIFEST_BYTES, FileEntry, Manifest
 
 COMPACT: Final = "compact"
+DIGEST_SEPARATOR: Final = "#sha256="
 
 
 def open_bundle(
@@ -44,7 +47,8 @@ def open_bundle(
     ----------
     uri
         ``"compact"`` for the built-in bundle; a directory; or ``https://...`` or ``s3://bucket/prefix/``,
-        below which the manifest and the files are stored (S3 needs the extra ``aws``).
+        below which the manifest and the files are stored (S3 needs the extra ``aws``).  A remote URI may end
+        with ``#sha256=`` and the bundle's digest, the SHA-256 of its manifest: another bundle is refused.
     cache_dir
         Directory for remote bundles, each stored under the digest of its manifest; by default the user's
         cache directory.
@@ -56,8 +60,10 @@ def open_bundle(
 
     Raises
     ------
+    InvalidParameterError
+        If a remote URI, or the digest in it, is invalid.
     BundleNotFoundError, BundleInvalidError, BundleCorruptError
-        If there is no bundle, or it fails the verification.
+        If there is no bundle, it fails the verification, or it has another digest than the URI.
     BundleCacheError
         If a remote bundle cannot be stored in the cache.
     TransferError
@@ -68,15 +74,38 @@ def open_bundle(
         return Bundle.open(asset_path(f"bundles/{COMPACT}"))
     if not is_remote(uri):
         return Bundle.open(Path(uri))
+    uri, digest = _without_digest(uri)
     cache = cache_dir or user_cache_path("audio-classifier", appauthor=False)
     deadline = Deadline(f"the download of {uri}", deadline_s)
-    return _open_remote_bundle(open_remote(uri), cache / "bundles", progress, deadline)
+    return _open_remote_bundle(open_remote(uri), digest, cache / "bundles", progress, deadline)
 
 
-def _open_remote_bundle(remote: Remote, cache: Path, progress: Progress | None, deadline: Deadline) -> Bundle:
+def _without_digest(uri: str) -> tuple[str, str | None]:
+    """Split a URI into the address of a bundle and the digest that the bundle must have."""
+    uri, separator, digest = uri.partition(DIGEST_SEPARATOR)
+    if not separator:
+        return uri, None
+    if not re.fullmatch("[0-9a-fA-F]{64}", digest):
+        raise InvalidParameterError(
+            "uri",
+            f"{DIGEST_SEPARATOR} must be followed by 64 hexadecimal digits, got {digest!r:.80}",
+            hint="`audio-classifier bundle show` prints the digest of a bundle.",
+        )
+    return uri, digest.lower()
+
+
+def _open_remote_bundle(
+    remote: Remote, digest: str | None, cache: Path, progress: Progress | None, deadline: Deadline
+) -> Bundle:
     # The manifest is read every time, so that a changed bundle is noticed.
     stop = threading.Event()
     (data,) = run_until(deadline, [lambda: _read_manifest(remote, stop)], threads=1, stop=stop)
+    actual = hashlib.sha256(data).hexdigest()
+    if digest not in (None, actual):
+        raise BundleCorruptError(
+            f"the bundle at {remote.uri} must have the digest {digest}, got {actual}",
+            hint="The bundle was replaced: check it, then change the digest in its URI.",
+        )
     with _cache_errors(cache):
         return _open_cached(remote, data, cache, progress, deadline)
 

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 from urllib.parse import quote, urljoin, urlsplit, urlunsplit
 
 from audio_classifier.errors import (
+    AccessDeniedError,
     InvalidParameterError,
     RemoteNotFoundError,
     RemoteTooLongError,
     TransferError,
 )
 from audio_classifier.s3.client import s3_client
-from audio_classifier.s3.errors import FORBIDDEN, NOT_FOUND, s3_errors
+from audio_classifier.s3.errors import s3_errors
 
 if TYPE_CHECKING:
     import urllib3
@@ -33,7 +34,6 @@ READ_TIMEOUT_S: Final = 60  # between two pieces; `deadline.run_until` bounds th
 CONNECTIONS: Final = 4
 RETRIES: Final = 3
 MAX_REDIRECTS: Final = 5
-S3_MISSING: Final = (*FORBIDDEN, NOT_FOUND)
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,8 +202,11 @@ class S3Remote:
     def open(self, path: str) -> Iterator[Content]:
         key = _join(self._prefix, path)
         uri = f"s3://{self._bucket}/{key}"
-        with s3_errors(uri, missing=S3_MISSING):
-            response = self._client.get_object(Bucket=self._bucket, Key=key)
+        try:
+            with s3_errors(uri):
+                response = self._client.get_object(Bucket=self._bucket, Key=key)
+        except AccessDeniedError as error:
+            raise RemoteNotFoundError(f"{uri} may not be read", hint=error.hint) from error
         with closing(response["Body"]) as body:
             yield Content(_chunks(body, uri), response["ContentLength"])
 

@@ -8,7 +8,7 @@ from typing import Any, Final, TypeAlias, TypeGuard
 
 from audio_classifier.audio.warnings import AudioWarning
 from audio_classifier.constants import READER_VERSION
-from audio_classifier.errors import AudioClassifierError, describe_error
+from audio_classifier.errors import AudioClassifierError, ProcessingFailedError, describe_error
 from audio_classifier.inference.clip import Classification
 from audio_classifier.model.bundle import Bundle
 
@@ -62,6 +62,11 @@ def is_result(document: Any) -> bool:
         return False
     source, model = document.get("source"), document.get("model")
     return _is_flat(source) and _is_flat(model) and isinstance(source.get("last_modified", ""), str)
+
+
+def is_provisional(result: Result) -> bool:
+    """Return whether a stored result only reports failed attempts, so that a later one replaces it."""
+    return result.get("code") == ProcessingFailedError.code
 
 
 def is_batch_result(document: Any) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from audio_classifier.errors import ObjectChangedError, RemoteNotFoundError, TransferError
-from audio_classifier.s3.errors import NOT_FOUND, s3_errors
+from audio_classifier.s3.errors import s3_errors
 from audio_classifier.s3.location import S3Location
 
 WRITE_ATTEMPTS: Final = 3
@@ -25,25 +25,23 @@ class StoredDocument:
     etag: str
 
 
-def read(
-    client: Any, location: S3Location, *, missing: Collection[int] = (NOT_FOUND,)
-) -> StoredDocument | None:
+def read(client: Any, location: S3Location) -> StoredDocument | None:
     """Read a document; None if there is no such object.
 
     Parameters
     ----------
     client
         boto3's S3 client.
-    missing
-        HTTP statuses that mean that there is no such object.
 
     Raises
     ------
+    AccessDeniedError
+        If the object may not be read, or cannot be distinguished from one that does not exist.
     TransferError
-        If the object cannot be read; a retry may succeed.
+        If the object cannot be read for another reason; a retry may succeed.
     """
     try:
-        with s3_errors(location, missing=missing):
+        with s3_errors(location):
             response = client.get_object(**location.arguments())
             with closing(response["Body"]) as body:
                 content = body.read() if response["ContentLength"] <= MAX_DOCUMENT_BYTES else b""
@@ -101,7 +99,7 @@ def write(
     """
     condition = {"IfNoneMatch": "*"} if if_match is None else {"IfMatch": if_match}
     try:
-        with s3_errors(location, missing=(NOT_FOUND,) if if_match else ()):
+        with s3_errors(location, may_be_missing=if_match is not None):
             client.put_object(
                 **location.arguments(),
                 Body=json.dumps(document, indent=2).encode(),
@@ -124,7 +122,6 @@ def replace(
     is_final: Callable[[Any], bool],
     metadata: Mapping[str, str],
     encryption: Mapping[str, str] | None = None,
-    missing: Collection[int] = (NOT_FOUND,),
 ) -> StoredDocument | None:
     """Write a document in place of ``existing``, unless a final one is stored in the meantime.
 
@@ -136,8 +133,6 @@ def replace(
         Whether a document that is stored must stay.
     metadata, encryption
         See `write`.
-    missing
-        See `read`.
 
     Returns
     -------
@@ -152,7 +147,7 @@ def replace(
         etag = existing.etag if existing else None
         if write(client, location, document, if_match=etag, metadata=metadata, encryption=encryption):
             return None
-        existing = read(client, location, missing=missing)
+        existing = read(client, location)
         if existing is not None and is_final(existing.document):
             return existing
     raise TransferError(f"{location}: other writers keep replacing it")

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from audio_classifier.errors import TooManyReadsError, TransferError
-from audio_classifier.s3.errors import NOT_FOUND, s3_errors
+from audio_classifier.s3.errors import http_status, s3_errors
 from audio_classifier.s3.location import S3Location
 
 BLOCK_BYTES: Final = 64 << 10
@@ -24,8 +24,8 @@ MAX_REQUEST_BYTES: Final = MAX_BLOCKS * BLOCK_BYTES
 # The header and a window take 2 requests in most files, and about 20 where a FLAC file without an index is
 # bisected.  This number bounds the bytes as well, to 256 MiB.
 WINDOW_REQUESTS: Final = 64
-# With a version id, S3 answers 400 for a version that never existed, and 405 for a delete marker.
-MISSING_VERSION: Final = (400, NOT_FOUND, 405)
+# A response to HEAD with one of these statuses does not state which error occurred, because it has no body.
+AMBIGUOUS: Final = (400, 403)
 
 
 class S3File(io.RawIOBase):
@@ -68,9 +68,8 @@ class S3File(io.RawIOBase):
         self._client = client
         self.location = location
         self._check = check or (lambda: None)
-        self._missing = MISSING_VERSION if location.version_id else (NOT_FOUND,)
-        with s3_errors(location, missing=self._missing):
-            head = client.head_object(**location.arguments())
+        with s3_errors(location):
+            head = _properties(client, location)
         self.size: int = head["ContentLength"]
         self.etag: str = head["ETag"]
         self.version_id: str | None = head.get("VersionId")
@@ -118,6 +117,10 @@ class S3File(io.RawIOBase):
         self._position += len(data)
         return len(data)
 
+    def release(self) -> None:
+        """Discard the downloaded blocks; reading downloads them again."""
+        self._blocks.clear()
+
     def identity(self) -> dict[str, Any]:
         """Identify the object and its state, for a stored result."""
         return {
@@ -154,7 +157,7 @@ class S3File(io.RawIOBase):
         self._requests_left -= 1
         self._check()
         start, stop = number * BLOCK_BYTES, min((number + count) * BLOCK_BYTES, self.size)
-        with s3_errors(self.location, missing=self._missing):
+        with s3_errors(self.location):
             response = self._client.get_object(
                 **self.location.arguments(), Range=f"bytes={start}-{stop - 1}", IfMatch=self.etag
             )
@@ -170,3 +173,15 @@ class S3File(io.RawIOBase):
         self._blocks.move_to_end(block)
         if len(self._blocks) > KEPT_BLOCKS:
             self._blocks.popitem(last=False)
+
+
+def _properties(client: Any, location: S3Location) -> Any:
+    """Request an object's properties; if HEAD fails with an ambiguous status, raise the error of a GET."""
+    from botocore.exceptions import ClientError
+
+    try:
+        return client.head_object(**location.arguments())
+    except ClientError as error:
+        if http_status(error) in AMBIGUOUS:
+            client.get_object(**location.arguments(), Range="bytes=0-0")["Body"].close()
+        raise

@@ -19,6 +19,7 @@ from audio_classifier.server.deadlines import bounded
 from audio_classifier.server.limiter import ConcurrencyLimiter
 from audio_classifier.server.schemas import ErrorResponse
 from audio_classifier.service.cancellation import DEADLINE_KEY, Cancellation
+from audio_classifier.service.object_batches import process_all
 from audio_classifier.service.uploads import Uploads
 
 STRUCTURED: Final = "application/cloudevents+json"
@@ -68,7 +69,10 @@ def event_routes(uploads: Uploads, limiter: ConcurrencyLimiter) -> APIRouter:
         found = await anyio.to_thread.run_sync(_created_objects, request, body)
         locations = _allowed(found, uploads)
         async with bounded(cancellation, request.receive):
-            outcomes = await limiter.run(lambda: uploads.process_all(locations, cancellation))
+            outcomes = await limiter.run(
+                # The limiter counts this as one recording in progress.
+                lambda: process_all(uploads, locations, cancellation, parallel=1)
+            )
         for outcome in outcomes:
             _log.info("%s", outcome)
 

@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from audio_classifier.errors import (
+    AccessDeniedError,
     AudioClassifierError,
     AudioError,
     BundleCacheError,
@@ -64,6 +65,7 @@ STATUSES: Final[Mapping[type[AudioClassifierError], int]] = {
     BundleCacheError: 503,
     TransferError: 503,
     RemoteNotFoundError: 500,
+    AccessDeniedError: 500,
     RemoteTooLongError: 500,
 }
 # Hints for clients of the API, for errors without one; that of the nearest base class applies.

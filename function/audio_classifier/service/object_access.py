@@ -6,7 +6,12 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from audio_classifier.errors import InvalidParameterError, ObjectTooLargeError, RemoteNotFoundError
+from audio_classifier.errors import (
+    AccessDeniedError,
+    InvalidParameterError,
+    ObjectTooLargeError,
+    RemoteNotFoundError,
+)
 from audio_classifier.s3.client import s3_client
 from audio_classifier.s3.location import S3Location
 from audio_classifier.s3.objects import S3File
@@ -55,7 +60,7 @@ class ObjectAccess:
         Raises
         ------
         InvalidParameterError
-            If ``uri`` is not ``s3://bucket/key``, the bucket may not be read, or the object does not exist.
+            If ``uri`` is not ``s3://bucket/key``, the object may not be read, or it does not exist.
         ObjectTooLargeError
             If the object is larger than the deployment accepts.
         TransferError
@@ -65,8 +70,8 @@ class ObjectAccess:
         self.check_allowed(location)
         try:
             file = self.open(location, check=check)
-        except RemoteNotFoundError as error:
-            raise InvalidParameterError("audio", str(error)) from error
+        except (AccessDeniedError, RemoteNotFoundError) as error:
+            raise InvalidParameterError("audio", str(error), hint=error.hint) from error
         self.check_size(file)
         return file
 

@@ -17,8 +17,6 @@ from audio_classifier.service.settings import Settings
 
 BUCKET: Final = "{bucket}"  # in the prefix of results: the object's bucket
 S3_ENCRYPTION: Final = {"ServerSideEncryption": "AES256"}
-# Without the permission to list the bucket, S3 answers 403 for an object that does not exist.
-MISSING: Final = (403, 404)
 
 _log = logging.getLogger(__name__)
 
@@ -79,10 +77,12 @@ class ObjectResults:
 
         Raises
         ------
+        AccessDeniedError
+            If the deployment lacks a permission for the bucket of results.
         TransferError
             If it cannot be read now.
         """
-        return json_documents.read(self._access.client(), location, missing=MISSING)
+        return json_documents.read(self._access.client(), location)
 
     def store(
         self,
@@ -109,7 +109,6 @@ class ObjectResults:
             is_final=is_final,
             metadata={WRITTEN_BY: result["model"]["version"]},
             encryption=encryption,
-            missing=MISSING,
         )
         if final is not None:
             return Unchanged(location, error_message(final.document))

@@ -26,6 +26,7 @@ DEFAULT_TIMELINE_DEADLINE_S: Final = 900
 DEFAULT_MAX_TIMELINE_S: Final = 3600
 DEFAULT_DOWNLOAD_DEADLINE_S: Final = 300
 DEFAULT_MAX_OBJECT_BYTES: Final = 5 << 30
+DEFAULT_MAX_RECEIVES: Final = 4
 DEFAULT_UPLOADS_PREFIX: Final = "uploads/"
 DEFAULT_RESULTS_PREFIX: Final = "results/"
 MAX_THREADS: Final = 256  # LiteRT crashes when the system refuses a thread
@@ -40,7 +41,8 @@ class Settings:
     Attributes
     ----------
     bundle
-        The model: ``compact``, a directory, ``https://...`` or ``s3://bucket/prefix/``.
+        The model: ``compact``, a directory, ``https://...`` or ``s3://bucket/prefix/``; the last two may end
+        with ``#sha256=`` and the bundle's digest.
     cache_dir
         Where remote bundles are cached; None for the user's cache directory.  In Lambda the default is below
         ``/tmp``.
@@ -72,6 +74,9 @@ class Settings:
         Results of recordings longer than this also have a timeline; None for never.
     max_object_bytes
         The maximum size of an object; 5 GiB by default.
+    max_receives
+        How often a queue delivers an object before its result reports failed attempts; 4 by default.  The
+        queue's ``maxReceiveCount`` must be greater.
     uploads_bucket
         The bucket that clients may upload to; None for no uploads.
     uploads_prefix
@@ -119,6 +124,7 @@ class Settings:
     max_timeline_s: int
     timeline_over_s: int | None
     max_object_bytes: int
+    max_receives: int
     uploads_bucket: str | None
     uploads_prefix: str
     results_bucket: str | None
@@ -166,6 +172,7 @@ class Settings:
             max_timeline_s=_positive(environ, PREFIX + "MAX_TIMELINE_S") or DEFAULT_MAX_TIMELINE_S,
             timeline_over_s=_positive(environ, PREFIX + "TIMELINE_OVER_S"),
             max_object_bytes=_positive(environ, PREFIX + "MAX_OBJECT_BYTES") or DEFAULT_MAX_OBJECT_BYTES,
+            max_receives=_positive(environ, PREFIX + "MAX_RECEIVES") or DEFAULT_MAX_RECEIVES,
             uploads_bucket=environ.get(PREFIX + "UPLOADS_BUCKET") or None,
             uploads_prefix=environ.get(PREFIX + "UPLOADS_PREFIX") or DEFAULT_UPLOADS_PREFIX,
             results_bucket=environ.get(PREFIX + "RESULTS_BUCKET") or None,

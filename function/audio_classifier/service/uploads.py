@@ -6,21 +6,25 @@ same result at the same location, and an object that has a result is not process
 
 from __future__ import annotations
 
-import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, ClassVar, Final, TypeAlias
+from typing import Any, Final
 
 from audio_classifier.constants import EVENT_HOP_S, EVENT_THRESHOLD, EVENT_WINDOW_S
-from audio_classifier.errors import AudioError, RemoteNotFoundError
+from audio_classifier.errors import (
+    AudioClassifierError,
+    AudioError,
+    ProcessingFailedError,
+    RemoteNotFoundError,
+)
 from audio_classifier.inference.record import (
     WRITTEN_BY,
     Result,
     classification_record,
     error_record,
+    is_provisional,
     is_result,
     model_record,
 )
@@ -38,30 +42,17 @@ from audio_classifier.service.parameters import PredictParameters
 from audio_classifier.service.predict import collect_timeline, timeline
 from audio_classifier.service.result_order import is_newer, is_same_state
 from audio_classifier.service.shared_classifier import SharedClassifier
+from audio_classifier.service.upload_states import ClassifiedObject, OpenedObject, Outcome, Skipped
 
 TIMELINE_PARAMETERS: Final = PredictParameters.model_validate(
     {"timeline": True, "window": EVENT_WINDOW_S, "hop": EVENT_HOP_S, "threshold": EVENT_THRESHOLD}
 )
 
-_log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Skipped:
-    """The object is a folder or a result, which are not classified."""
-
-    state: ClassVar[str] = "skipped"
-    error: ClassVar[str] = ""
-
-    def __str__(self) -> str:
-        return self.state
-
-
-Outcome: TypeAlias = Stored | Unchanged | Skipped
-
 
 class Uploads:
     """Processes objects with a shared classifier.
+
+    `process` does what `open`, `classify` and `finish` do in turn; batches call these separately.
 
     Attributes
     ----------
@@ -86,6 +77,16 @@ class Uploads:
             If a later attempt may succeed; nothing is stored then.
         """
         cancellation = cancellation or Cancellation()
+        opened = self.open(location, cancellation)
+        if not isinstance(opened, OpenedObject):
+            return opened
+        return self.finish(self.classify(opened, cancellation), cancellation)
+
+    def open(self, location: S3Location, cancellation: Cancellation) -> Outcome | OpenedObject:
+        """Request the properties and the result of an object; the outcome if nothing remains to be done.
+
+        Raises the errors of `process`.
+        """
         cancellation.check()
         if location.key.endswith("/") or self.results.is_below_results(location):
             return Skipped()
@@ -95,7 +96,7 @@ class Uploads:
         try:
             file = self.access.open(location, check=cancellation.check)
         except RemoteNotFoundError as error:
-            return self._store_missing(location, result_location, error, model, begin)
+            return self._store_unopened(location, error)
         if WRITTEN_BY in file.metadata:
             return Skipped()
         source = file.identity()
@@ -105,55 +106,89 @@ class Uploads:
         existing = self.results.find(result_location)
         if existing is not None and is_final(existing.document):
             return Unchanged(result_location, error_message(existing.document))
+        work_s = time.perf_counter() - begin
+        return OpenedObject(file, source, model, result_location, existing, is_final, work_s)
+
+    def classify(self, opened: OpenedObject, cancellation: Cancellation) -> ClassifiedObject:
+        """Classify the first ten seconds; a permanent failure is recorded.
+
+        Raises
+        ------
+        TransferError, BundleError, DeadlineExceededError
+            If a later attempt may succeed.
+        """
+        begin, timeline_is_due = time.perf_counter(), False
         try:
-            record = self._classify(file, cancellation)
+            self.access.check_size(opened.file)
+            classification = self._shared.classify(cancellation.checked(opened.file))
+            record = classification_record(classification)
+            timeline_is_due = self._has_timeline(classification.audio.duration_s)
         except (AudioError, RemoteNotFoundError) as error:
             record = error_record(error)
-        result = _result(record, source, model, begin)
-        return self.results.store(result_location, result, existing=existing, is_final=is_final)
+        work_s = opened.work_s + time.perf_counter() - begin
+        return ClassifiedObject(opened, record, timeline_is_due, work_s)
 
-    def process_all(
-        self, locations: Iterable[S3Location], cancellation: Cancellation | None = None
-    ) -> list[str]:
-        """Process every object, then raise the first error, so that the event is delivered again."""
-        outcomes: list[str] = []
-        failures: list[Exception] = []
-        for location in locations:
+    def finish(self, classified: ClassifiedObject, cancellation: Cancellation) -> Stored | Unchanged:
+        """Add the timeline if it is due, and store the result.
+
+        Raises
+        ------
+        TransferError, BundleError, DeadlineExceededError
+            If a later attempt may succeed; nothing is stored then.
+        """
+        begin, opened, record = time.perf_counter(), classified.opened, classified.record
+        if classified.timeline_is_due:
             try:
-                outcomes.append(str(self.process(location, cancellation)))
-            except Exception as error:  # noqa: BLE001  # raised below
-                _log.warning("%s must be processed again: %s", location, error)
-                failures.append(error)
-        if failures:
-            raise failures[0]
-        return outcomes
+                record = {**record, "timeline": self._timeline(opened.file, cancellation)}
+            except RemoteNotFoundError as error:
+                record = error_record(error)
+        work_s = classified.work_s + time.perf_counter() - begin
+        result = _result(record, opened.source, opened.model, work_s)
+        return self.results.store(
+            opened.result_location, result, existing=opened.existing, is_final=opened.is_final
+        )
+
+    def store_failure(
+        self, subject: OpenedObject | S3Location, error: ProcessingFailedError
+    ) -> Stored | Unchanged:
+        """Store a result that reports failed attempts, which any other result replaces.
+
+        Parameters
+        ----------
+        subject
+            The object; its location if it could not be opened.
+
+        Raises
+        ------
+        TransferError
+            If the result cannot be stored now.
+        """
+        if isinstance(subject, S3Location):
+            return self._store_unopened(subject, error)
+        result = _result(error_record(error), subject.source, subject.model, subject.work_s)
+        return self.results.store(
+            subject.result_location, result, existing=subject.existing, is_final=subject.is_final
+        )
 
     def result(self, source: S3Location) -> Result | None:
         """Return the result of an object; None if there is none yet."""
         existing = self.results.find(self.results.location(source))
         return existing.document if existing and is_result(existing.document) else None
 
-    def _store_missing(
-        self,
-        location: S3Location,
-        result_location: S3Location,
-        error: RemoteNotFoundError,
-        model: dict[str, Any],
-        begin: float,
-    ) -> Outcome:
-        """Store that an object does not exist, unless it has a result already."""
+    def _store_unopened(self, location: S3Location, error: AudioClassifierError) -> Stored | Unchanged:
+        """Store why an object could not be opened, unless it has a result already."""
         source = {"bucket": location.bucket, "key": location.key, "version_id": location.version_id}
-        result = _result(error_record(error), source, model, begin)
-        return self.results.store(result_location, result, existing=None, is_final=is_result)
+        result = _result(error_record(error), source, model_record(self._shared.load().bundle), 0)
+        return self.results.store(
+            self.results.location(location),
+            result,
+            existing=None,
+            is_final=lambda document: is_result(document) and not is_provisional(document),
+        )
 
-    def _classify(self, file: S3File, cancellation: Cancellation) -> dict[str, Any]:
-        self.access.check_size(file)
-        classification = self._shared.classify(file)
-        record, duration_s = classification_record(classification), classification.audio.duration_s
+    def _has_timeline(self, duration_s: float | None) -> bool:
         min_timeline_s = self.settings.timeline_over_s
-        if min_timeline_s is not None and (duration_s is None or duration_s > min_timeline_s):
-            record["timeline"] = self._timeline(file, cancellation)
-        return record
+        return min_timeline_s is not None and (duration_s is None or duration_s > min_timeline_s)
 
     def _timeline(self, file: S3File, cancellation: Cancellation) -> dict[str, Any]:
         """Return windows and events; after a fault of the recording, those before it, and the error."""
@@ -165,12 +200,12 @@ class Uploads:
         return record
 
 
-def _result(record: dict[str, Any], source: dict[str, Any], model: dict[str, Any], begin: float) -> Result:
+def _result(record: dict[str, Any], source: dict[str, Any], model: dict[str, Any], work_s: float) -> Result:
     return {
         **record,
         "source": source,
         "model": model,
-        "work_seconds": round(time.perf_counter() - begin, 4),
+        "work_seconds": round(work_s, 4),
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 
@@ -183,7 +218,7 @@ def _is_final(
 ) -> bool:
     """Return whether a stored document is the result of the same object and model, or of a newer object.
 
-    Results of an older reader are not final.
+    Results of an older reader, and those that only report failed attempts, are not final.
     """
     if not is_result(existing) or (existing.get("status") == "error" and "message" not in existing):
         return False  # not a result, or an error in the format of version 0.1
@@ -192,6 +227,8 @@ def _is_final(
         return False
     if is_newer(existing_source, source, is_current):
         return True
-    return is_same_state(existing_source, source) and all(
-        existing["model"].get(name) == model[name] for name in ("digest", "reader")
+    return (
+        is_same_state(existing_source, source)
+        and not is_provisional(existing)
+        and all(existing["model"].get(name) == model[name] for name in ("digest", "reader"))
     )
