@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -85,11 +86,24 @@ def check_bundle(source: Path, folder: Path, random: Random, found: Resumptions)
             found.wrong.append(f"{state}: {error}")
 
 
+class _SameThreadExecutor(Executor):
+    def __init__(self, *_: object, **__: object) -> None:
+        pass
+
+    def submit(self, function: Callable[..., Any], /, *arguments: Any, **options: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        try:
+            future.set_result(function(*arguments, **options))
+        except Exception as error:  # noqa: BLE001  # as other executors do
+            future.set_exception(error)
+        return future
+
+
 @contextmanager
 def _repeatable() -> Iterator[None]:
-    """Write files in one thread, and do not sync after a time."""
+    """Write files in this thread, and do not sync after a time."""
     with (
-        patch("audio_classifier.batch.file_batch.SYNC_THREADS", 1),
+        patch("audio_classifier.batch.file_batch.ThreadPoolExecutor", _SameThreadExecutor),
         patch("audio_classifier.batch.file_batch.MAX_PENDING_S", math.inf),
         patch("audio_classifier.batch.json_lines.SYNC_INTERVAL_S", math.inf),
     ):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 from uuid import uuid4
@@ -20,8 +20,8 @@ class FileBatch:
     """Collect files, write and sync them under temporary names, and rename them.
 
     Waiting for the disk after each file would take longer than classifying a recording.  Files are therefore
-    held in memory until there are `MAX_PENDING`, or `MAX_PENDING_S` after the last ones were written; those
-    that are further apart are written at once.
+    held in memory until there are `MAX_PENDING`, or `MAX_PENDING_S` after the last batch; those that are
+    further apart are written at once.  A batch is written while the next one is collected.
 
     One thread writes; any thread may read.
 
@@ -37,13 +37,16 @@ class FileBatch:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._changed = make_directory(folder)
+        self._changed = make_directory(folder)  # directories with new entries, to be synced
         self._temporary = folder / f".partial-{uuid4()}"  # unique, also among machines that share the folder
         self._temporary.mkdir()  # fails now if the folder is not writable
         self._temporary.rmdir()
-        self._pool = ThreadPoolExecutor(SYNC_THREADS, thread_name_prefix="files")
         self._pending: dict[Path, bytes] = {}
-        self._flushed_s = float("-inf")
+        self._in_progress: dict[Path, bytes] = {}
+        self._batch: Future[None] | None = None
+        self._started_s = float("-inf")
+        self._background = ThreadPoolExecutor(1, thread_name_prefix="batch")
+        self._pool = ThreadPoolExecutor(SYNC_THREADS, thread_name_prefix="files")
 
     def read(self, path: Path) -> bytes:
         """Return the content of a file, which may be waiting to be written.
@@ -53,8 +56,10 @@ class FileBatch:
         OSError
             If it does not exist, or cannot be read.
         """
-        pending = self._pending.get(path)
-        return path.read_bytes() if pending is None else pending
+        for waiting in (self._pending, self._in_progress):  # in the order in which a file passes through them
+            if (content := waiting.get(path)) is not None:
+                return content
+        return path.read_bytes()
 
     def write(self, path: Path, content: bytes) -> None:
         """Write or replace a file, soon.
@@ -64,12 +69,12 @@ class FileBatch:
         OSError
             If this file or an earlier one cannot be written.
         """
-        if any(parent in self._pending for parent in path.parents):
+        if any(parent in self._pending or parent in self._in_progress for parent in path.parents):
             self.flush()  # so that the file is in the way of the directory
         self._changed |= make_directory(path.parent)
         self._pending[path] = content
-        if len(self._pending) >= MAX_PENDING or time.monotonic() >= self._flushed_s + MAX_PENDING_S:
-            self.flush()
+        if len(self._pending) >= MAX_PENDING or time.monotonic() >= self._started_s + MAX_PENDING_S:
+            self._start()
 
     def flush(self) -> None:
         """Write all files that are waiting; those that cannot be written are dropped.
@@ -79,29 +84,8 @@ class FileBatch:
         OSError
             If a file cannot be written; all others are.
         """
-        pending, changed, errors = self._pending, self._changed, []
-        if pending:
-            self._temporary.mkdir()
-        try:
-            writes = {
-                path: self._pool.submit(_write, self._temporary / str(number), content)
-                for number, (path, content) in enumerate(pending.items())
-            }
-            for path, write in writes.items():
-                try:
-                    write.result().replace(path)
-                except OSError as error:
-                    errors.append(error)
-                else:
-                    changed.add(path.parent)
-        finally:
-            shutil.rmtree(self._temporary, ignore_errors=True)
-            self._pending, self._changed = {}, set()  # readers find the files before they are forgotten here
-        for directory in changed:
-            sync_directory(directory)
-        self._flushed_s = time.monotonic()
-        if errors:
-            raise errors[0]
+        self._start()
+        self._wait()
 
     def close(self) -> None:
         """Write all files that are waiting, and release the batch.
@@ -114,7 +98,45 @@ class FileBatch:
         try:
             self.flush()
         finally:
+            self._background.shutdown()
             self._pool.shutdown()
+
+    def _start(self) -> None:
+        self._wait()
+        self._in_progress = self._pending
+        self._pending = {}
+        changed, self._changed = self._changed, set()
+        self._batch = self._background.submit(self._store, self._in_progress, changed)
+        self._started_s = time.monotonic()
+
+    def _wait(self) -> None:
+        batch, self._batch = self._batch, None
+        if batch:
+            batch.result()
+
+    def _store(self, batch: dict[Path, bytes], changed: set[Path]) -> None:
+        errors = []
+        if batch:
+            self._temporary.mkdir()
+        try:
+            writes = {
+                path: self._pool.submit(_write, self._temporary / str(number), content)
+                for number, (path, content) in enumerate(batch.items())
+            }
+            for path, write in writes.items():
+                try:
+                    write.result().replace(path)
+                except OSError as error:
+                    errors.append(error)
+                else:
+                    changed.add(path.parent)
+        finally:
+            shutil.rmtree(self._temporary, ignore_errors=True)
+            self._in_progress = {}
+        for directory in changed:
+            sync_directory(directory)
+        if errors:
+            raise errors[0]
 
 
 def _write(path: Path, content: bytes) -> Path:
