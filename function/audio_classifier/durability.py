@@ -67,6 +67,8 @@ def make_directory(path: Path) -> set[Path]:
         If it cannot be created.
     """
     changed: set[Path] = set()
+    if path.is_dir():
+        return changed
     for directory in (path, *path.parents):
         if directory.exists():
             break

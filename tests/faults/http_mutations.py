@@ -7,8 +7,7 @@ from collections.abc import Callable
 from random import Random
 from typing import Final, TypeAlias
 
-from tests.server.deployment import structured_event
-from tests.server.deployment import s3_notification
+from tests.server.deployment import s3_notification, structured_event
 
 Request: TypeAlias = tuple[list[bytes], bytes]  # the request line and the headers; the body
 
