@@ -17,14 +17,13 @@ from tests.faults.recordings import Recording
 from tests.faults.report import Outcome
 from tests.faults.s3_faults import FaultyS3
 
-WORKERS: Final = 2
-DRAIN_S: Final = 300
+WORKERS: Final = 3
 POLL_S: Final = 0.1
 MAX_KILL_S: Final = 0.6
 # A message is spared further faults after this many receives, because the queue delivers it five times.
 MAX_FAULTY_RECEIVES: Final = 2
-S3_FAULTS: Final = 0.06
-KILLS: Final = 0.25  # of the invocations; the others of these probabilities are of the messages
+S3_FAULTS: Final = 0.05
+KILLS: Final = 0.2  # of the invocations; the others of these probabilities are of the messages
 OVERWRITES: Final = 0.08
 DUPLICATES: Final = 0.1
 FORGOTTEN: Final = 0.05
@@ -146,7 +145,7 @@ class Chain:
 
 
 def run_chain(
-    recordings: list[Recording], random: Random, folder: Path, *, uploads: int, max_s: float = DRAIN_S
+    recordings: list[Recording], random: Random, folder: Path, *, uploads: int, max_s: float
 ) -> Outcome:
     """Send uploads through the chain, and compare the results with the objects at the end."""
     outcome = Outcome("chain of uploads")
