@@ -33,13 +33,14 @@ ARCHITECTURE ?= x86_64
 TEACHER ?= yamnet.tflite
 RECORDINGS ?=
 TRAIN_OPTIONS ?=
-# Fuzzing: the time, and the seed that determines the inputs.
+# Fuzzing and injecting faults: the time, and the seed that determines the inputs and faults; FAULTS=long for an hour of faults.
 SECONDS ?= 60
 SEED ?= 1
+FAULTS ?=
 # Exported, so that recipes can quote values with spaces or other special characters.
 export TEACHER RECORDINGS IMAGE BASE_IMAGE BUNDLE EXTRAS BUILD RUNTIME_PYTHON ARCHITECTURE
 
-.PHONY: help classify plot invoke events serve lint lint-infra test test-e2e test-convert test-web test-training train train-quick check image test-image sam-local layers template-zip lock samples pictures demo-picture formats deviations bench bench-quick clean
+.PHONY: help classify plot invoke events serve lint lint-infra test test-e2e test-faults test-convert test-web test-training train train-quick check image test-image sam-local layers template-zip lock samples pictures demo-picture formats deviations bench bench-quick clean
 
 help:  ## list all commands
 	@sed -n 's/^\([a-z0-9-]*\):.*  ## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -58,6 +59,10 @@ test: $(VENV)/.test  ## run the tests that need only the packages of requirement
 
 test-e2e: $(VENV)/.test $(SAM)/.sam  ## test the Lambda function under AWS's runtime client and emulator
 	PATH="$(CURDIR)/$(SAM)/bin:$$PATH" $(BIN)/python -m pytest -m e2e
+
+test-faults: $(VENV)/.test  ## inject faults for up to four minutes, or with FAULTS=long for an hour, and print a table
+	$(if $(filter-out long,$(FAULTS)),$(error FAULTS must be long or empty, got $(FAULTS)))
+	PYTHONPATH=. $(BIN)/python -m tests.faults --seed $(SEED) $(if $(FAULTS),--long)
 
 test-convert: $(VENV)/.convert  ## run the tests that need TensorFlow: import of the published weights, parity with the original
 	$(BIN)/python -m pytest -m convert
@@ -87,7 +92,7 @@ lint-infra: $(VENV)/.test $(INFRA)/.infra $(SAM)/.sam  ## check the Dockerfile, 
 	$(INFRA)/bin/checkov --config-file infra/checkov-sam.yaml
 	PATH="$(CURDIR)/$(INFRA)/bin:$$PATH" $(BIN)/python -m pytest -m infra
 
-check: lint test test-e2e test-convert  ## run lint, test, test-e2e and test-convert
+check: lint test test-e2e test-faults test-convert  ## run lint, test, test-e2e, test-faults and test-convert
 
 image: $(if $(filter s3://%,$(BUNDLE)),$(VENV)/.lambda)  ## build the image IMAGE=... with the model BUNDLE=... and EXTRAS=formats or none, for Lambda, Knative, Kubernetes and Docker
 	$(if $(ENGINE),,$(error `make image` needs docker, podman or buildah, and found none that works))

@@ -13,7 +13,8 @@ import queue
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -29,10 +30,24 @@ CREDENTIALS = "/credentials"
 INVOCATION = {
     "Content-Type": "application/json",
     "Lambda-Runtime-Aws-Request-Id": "1",
-    "Lambda-Runtime-Deadline-Ms": "4102444800000",
     "Lambda-Runtime-Invoked-Function-Arn": f"arn:aws:lambda:us-east-1:123456789012:function:{FUNCTION_NAME}",
 }
 WAIT_S = 30
+TIME_LIMIT_S = 900
+
+
+class InvocationError(Exception):
+    """The function failed.
+
+    Attributes
+    ----------
+    report
+        What the function reported: ``errorType``, ``errorMessage``, ...
+    """
+
+    def __init__(self, report: dict[str, Any]) -> None:
+        super().__init__(f"{report.get('errorType')}: {report.get('errorMessage')}")
+        self.report = report
 
 
 class RuntimeApi(BackgroundServer):
@@ -50,9 +65,12 @@ class RuntimeApi(BackgroundServer):
         Access key of the credentials that the function receives.
     started
         Set when the function requests its first event.
+    time_limit_s
+        Time limit of each invocation, which the function knows and which is not enforced.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, time_limit_s: float = TIME_LIMIT_S) -> None:
+        self.time_limit_s = time_limit_s
         self.asked: list[str] = []
         self.errors: dict[str, dict[str, Any]] = {}
         self.restored = threading.Event()
@@ -77,7 +95,7 @@ class RuntimeApi(BackgroundServer):
                     self.reply(200, json.dumps(api.credentials()).encode())
                 else:
                     api.started.set()
-                    self.reply(200, api._events.get(), **INVOCATION)
+                    self.reply(200, api._events.get(), **INVOCATION, **api.deadline())
 
             def do_POST(self) -> None:
                 api.asked.append(self.path)
@@ -85,10 +103,10 @@ class RuntimeApi(BackgroundServer):
                 if self.path.endswith("/response"):
                     api._responses.put(content)
                 else:
-                    api.errors[self.path.removeprefix(RUNTIME)] = {
-                        "type": self.headers["Lambda-Runtime-Function-Error-Type"],
-                        **content,
-                    }
+                    error = {"type": self.headers["Lambda-Runtime-Function-Error-Type"], **content}
+                    api.errors[self.path.removeprefix(RUNTIME)] = error
+                    if "/invocation/" in self.path:
+                        api._responses.put(InvocationError(error))
                 self.reply(202)
 
             def body(self) -> bytes:
@@ -123,10 +141,38 @@ class RuntimeApi(BackgroundServer):
         """Wait until the function has been initialized and asks for its restore."""
         assert self._snapshot_taken.wait(WAIT_S)
 
-    def invoke(self, event: Any) -> Any:
-        """Invoke the function and return its response; an event given as bytes must be JSON."""
+    def invoke(
+        self, event: Any, *, timeout_s: float = WAIT_S, alive: Callable[[], bool] = lambda: True
+    ) -> Any:
+        """Invoke the function and return its response; an event given as bytes must be JSON.
+
+        Raises
+        ------
+        InvocationError
+            If the function reports an error.
+        TimeoutError
+            If there is no response in time.
+        ChildProcessError
+            If ``alive`` becomes false.
+        """
         self._events.put(event if isinstance(event, bytes) else json.dumps(event).encode())
-        return self._responses.get(timeout=WAIT_S)
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            was_alive = alive()
+            try:
+                response = self._responses.get(timeout=0.02 if was_alive else 0)
+            except queue.Empty:
+                if not was_alive:
+                    raise ChildProcessError("the function's process ended") from None
+                continue
+            if isinstance(response, InvocationError):
+                raise response
+            return response
+        raise TimeoutError(f"no response within {timeout_s} s")
+
+    def deadline(self) -> dict[str, str]:
+        """Return the header with the end of an invocation that begins now."""
+        return {"Lambda-Runtime-Deadline-Ms": str(round(1000 * (time.time() + self.time_limit_s)))}
 
     def credentials(self) -> dict[str, str]:
         """Return credentials in Lambda's format for functions with SnapStart, valid for years."""

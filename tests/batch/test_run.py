@@ -86,12 +86,12 @@ def test_stored_results_are_not_computed_again(folder: Path, capsys: Any, output
     assert result["model"]["bundle"] == "compact"
 
     names = ("recordings", "recordings/0.wav", "./recordings/0.wav", "recordings")
-    assert run(*names, "--output", output, "--top-k", 2) == 0
-    assert "0 classified, 18 already stored, 0 failed" in capsys.readouterr().err
+    assert run(*names, "--output", output, "--top-k", 2) == 1
+    assert "0 classified, 18 already stored (2 of them errors), 0 failed" in capsys.readouterr().err
     assert read_results(Path(output)) == results
     (folder / "0.wav").write_bytes(encode(busy(2, 8_000), 8_000))
-    assert run("recordings", "--output", output, "--top-k", 2) == 0
-    assert "1 classified, 7 already stored" in capsys.readouterr().err
+    assert run("recordings", "--output", output, "--top-k", 2) == 1
+    assert "1 classified, 7 already stored (1 of them errors)" in capsys.readouterr().err
 
 
 def test_results_of_other_classes_are_replaced(folder: Path, capsys: Any) -> None:

@@ -19,6 +19,7 @@ class Answer:
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
     content_length: str | None = None
+    closes: bool = False  # whether the connection is closed afterwards
 
 
 class Proxy(BackgroundServer):
@@ -36,6 +37,7 @@ class Proxy(BackgroundServer):
                 answer = proxy.own_answer(self.command, self.path, body)
                 if answer is None:
                     answer = proxy.forward(self.command, self.path, dict(self.headers), body)
+                self.close_connection = self.close_connection or answer.closes
                 self.send_response(answer.status)
                 for name, value in answer.headers.items():
                     self.send_header(name, value)

@@ -1,7 +1,7 @@
 """Classify any number of inputs: the next ones are read while the network runs.
 
-If there is a store, each result is stored before it is yielded, and inputs whose results are stored already
-are not classified again.
+If there is a store, each result is passed to it before it is yielded, and inputs whose results are stored
+already are not classified again.
 """
 
 from __future__ import annotations
@@ -24,7 +24,13 @@ from audio_classifier.inference.blocks import BlockObserver
 from audio_classifier.inference.classifier import AudioClassifier
 from audio_classifier.inference.clip import Classification, PreparedClip
 from audio_classifier.inference.prefetch import prefetched_batches
-from audio_classifier.inference.record import Result, classification_record, error_record, model_record
+from audio_classifier.inference.record import (
+    Result,
+    Status,
+    classification_record,
+    error_record,
+    model_record,
+)
 from audio_classifier.inference.selection import Selection
 
 
@@ -38,9 +44,10 @@ class Classified:
 
 @dataclass(frozen=True, slots=True)
 class AlreadyStored:
-    """The result of the input was stored before."""
+    """The result of the input was stored before: predictions, or the error of a permanent failure."""
 
     name: str
+    status: Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +126,8 @@ def classify_inputs(
             with found.open() as source:
                 if store:
                     identity = {"source": found.identify(source), **common}
-                    if store.contains(found.result_key, identity):
-                        return AlreadyStored(found.name)
+                    if status := store.find(found.result_key, identity):
+                        return AlreadyStored(found.name, status)
                 clip = classifier.prepare(source, start_s=start_s, channel=channel, on_block=on_block)
         except AudioError as error:
             return _NotAudio(found, error, identity)
@@ -146,7 +153,7 @@ def _classified(item: _Clip, classification: Classification, store: ResultStore 
         result = classification_record(classification) | item.identity
         try:
             if not _write(store, item.audio_input, result):
-                return AlreadyStored(name)
+                return AlreadyStored(name, "ok")
         except ResultConflictError as error:
             return Failed(name, error)
     return Classified(name, classification)

@@ -9,11 +9,19 @@ import hashlib
 import json
 from pathlib import Path
 from typing import Any, Final, Protocol
-from uuid import uuid4
 
+from audio_classifier.batch.damage import is_damaged
+from audio_classifier.batch.file_batch import FileBatch
 from audio_classifier.batch.json_lines import JsonLinesStore
 from audio_classifier.errors import InvalidParameterError, ResultConflictError
-from audio_classifier.inference.record import WRITTEN_BY, Result, is_batch_result, result_identity
+from audio_classifier.inference.record import (
+    WRITTEN_BY,
+    Result,
+    Status,
+    is_batch_result,
+    result_identity,
+    result_status,
+)
 from audio_classifier.s3 import json_documents
 from audio_classifier.s3.client import s3_client
 from audio_classifier.s3.errors import s3_errors
@@ -23,10 +31,14 @@ MAX_NAME_BYTES: Final = 200  # of each part of a path; most file systems accept 
 
 
 class ResultStore(Protocol):
-    """Any thread may call `contains`; one thread writes."""
+    """Any thread may call `find`; one thread writes.
 
-    def contains(self, result_key: str, result: Result) -> bool:
-        """Return whether a result of the same content, model and parameters is stored.
+    Results that were written within the last second may be missing after a power loss, and in a folder also
+    after the process was killed.  None is incomplete.
+    """
+
+    def find(self, result_key: str, result: Result) -> Status | None:
+        """Return the status of the stored result of the same content, model and parameters; None if missing.
 
         Raises
         ------
@@ -40,13 +52,19 @@ class ResultStore(Protocol):
         Raises
         ------
         ResultConflictError
-            As for `contains`.
+            As for `find`.
         OSError, TransferError
             If it cannot be written.
         """
 
     def close(self) -> None:
-        """Release the store; nothing is written afterwards."""
+        """Write what is not on the disk yet, and release the store; nothing is written afterwards.
+
+        Raises
+        ------
+        OSError
+            If it cannot be written.
+        """
 
 
 def open_store(output: str, *, redo: bool = False) -> ResultStore:
@@ -70,44 +88,40 @@ def open_store(output: str, *, redo: bool = False) -> ResultStore:
 
 
 class FolderStore:
-    """A JSON file for each result, written to a temporary file and renamed."""
+    """A JSON file for each result.  Empty and damaged files, which a power loss may leave, are replaced."""
 
     def __init__(self, folder: Path, *, redo: bool = False) -> None:
         self._finished = _Finished(redo=redo)
-        folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
-        self._partial = folder / f".partial-{uuid4()}"  # unique, also among machines that share the folder
-        self._partial.write_bytes(b"")  # fails now if the folder is not writable
-        self._partial.unlink()
+        self._files = FileBatch(folder)
 
-    def contains(self, result_key: str, result: Result) -> bool:
+    def find(self, result_key: str, result: Result) -> Status | None:
         path = self._path(result_key)
         try:
-            content = path.read_bytes()
+            content = self._files.read(path)
         except FileNotFoundError:
-            return False
+            return None
         except OSError as error:
             raise ResultConflictError(f"the result cannot be stored at {path}: {error}") from error
-        return _is_same(json_documents.parse(content), result, str(path)) and result_key in self._finished
+        document = json_documents.parse(content)
+        if document is None and is_damaged(content):
+            return None
+        is_final = _is_same(document, result, str(path)) and result_key in self._finished
+        return result_status(document) if is_final else None
 
     def write(self, result_key: str, result: Result) -> bool:
-        if self.contains(result_key, result):
+        if self.find(result_key, result):
             return False
         path = self._path(result_key)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            self._files.write(path, json.dumps(result, indent=2).encode() + b"\n")
         except (FileExistsError, NotADirectoryError) as error:
             raise ResultConflictError(f"the result cannot be stored at {path}: {error}") from error
-        try:
-            self._partial.write_text(json.dumps(result, indent=2) + "\n", encoding="ascii")
-            self._partial.replace(path)
-        finally:
-            self._partial.unlink(missing_ok=True)
         self._finished.add(result_key)
         return True
 
     def close(self) -> None:
-        pass
+        self._files.close()
 
     def _path(self, result_key: str) -> Path:
         return self._folder / f"{_safe_path(result_key)}.json"
@@ -133,10 +147,11 @@ class S3Store:
         with s3_errors(f"s3://{self._bucket}/"):
             self._client.head_bucket(Bucket=self._bucket)
 
-    def contains(self, result_key: str, result: Result) -> bool:
-        location = self._location(result_key)
-        existing = json_documents.read(self._client, location)
-        return existing is not None and self._is_final(existing.document, result_key, result)
+    def find(self, result_key: str, result: Result) -> Status | None:
+        existing = json_documents.read(self._client, self._location(result_key))
+        if existing is None or not self._is_final(existing.document, result_key, result):
+            return None
+        return result_status(existing.document)
 
     def write(self, result_key: str, result: Result) -> bool:
         location = self._location(result_key)

@@ -25,7 +25,7 @@ from audio_classifier.cli.common import (
 from audio_classifier.cli.errors import describe
 from audio_classifier.cli.plot import ClipPicture
 from audio_classifier.cli.terminal import FilesProgress, print_error, print_line, terminated_cleanly
-from audio_classifier.errors import InvalidParameterError
+from audio_classifier.errors import InvalidParameterError, OutputError
 
 if TYPE_CHECKING:
     from audio_classifier.batch.inputs import FoundInput
@@ -95,7 +95,7 @@ def _classify(args: argparse.Namespace) -> int:
         else:
             with closing(run.reports()) as reports:
                 FORMATS[args.format or "table"](reports, sys.stdout, single=run.single)
-    return EXIT_SOME_FAILED if run.failed else EXIT_OK
+    return EXIT_SOME_FAILED if run.failed or run.stored_errors else EXIT_OK
 
 
 class _Run:
@@ -108,7 +108,7 @@ class _Run:
 
         self._names, self._output = args.files, args.output
         self.single = len(args.files) == 1 and is_single(args.files[0])
-        self.failed = self._classified = self._already_stored = 0
+        self.failed = self.stored_errors = self._classified = self._already_stored = 0
         self._uses_network = any(
             name.startswith("s3://") or is_url(name) for name in (*args.files, args.output or "")
         )
@@ -185,10 +185,16 @@ class _Run:
                     progress.advance(failed=isinstance(outcome, Failed))
                     yield outcome
         finally:
-            if self._store:
-                self._store.close()
+            self._close_store()
             if self._store or not self.single:
                 self._summarize(time.perf_counter() - begin)
+
+    def _close_store(self) -> None:
+        try:
+            if self._store:
+                self._store.close()
+        except OSError as error:
+            raise OutputError(f"the last results cannot be stored: {error}") from error
 
     def _inputs(self, skipped: Counter[str] | None = None) -> Iterator[FoundInput]:
         from audio_classifier.batch.inputs import find_inputs
@@ -216,12 +222,14 @@ class _Run:
                 report_warning(outcome.name, warning)
         else:
             self._already_stored += 1
+            self.stored_errors += outcome.status == "error"
 
     def _summarize(self, seconds: float) -> None:
         from audio_classifier.audio.ffmpeg_library import is_ffmpeg_installed
         from audio_classifier.batch.suffixes import FFMPEG_SUFFIXES
 
-        already_stored = f" {self._already_stored} already stored," if self._store else ""
+        errors = f" ({self.stored_errors} of them errors)" if self.stored_errors else ""
+        already_stored = f" {self._already_stored} already stored{errors}," if self._store else ""
         where = f"; results: {self._output}" if self._store else ""
         rate = (self._classified + self._already_stored + self.failed) / seconds
         counts = f"{self._classified} classified,{already_stored} {self.failed} failed"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any, Final, TypeAlias, TypeGuard
+from typing import Any, Final, Literal, TypeAlias, TypeGuard
 
 from audio_classifier.audio.warnings import AudioWarning
 from audio_classifier.constants import READER_VERSION
@@ -13,6 +13,7 @@ from audio_classifier.inference.clip import Classification
 from audio_classifier.model.bundle import Bundle
 
 Result: TypeAlias = dict[str, Any]
+Status: TypeAlias = Literal["ok", "error"]
 
 WRITTEN_BY: Final = "audio-classifier"  # user metadata of every stored result
 
@@ -74,6 +75,11 @@ def is_batch_result(document: Any) -> bool:
     return (
         is_result(document) and "digest" in document["model"] and isinstance(document.get("parameters"), dict)
     )
+
+
+def result_status(result: Result) -> Status:
+    """Return whether a result has predictions or the error of a permanent failure."""
+    return "ok" if result["status"] == "ok" else "error"
 
 
 def result_identity(result: Result) -> dict[str, Any]:

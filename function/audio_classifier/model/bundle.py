@@ -15,6 +15,7 @@ from typing import Any, Final, Self, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from audio_classifier.durability import make_directory, sync_directory, sync_tree
 from audio_classifier.errors import BundleCorruptError, BundleInvalidError, BundleNotFoundError
 from audio_classifier.model.manifest import MANIFEST, FileEntry, Manifest, plain_name
 
@@ -159,19 +160,24 @@ def check_absent(directory: Path) -> None:
 def atomic_directory(directory: Path) -> Iterator[Path]:
     """Create a directory that is renamed to ``directory`` if the block succeeds, and removed otherwise.
 
+    After a power loss, too, the directory is complete or does not exist.
+
     Raises
     ------
     BundleInvalidError
         If ``directory`` exists before or after the block.
     """
     check_absent(directory)
-    directory.parent.mkdir(parents=True, exist_ok=True)
+    changed = make_directory(directory.parent)
     partial = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
     try:
         yield partial
         check_absent(directory)
         partial.chmod(0o755)  # mkdtemp's 0700 would hide a bundle from the user that serves it
+        sync_tree(partial)
         partial.rename(directory)  # fails if another process was faster
+        for parent in (directory.parent, *changed):
+            sync_directory(parent)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
