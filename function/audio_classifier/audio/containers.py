@@ -9,6 +9,8 @@ from typing import Final
 from audio_classifier.audio.caf import check_packet_table
 from audio_classifier.audio.demuxers import Demuxer, find_demuxer
 from audio_classifier.audio.ffmpeg import FFmpegStream
+from audio_classifier.audio.flac import open_flac
+from audio_classifier.audio.flac_frames import MARK as FLAC_MARK
 from audio_classifier.audio.formats import EBML_MARK, audio_head, check_format, is_mpeg_audio, is_unknown
 from audio_classifier.audio.mpeg_file import open_mpeg
 from audio_classifier.audio.ogg import open_ogg
@@ -77,6 +79,8 @@ def _open_without_ffmpeg(file: SeekableFile, head: bytes, dtype: SampleType) -> 
         return OpenAudio(*open_ogg(file, dtype=dtype))
     if head.startswith(EBML_MARK):
         return OpenAudio([open_webm(file, dtype=dtype)])
+    if head.startswith(FLAC_MARK):
+        return OpenAudio(*open_flac(file, dtype=dtype))
     file, warnings = repaired_file(file, head)
     return OpenAudio([SndfileStream(file, dtype=dtype)], warnings)
 
