@@ -32,6 +32,12 @@ MAX_EXTRA_BYTES: Final = 32 << 20
 MAX_SAMPLE_BYTES: Final = 8
 # Seeking in MP3 reads every frame before, in two calls for each, of at least 24 bytes.
 MAX_MP3_READS: Final = 96
+# libsndfile cannot seek in these, so everything before a window is decoded.
+UNSEEKABLE_SUBTYPES: Final = (
+    *("GSM610", "G721_32", "G723_24", "G723_40", "NMS_ADPCM_16", "NMS_ADPCM_24", "NMS_ADPCM_32"),
+    *("DWVW_12", "DWVW_16", "DWVW_24"),
+)
+SKIPPED_AT_ONCE: Final = 1 << 16
 # FLAC's longest frame, 65,535 samples, takes more than 8 bytes; Vorbis and Opus pack less.
 MAX_FRAMES_PER_BYTE: Final = 8192
 PIECES_FRAMES: Final = (4096, 256, 16)  # read at once near the end of a truncated file
@@ -102,13 +108,28 @@ class SndfileStream:
             )
         if self.info.format == "OGG":
             self._reopen()
+        if self.info.subtype in UNSEEKABLE_SUBTYPES:
+            self._skip_to(frame)
+            return
         try:
             self._position = self._native(lambda: self._file.seek(frame))
         except _NativeError as error:
-            raise StartBeyondEndError(
-                f"there is no audio at {self._time(frame)}, although the file's header allows for it",
-                hint="Use an earlier start time; if there should be audio, the file is damaged.",
-            ) from error
+            raise self._beyond_end(frame) from error
+
+    def _skip_to(self, frame: int) -> None:
+        if frame < self._position:
+            self._file.close()
+            self._file = self._open()
+            self._position = 0
+        while self._position < frame:
+            if not len(self.read(min(SKIPPED_AT_ONCE, frame - self._position))):
+                raise self._beyond_end(frame)
+
+    def _beyond_end(self, frame: int) -> StartBeyondEndError:
+        return StartBeyondEndError(
+            f"there is no audio at {self._time(frame)}, although the file's header allows for it",
+            hint="Use an earlier start time; if there should be audio, the file is damaged.",
+        )
 
     def _open(self) -> soundfile.SoundFile:
         self._source.seek(0)
