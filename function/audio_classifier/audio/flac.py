@@ -20,7 +20,7 @@ from audio_classifier.audio.flac_frames import (
     header_with_samples,
     read_stream_info,
 )
-from audio_classifier.audio.links import LinkStream, OpenLink
+from audio_classifier.audio.links import open_links
 from audio_classifier.audio.mpeg import APE_HEADER_BYTES, ID3V1_BYTES
 from audio_classifier.audio.sndfile import SampleType, SndfileStream
 from audio_classifier.audio.source import FetchingFile, SeekableFile, read_at, size_of
@@ -60,20 +60,12 @@ def open_flac(
         return [SndfileStream(file, dtype=dtype)], []
     if info.samples == last.end and not _unread(file, last, size, info):
         return [SndfileStream(_without_rest(file, 0, last, size, info), dtype=dtype)], []
-    streams: list[FrameStream] = []
-    found: list[AudioWarning] = []
-    failures: list[AudioError] = []
-    open_link = OpenLink()
+    files, found = [], []
     for begin, end in pairwise([*_find_files(file, size, last), size]):
         view, warnings = _described(file, begin, end)
-        try:
-            streams.append(LinkStream(open_link, partial(SndfileStream, view, dtype=dtype)))
-        except AudioError as error:
-            failures.append(error)
-        else:
-            found += warnings
-    if not streams:
-        raise failures[0]
+        files.append(view)
+        found += warnings
+    streams, failures = open_links(partial(SndfileStream, view, dtype=dtype) for view in files)
     return streams, [*_joined(len(streams), failures), *found]
 
 
