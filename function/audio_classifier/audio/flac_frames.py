@@ -32,7 +32,20 @@ RATES_HZ: Final = (
 )
 SAMPLE_BITS: Final = (None, 8, 12, 0, 16, 20, 24, 32)  # 0 is reserved
 BLOCK_SIZES: Final = (0, 192, *(576 << n for n in range(4)), 0, 0, *(256 << n for n in range(8)))
+MAX_CANDIDATES: Final = 100  # headers behind the last frame that look like frames
 BLOCK_SIZE_8, BLOCK_SIZE_16, RATE_8, RATE_16 = 6, 7, 12, 13  # stored behind the frame's number
+
+
+def _crc8_table() -> Iterator[int]:
+    """Yield the remainders for the polynomial x^8 + x^2 + x + 1."""
+    for byte in range(256):
+        crc = byte
+        for _ in range(8):
+            crc = (crc << 1 ^ 0x07) & 0xFF if crc & 0x80 else crc << 1
+        yield crc
+
+
+CRC8: Final = bytes(_crc8_table())
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,19 +138,31 @@ def find_last_frame(file: SeekableFile, end: int, info: StreamInfo) -> Frame | N
 
 
 def _last_frame(data: bytes, position: int, info: StreamInfo) -> Frame | None:
-    """Return the last frame that continues another one, or the last one if none does."""
-    frames = list(_frames(data, position, info))
-    ends = {frame.end for frame in frames}
-    continued = [frame for frame in frames if frame.begin in ends]
-    return next(reversed(continued or frames), None)
+    """Return the last frame that ends as stated or continues another one, or the last one if none does."""
+    following: list[Frame] = []
+    for match in reversed(list(SYNC.finditer(data))):
+        frame = _frame(data, match.start(), position, info)
+        if frame is None:
+            continue
+        if frame.end == info.samples:
+            return frame
+        if continued := [other for other in following if other.begin == frame.end]:
+            return continued[0]
+        following = [*following[:MAX_CANDIDATES], frame]
+    return following[0] if following else None
 
 
 def _frames(data: bytes, position: int, info: StreamInfo) -> Iterator[Frame]:
-    """Yield the frames whose headers lie in some data; of random bytes, one per 100 MB looks like one."""
+    """Yield the frames whose headers lie in some data."""
     for match in SYNC.finditer(data):
-        header = data[match.start() : match.start() + MAX_HEADER_BYTES]
-        if samples := _header_samples(header, info):
-            yield Frame(position + match.start(), *samples)
+        if frame := _frame(data, match.start(), position, info):
+            yield frame
+
+
+def _frame(data: bytes, offset: int, position: int, info: StreamInfo) -> Frame | None:
+    """Return the frame at an offset; of random bytes, one per 100 MB looks like one."""
+    samples = _header_samples(data[offset : offset + MAX_HEADER_BYTES], info)
+    return Frame(position + offset, *samples) if samples else None
 
 
 def _header_samples(header: bytes, info: StreamInfo) -> tuple[int, int] | None:
@@ -182,10 +207,8 @@ def _coded_number(header: bytes) -> tuple[int, int]:
 
 
 def _crc8(data: bytes) -> int:
-    """Compute the checksum of frame headers, with the polynomial x^8 + x^2 + x + 1."""
+    """Compute the checksum of frame headers."""
     crc = 0
     for byte in data:
-        crc ^= byte
-        for _ in range(8):
-            crc = (crc << 1 ^ 0x07 if crc & 0x80 else crc << 1) & 0xFF
+        crc = CRC8[crc ^ byte]
     return crc
