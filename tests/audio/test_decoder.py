@@ -229,12 +229,11 @@ def test_damaged_file_is_read_or_raises_audio_error(container: str) -> None:
             read_window(bytes(damaged))
 
 
-def test_start_beyond_flac_of_unknown_length_is_refused() -> None:
+def test_start_beyond_flac_of_unknown_length_is_refused_with_the_length() -> None:
     content = bytearray(encode(busy(3, 16_000), 16_000, "FLAC"))
     content[21] &= 0xF0
     content[22:26] = bytes(4)
-    assert mono_decoder(bytes(content)).info.duration_s is None
-    with pytest.raises(StartBeyondEndError, match="no audio at"):
+    with pytest.raises(StartBeyondEndError, match="the recording, which lasts 3 s"):
         read_window(bytes(content), start_s=50)
 
 
@@ -299,11 +298,18 @@ for source in (content, {str(path)!r}, io.BytesIO(content)):
     assert (run.returncode, run.stdout.split()) == (0, ["damaged_audio"] * 3)
 
 
-@pytest.mark.parametrize(("container", "subtype"), [("OGG", "VORBIS"), ("OGG", "OPUS"), ("FLAC", "PCM_16")])
+@pytest.mark.parametrize(
+    ("container", "subtype"),
+    [
+        *[("OGG", "VORBIS"), ("OGG", "OPUS"), ("FLAC", "PCM_16"), ("CAF", "ALAC_16")],
+        *[("WAV", subtype) for subtype in ("IMA_ADPCM", "MS_ADPCM", "GSM610", "G721_32", "NMS_ADPCM_32")],
+        *[("AIFF", "DWVW_16"), ("AIFF", "GSM610"), ("W64", "GSM610"), ("AU", "G723_24"), ("AU", "G723_40")],
+    ],
+)
 def test_frames_after_a_seek_equal_those_read_in_order(container: str, subtype: str) -> None:
     content = encode(busy(4, 16_000), 16_000, container, subtype)
     whole, sought = mono_decoder(content), mono_decoder(content)
-    expected = whole.frames(0, 64_000)
+    expected = whole.frames(0, 80_000)  # codecs of whole blocks add silence
     for start, stop in [(30_000, 40_000), (10_000, 12_000), (0, 64_000), (50_000, 64_000), (63_000, 70_000)]:
         np.testing.assert_array_equal(sought.frames(start, stop), expected[start:stop])
     whole.close()

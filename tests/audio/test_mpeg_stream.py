@@ -285,14 +285,36 @@ def test_loud_recording_is_not_searched_for_its_scale() -> None:
     assert file.count < 250_000 < len(content)
 
 
-def test_constant_bit_rate_with_a_gap_is_read_from_an_index() -> None:
-    frames = mpeg_frames(constant_frames(6_000))
-    content = bytearray(b"".join(frames))
-    begin, end = sum(map(len, frames[:3000])), sum(map(len, frames[:3100]))
-    content[begin:end] = bytes(end - begin)
-    (stream,), warnings = opened(bytes(content))
+@pytest.mark.parametrize(
+    "content", [constant_frames(6_000), mp3(busy(150, 48_000), 48_000)], ids=["no tag", "tag"]
+)
+@pytest.mark.parametrize("junk", [b"\0", b"junk"])
+def test_overwritten_frames_of_a_constant_bit_rate_are_silent(content: bytes, junk: bytes) -> None:
+    frames = mpeg_frames(content)
+    begin, end = sum(map(len, frames[:3000])) + 7, sum(map(len, frames[:3100])) - 7
+    damaged = (
+        content[:begin] + junk * ((end - begin) // len(junk)) + content[end - (end - begin) % len(junk) :]
+    )
+    expected, _ = read_all(content)
+    (stream,), warnings = opened(damaged)
     assert not warnings
-    expected, _ = read_all(b"".join(frames[:3000] + frames[3100:]))
+    samples = read(stream)
+    assert [warning.code for warning in stream.warnings] == ["partly_read"]
+    assert len(samples) == len(expected)
+    np.testing.assert_array_equal(samples[: 2_995 * 1152], expected[: 2_995 * 1152])
+    np.testing.assert_allclose(samples[3_105 * 1152 :], expected[3_105 * 1152 :], atol=1e-6)
+    assert not samples[3_005 * 1152 : 3_095 * 1152].any()
+    for start in (2_990, 3_050, 3_110, 4_000):
+        (stream,), _ = opened(damaged)
+        expected = samples[start * 1152 : start * 1152 + 5_000]
+        np.testing.assert_allclose(read(stream, start * 1152, 5_000), expected, atol=1e-6)
+
+
+def test_constant_bit_rate_with_frames_elsewhere_is_read_from_an_index() -> None:
+    frames = mpeg_frames(constant_frames(6_000))
+    moved = b"".join((*frames[:3_000], bytes(100), *frames[3_000:3_100], *frames[3_101:], bytes(284)))
+    expected, _ = read_all(b"".join(frames[:3_100] + frames[3_101:]))
+    (stream,), _ = opened(moved)
     np.testing.assert_array_equal(read(stream), expected)
     assert [warning.code for warning in stream.warnings] == ["partly_read"]
     with pytest.raises(StartBeyondEndError, match=f"{len(expected) / 48_000:.4g} s"):

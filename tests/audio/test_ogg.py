@@ -70,6 +70,7 @@ A, B, C = stream(3, 1), stream(2, 2, 22_050, channels=2), stream(2.5, 3, 48_000,
         pytest.param([A, A], id="same serial number"),
         pytest.param([stream(20, 1), stream(20, 2)], id="longer than both ends that are read"),
         pytest.param([stream(30, 1)] * 3, id="same serial number, longer than both ends"),
+        pytest.param([A, stream(60, 1)], id="same serial number, the first one short"),
     ],
 )
 def test_all_links_of_chained_file_are_read(links: list[bytes]) -> None:
@@ -106,6 +107,41 @@ def test_damaged_first_page_is_reported_if_another_link_is_read() -> None:
     content = A[:40] + b"x" + A[41:] + B
     np.testing.assert_array_equal(whole(content), whole(B))
     assert codes(content) == ["partly_read"]
+
+
+def test_stream_that_was_recorded_from_its_middle_is_read_at_any_position() -> None:
+    pages = list(ogg_pages(stream(40, 1, 44_100)))
+    content = b"".join(pages[:2] + pages[len(pages) // 2 :])
+    expected = whole(content)
+    assert 15 * 16_000 < len(expected) < 25 * 16_000
+    with AudioReader(content) as reader:
+        assert reader.info.samples == len(expected)
+    for start in (1_000, 100_000, len(expected) - 20_000, len(expected) - 500):
+        with AudioReader(content) as reader:
+            np.testing.assert_allclose(reader.read(start, 5_000), expected[start : start + 5_000], atol=1e-5)
+    assert codes(content) == []
+
+
+def test_window_in_the_last_page_is_exact() -> None:
+    content = stream(6, 1, 22_050)
+    expected = whole(content)
+    for start in range(80_000, 96_000, 1_700):
+        with AudioReader(content) as reader:
+            np.testing.assert_array_equal(reader.read(start, 5_000), expected[start : start + 5_000])
+
+
+@pytest.mark.parametrize("content", [stream(20, 1), stream(20, 1, 48_000, "OPUS")], ids=["Vorbis", "Opus"])
+def test_missing_pages_are_reported(content: bytes) -> None:
+    pages = list(ogg_pages(content))
+    middle = len(pages) // 2
+    assert codes(b"".join(pages[:middle] + pages[middle + 2 :])) == ["partly_read"]
+
+
+@pytest.mark.parametrize("count", [5_000, 1 << 20, 5 << 20])
+def test_bytes_after_the_last_page_are_reported(count: int) -> None:
+    assert codes(A + bytes(count)) == ["partly_read"]
+    assert codes(A + B + bytes(count)) == ["partly_read"]
+    assert codes(A + bytes(500)) == []
 
 
 def test_number_of_links_is_bounded() -> None:

@@ -121,7 +121,88 @@ def test_empty_data_chunk_before_other_chunks_contains_no_audio() -> None:
         read(encode(SIGNAL, 16_000)[:36] + chunk(b"data", b"") + chunk(b"LIST", bytes(3_000)))
 
 
-@pytest.mark.parametrize("container", ["WAV", "RF64", "AIFF"])
+@pytest.mark.parametrize("size", [0, 0xFFFFFFFF])
+def test_last_data_chunk_of_unknown_size_is_joined(size: int) -> None:
+    content = encode(SIGNAL, 16_000)
+    audio = content[44:]
+    last = b"data" + struct.pack("<I", size) + audio[100_000:]
+    samples, codes = read(content[:36] + chunk(b"data", audio[:100_000]) + last)
+    np.testing.assert_array_equal(samples, read(content)[0])
+    assert codes == ["repaired"]
+
+
+@pytest.mark.parametrize("second", [encode(SIGNAL, 16_000), encode(busy(2, 44_100), 44_100, "RF64")])
+def test_files_that_follow_one_another_are_read(second: bytes) -> None:
+    first = encode(SIGNAL, 16_000)
+    samples, codes = read(first + chunk(b"LIST", b"INFO") + second)
+    np.testing.assert_array_equal(samples, np.concatenate([read(first)[0], read(second)[0]]))
+    assert codes == ["repaired"]
+    with AudioReader(first + second) as reader:
+        np.testing.assert_array_equal(reader.read(50_000, 3_000), read(second)[0][2_000:5_000])
+
+
+def test_second_file_that_cannot_be_read_is_reported() -> None:
+    first = encode(SIGNAL, 16_000)
+    samples, codes = read(first + first[:12] + chunk(b"fmt ", bytes(16)) + chunk(b"data", bytes(5_000)))
+    np.testing.assert_array_equal(samples, read(first)[0])
+    assert codes == ["partly_read", "repaired"]
+
+
+@pytest.mark.parametrize("name", [b"LIST", b"odd "])
+def test_missing_byte_behind_chunk_of_odd_length_is_noticed(name: bytes) -> None:
+    content = encode(SIGNAL, 16_000)
+    odd = name + struct.pack("<I", 5) + b"INFOx"
+    samples, codes = read(content[:36] + odd + content[36:])
+    np.testing.assert_array_equal(samples, read(content)[0])
+    assert codes == ["repaired"]
+    assert read(content[:36] + odd + b"\0" + content[36:])[1] == []
+
+
+def test_audio_behind_large_chunk_is_read_when_it_was_never_finalised() -> None:
+    content = encode(SIGNAL, 16_000)
+    samples, codes = read(content[:36] + chunk(b"JUNK", bytes(2 << 20)) + b"data" + bytes(4) + content[44:])
+    np.testing.assert_array_equal(samples, read(content)[0])
+    assert codes == ["truncated"]
+
+
+# What precedes the size of the audio, and how it is written.
+SIZE_FIELDS = {
+    "AU": (b".snd\0\0\0\x18", ">I"),
+    "CAF": (b"data", ">q"),
+    "W64": (b"data\xf3\xac\xd3\x11\x8c\xd1\x00\xc0\x4f\x8e\xdb\x8a", "<q"),
+}
+
+
+@pytest.mark.parametrize("container", SIZE_FIELDS)
+@pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24", "FLOAT", "ULAW"])
+@pytest.mark.parametrize(("size", "codes"), [(0, ["truncated"]), (-1, []), (1 << 31, ["truncated"])])
+def test_other_file_that_was_never_finalised_is_read_to_its_end(
+    container: str, subtype: str, size: int, codes: list[str]
+) -> None:
+    content = encode(SIGNAL, 16_000, container, subtype)
+    before, layout = SIZE_FIELDS[container]
+    value = size & 0xFFFFFFFF if layout == ">I" else size
+    samples, found = read(patched(content, content.index(before) + len(before), layout, value))
+    np.testing.assert_array_equal(samples[: 3 * 16_000], read(content)[0])
+    assert len(samples) - 3 * 16_000 < 2_000  # libsndfile writes further chunks behind the audio
+    assert found == codes
+
+
+@pytest.mark.parametrize("container", ["AIFF", "AU", "CAF", "W64", "RF64"])
+@pytest.mark.parametrize("subtype", ["PCM_16", "FLOAT"])
+def test_cut_file_is_read_to_its_end(container: str, subtype: str) -> None:
+    content = encode(SIGNAL, 16_000, container, subtype)
+    samples, codes = read(content[: len(content) // 2])
+    assert len(samples) > 1.4 * 16_000
+    np.testing.assert_array_equal(samples, read(content)[0][: len(samples)])
+    assert codes == ["truncated"]
+
+
+def test_bytes_behind_the_audio_of_au_are_reported() -> None:
+    assert read(encode(SIGNAL, 16_000, "AU") + bytes(5_000))[1] == ["partly_read"]
+
+
+@pytest.mark.parametrize("container", ["WAV", "RF64", "AIFF", "AU", "CAF", "W64"])
 def test_damaged_headers_raise_audio_errors_or_are_read(container: str) -> None:
     rng = np.random.default_rng(3)
     content = encode(busy(0.3, 8_000), 8_000, container)

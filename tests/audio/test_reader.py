@@ -241,5 +241,5 @@ def test_flac_is_read_to_its_end_when_header_states_more_frames() -> None:
     content[21] |= 0x0F  # STREAMINFO's count of samples, 36 bits
     content[22:26] = b"\xff" * 4
     assert len(read_window(bytes(content))) == 2 * 16_000
-    with pytest.raises(StartBeyondEndError, match=r"no audio at 9\.\d* s"):
+    with pytest.raises(StartBeyondEndError, match="the recording, which lasts 2 s"):
         read_window(bytes(content), start_s=10)

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from audio_classifier.audio.caf import check_packet_table
 from audio_classifier.audio.demuxers import Demuxer, find_demuxer
 from audio_classifier.audio.ffmpeg import FFmpegStream
+from audio_classifier.audio.flac import open_flac
+from audio_classifier.audio.flac_frames import MARK as FLAC_MARK
 from audio_classifier.audio.formats import EBML_MARK, audio_head, check_format, is_mpeg_audio, is_unknown
+from audio_classifier.audio.links import open_links
 from audio_classifier.audio.mpeg_file import open_mpeg
 from audio_classifier.audio.ogg import open_ogg
-from audio_classifier.audio.pcm_headers import repaired_file
+from audio_classifier.audio.pcm_headers import repaired_files
 from audio_classifier.audio.sndfile import SampleType, SndfileStream
 from audio_classifier.audio.source import SeekableFile, size_of
 from audio_classifier.audio.streams import FrameStream
 from audio_classifier.audio.views import FileRange, FileView
-from audio_classifier.audio.warnings import AudioWarning
+from audio_classifier.audio.warnings import PARTLY_READ, AudioWarning
 from audio_classifier.audio.webm import open_webm
 from audio_classifier.errors import EmptyAudioError, MissingExtraError, UnsupportedFormatError
 
@@ -77,8 +81,16 @@ def _open_without_ffmpeg(file: SeekableFile, head: bytes, dtype: SampleType) -> 
         return OpenAudio(*open_ogg(file, dtype=dtype))
     if head.startswith(EBML_MARK):
         return OpenAudio([open_webm(file, dtype=dtype)])
-    file, warnings = repaired_file(file, head)
-    return OpenAudio([SndfileStream(file, dtype=dtype)], warnings)
+    if head.startswith(FLAC_MARK):
+        return OpenAudio(*open_flac(file, dtype=dtype))
+    files, warnings = repaired_files(file, head)
+    if len(files) == 1:
+        return OpenAudio([SndfileStream(files[0], dtype=dtype)], warnings)
+    streams, failures = open_links(partial(SndfileStream, part, dtype=dtype) for part in files)
+    if failures:
+        message = f"{len(failures)} of {len(files)} WAV files in the file were not read: {failures[0]}"
+        warnings = [AudioWarning(PARTLY_READ, message, {"files_read": len(streams)}), *warnings]
+    return OpenAudio(streams, warnings)
 
 
 def _ffmpeg_stream(

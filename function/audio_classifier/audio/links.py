@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from numpy.typing import NDArray
 
 from audio_classifier.audio.streams import FrameStream
+from audio_classifier.errors import AudioError
 
 
 class OpenLink:
@@ -73,3 +74,30 @@ class LinkStream:
             if self._position > 0:
                 stream.seek(self._position)
         return stream
+
+
+def open_links(
+    openers: Iterable[Callable[[], FrameStream]],
+) -> tuple[list[FrameStream], list[AudioError]]:
+    """Open consecutive streams.
+
+    Returns
+    -------
+    Those that can be opened, and the errors of the others.
+
+    Raises
+    ------
+    AudioError
+        The first one, if no stream can be opened.
+    """
+    streams: list[FrameStream] = []
+    failures: list[AudioError] = []
+    open_link = OpenLink()
+    for open_stream in openers:
+        try:
+            streams.append(LinkStream(open_link, open_stream))
+        except AudioError as error:
+            failures.append(error)
+    if not streams:
+        raise failures[0]
+    return streams, failures

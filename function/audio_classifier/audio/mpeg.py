@@ -80,6 +80,14 @@ class FrameKind:
         """Bits per second."""
         return 1000 * BIT_RATES_KBPS[self.version == MPEG_1, self.layer][(third_byte >> 4) - 1]
 
+    def silent_frame(self, bit_rate: int) -> bytes:
+        """Return a frame of silence, which has no checksum, and takes nothing from earlier frames."""
+        third_byte = next(
+            byte for byte in range(256) if self.lengths[byte] and self.bit_rate(byte) == bit_rate
+        )
+        header = bytes((0xFF, self.second_byte | 1, third_byte, 0xC0 if self.channels == 1 else 0))
+        return header.ljust(self.lengths[third_byte], b"\0")
+
     @functools.cached_property
     def lengths(self) -> tuple[int, ...]:
         """Bytes of a frame by the third byte of its header; 0 where that is not of this kind."""

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from audio_classifier.audio.mpeg import DECODER_DELAY, MAX_FRAME_BYTES, StreamTag, stream_tag
-from audio_classifier.audio.mpeg_frames import ConstantFrames, FrameSource, FrameTable, ScannedFrames
+from audio_classifier.audio.mpeg_constant import ConstantFrames
+from audio_classifier.audio.mpeg_frames import FrameSource, FrameTable, ScannedFrames
 from audio_classifier.audio.mpeg_scan import Chain, FrameScan
 from audio_classifier.audio.mpeg_stream import MpegStream
 from audio_classifier.audio.sndfile import SampleType

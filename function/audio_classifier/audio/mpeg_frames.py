@@ -8,12 +8,11 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from audio_classifier.audio.mpeg import MAX_FRAME_BYTES, FrameKind
-from audio_classifier.audio.mpeg_scan import LOOKAHEAD_BYTES, MAX_CHUNK_BYTES, Chain, FrameScan
+from audio_classifier.audio.mpeg_scan import MAX_CHUNK_BYTES, Chain, FrameScan
 from audio_classifier.audio.source import SeekableFile
 
 MARK_FRAMES: Final = 64  # the position of every 64th frame is kept
 MAX_RUNS: Final = 1000  # of frames of one kind, in a file
-TAIL_FRAMES: Final = 32  # read to find the end
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,92 +173,3 @@ class ScannedFrames:
                 lengths += [end - begin for begin, end in zip(begins, ends, strict=True)]
                 parts.append(chain.data[begins[0] - chain.begins[0] : ends[-1] - chain.begins[0]])
         return Span(lengths, b"".join(parts))
-
-
-class ConstantFrames:
-    """A `FrameSource` over frames of a constant bit rate, whose positions are computed and verified.
-
-    Where the file differs, all of its frames are located by reading it.
-
-    Parameters
-    ----------
-    begin, kind
-        Position and kind of the first frame.
-    bit_rate
-        In bits per second.
-    count
-        The number of frames, if it is known.
-
-    Attributes
-    ----------
-    cut_bytes
-        Bytes that the last frame lacks.
-    """
-
-    def __init__(
-        self, file: SeekableFile, size: int, begin: int, kind: FrameKind, bit_rate: int, *, count: int = 0
-    ) -> None:
-        self.kind = kind
-        self.count = count
-        self.cut_bytes = 0
-        self._file = file
-        self._size = size
-        self._begin = begin
-        self._bytes = kind.samples // 8 * bit_rate  # of a frame, times the sample rate
-        self._tolerance = 2 * kind.slot_bytes
-        self._scanned: ScannedFrames | None = None
-
-    def count_frames(self) -> bool:
-        """Set ``count`` by the last frame; return False if the file does not end with this bit rate."""
-        estimate = (self._size - self._begin) * self.kind.rate_hz // self._bytes
-        first = max(0, estimate - TAIL_FRAMES)
-        scan = self._scan(first, self._size)
-        chains = list(scan.chains())
-        if len(chains) != 1 or not self._fits(chains[0], first) or scan.unread_bytes > MAX_FRAME_BYTES:
-            return False
-        self.count = first + len(chains[0].begins)
-        self.cut_bytes = scan.cut_bytes
-        return True
-
-    @property
-    def skipped_bytes(self) -> int:
-        return self._scanned.skipped_bytes if self._scanned else 0
-
-    def verify_count(self, stop: int) -> None:
-        if self._scanned is not None:
-            self._scanned.verify_count(stop)
-
-    def span(self, first: int, stop: int) -> Span:
-        stop = min(stop, self.count)
-        if first >= stop:
-            return Span([], b"")
-        if self._scanned is None:
-            if span := self._computed_span(first, stop):
-                return span
-            table = FrameTable(self._file, self._size, self._begin, self.kind)
-            table.extend()
-            self._scanned = ScannedFrames(table)
-            self.count = self._scanned.count
-        return self._scanned.span(first, stop)
-
-    def _computed_span(self, first: int, stop: int) -> Span | None:
-        scan = self._scan(first, min(self._size, self._position(stop) + LOOKAHEAD_BYTES))
-        chain = next(scan.chains(), None)
-        if chain is None or not self._fits(chain, first) or len(chain.begins) < stop - first:
-            return None
-        ends = [*chain.begins[1:], chain.end][: stop - first]
-        begins = chain.begins[: stop - first]
-        if abs(ends[-1] - self._position(stop)) > self._tolerance:
-            return None
-        lengths = [end - begin for begin, end in zip(begins, ends, strict=True)]
-        return Span(lengths, bytes(chain.data[: ends[-1] - begins[0]]))
-
-    def _scan(self, first: int, end: int) -> FrameScan:
-        begin = max(self._begin, self._position(first) - self._tolerance)
-        return FrameScan(self._file, end, begin, chunk_bytes=end - begin)
-
-    def _fits(self, chain: Chain, first: int) -> bool:
-        return chain.kind == self.kind and abs(chain.begins[0] - self._position(first)) <= self._tolerance
-
-    def _position(self, frame: int) -> int:
-        return self._begin + frame * self._bytes // self.kind.rate_hz

@@ -6,6 +6,7 @@ libsndfile reads only the first link of a file, and only if its first track is a
 
 from __future__ import annotations
 
+import io
 from functools import partial
 from itertools import pairwise
 from typing import Final
@@ -14,7 +15,17 @@ from audio_classifier.audio.codecs import ogg_codec
 from audio_classifier.audio.links import LinkStream, OpenLink
 from audio_classifier.audio.ogg_chain import MAX_LINKS, find_links
 from audio_classifier.audio.ogg_flac import FLAC_MARKS, OggFlac
-from audio_classifier.audio.ogg_pages import LAST, PIECE_BYTES, Page, build_page, find_last_page, first_pages
+from audio_classifier.audio.ogg_pages import (
+    LAST,
+    MARK,
+    MAX_SEGMENTS,
+    PIECE_BYTES,
+    Page,
+    build_page,
+    find_last_page,
+    first_pages,
+    read_pages,
+)
 from audio_classifier.audio.packet_stream import PacketStream
 from audio_classifier.audio.sndfile import SampleType, SndfileStream
 from audio_classifier.audio.source import SeekableFile, read_at, size_of
@@ -23,7 +34,11 @@ from audio_classifier.audio.views import FileRange, FileView, Part
 from audio_classifier.audio.warnings import PARTLY_READ, TRUNCATED, AudioWarning
 from audio_classifier.errors import AudioError, DamagedAudioError, EmptyAudioError, UnsupportedFormatError
 
-AUDIO_MARKS: Final = (b"\x01vorbis", b"OpusHead", *FLAC_MARKS)
+VORBIS_MARK: Final = b"\x01vorbis"
+VORBIS_HEAD_BYTES: Final = 30
+BLOCK_SIZES_OFFSET: Final = 28  # as powers of 2, the longer one in the upper half
+AUDIO_MARKS: Final = (VORBIS_MARK, b"OpusHead", *FLAC_MARKS)
+MIN_UNREAD_BYTES: Final = 1 << 10  # fewer bytes behind the audio are padding
 
 
 def open_ogg(
@@ -58,7 +73,8 @@ def open_ogg(
             streams.append(stream)
     if not streams:
         raise failures[0]
-    return streams, _warnings(len(links.begins), failures, is_complete=links.is_complete)
+    warnings = _warnings(len(links.begins), failures, is_complete=links.is_complete)
+    return streams, [*warnings, *_unread(size_of(file) - links.end if links.is_complete else 0)]
 
 
 def _warnings(links: int, failures: list[AudioError], *, is_complete: bool) -> list[AudioWarning]:
@@ -75,7 +91,8 @@ def _warnings(links: int, failures: list[AudioError], *, is_complete: bool) -> l
 
 def _open_link(file: SeekableFile, begin: int, end: int, dtype: SampleType) -> FrameStream:
     """Open the first audio track of a link."""
-    tracks = first_pages(read_at(file, begin, min(PIECE_BYTES, end - begin)), begin)
+    head = read_at(file, begin, min(PIECE_BYTES, end - begin))
+    tracks = first_pages(head, begin)
     audio = next((track for track in tracks if track.body.startswith(AUDIO_MARKS)), None)
     if audio is None:
         if tracks:
@@ -83,17 +100,49 @@ def _open_link(file: SeekableFile, begin: int, end: int, dtype: SampleType) -> F
         damaged = FileView([FileRange(file, begin, end)])
         return SndfileStream(damaged, dtype=dtype)  # raises the error that describes the damage
     last = find_last_page(file, begin, end, frozenset((audio.serial,)))
+    unread = 0 if last is None or read_at(file, last.end, len(MARK)) == MARK else end - last.end
     end = end if last is None else last.end
     stream: FrameStream
     if audio.body.startswith(FLAC_MARKS):
         packets = OggFlac(file, audio.begin, end, audio.serial, None if last is None else last.granule)
         stream = PacketStream(packets, dtype=dtype)
     else:
-        stream = SndfileStream(_view(file, begin, end, tracks, audio, last), dtype=dtype)
+        view = _view(file, begin, end, tracks, audio, last)
+        stream = SndfileStream(view, dtype=dtype, can_seek=not _begins_late(head, audio))
     if last is not None and not last.flags & LAST:
         message = "the recording is not marked as complete, so its end may be missing"
         stream.warnings.append(AudioWarning(TRUNCATED, message, {}))
+    stream.warnings += _unread(unread)
     return stream
+
+
+def _unread(count: int) -> list[AudioWarning]:
+    if count < MIN_UNREAD_BYTES:
+        return []
+    message = f"{count} bytes that follow the audio were not read"
+    return [AudioWarning(PARTLY_READ, message, {"unread_bytes": count})]
+
+
+def _begins_late(head: bytes, audio: Page) -> bool:
+    """Return whether a Vorbis stream was recorded from its middle, so that its positions do not begin at 0.
+
+    libsndfile seeks to a wrong position in such files.
+
+    Parameters
+    ----------
+    head
+        The beginning of the link.
+    audio
+        The first page of the stream.
+    """
+    if not audio.body.startswith(VORBIS_MARK) or len(audio.body) < VORBIS_HEAD_BYTES:
+        return False
+    longest_block = 1 << (audio.body[BLOCK_SIZES_OFFSET] >> 4)
+    for page in read_pages(io.BytesIO(head), 0, len(head)):
+        if page.serial == audio.serial and page.granule > 0:
+            packets = sum(size < MAX_SEGMENTS for size in page.lacing)
+            return page.granule > packets * longest_block // 2
+    return False
 
 
 def _view(

@@ -61,6 +61,9 @@ def _may_be_chained(file: SeekableFile, size: int, last: Page) -> bool:
         return True
     if len(tracks) > 1:
         return False
+    begins = (parse_page(head, match.start()) for match in FIRST_PAGE.finditer(head, 1))
+    if any(begins):
+        return True
     page_bytes: float = MAX_PAGE_BYTES
     if size <= MAX_ESTIMATED_BYTES:
         tail = read_at(file, size - PIECE_BYTES, PIECE_BYTES)

@@ -17,7 +17,7 @@ from audio_classifier.audio.codecs import undecodable_codec
 from audio_classifier.audio.formats import HEAD_BYTES
 from audio_classifier.audio.info import AudioInfo, checked_info
 from audio_classifier.audio.source import GuardedFile, ReadLimitError, SeekableFile, T, read_at
-from audio_classifier.audio.warnings import TRUNCATED, AudioWarning
+from audio_classifier.audio.warnings import PARTLY_READ, TRUNCATED, AudioWarning
 from audio_classifier.errors import (
     DamagedAudioError,
     StartBeyondEndError,
@@ -32,6 +32,14 @@ MAX_EXTRA_BYTES: Final = 32 << 20
 MAX_SAMPLE_BYTES: Final = 8
 # Seeking in MP3 reads every frame before, in two calls for each, of at least 24 bytes.
 MAX_MP3_READS: Final = 96
+# libsndfile cannot seek in these.
+UNSEEKABLE_SUBTYPES: Final = (
+    *("GSM610", "G721_32", "G723_24", "G723_40", "NMS_ADPCM_16", "NMS_ADPCM_24", "NMS_ADPCM_32"),
+    *("DWVW_12", "DWVW_16", "DWVW_24"),
+)
+SKIPPED_AT_ONCE: Final = 1 << 16
+VORBIS_LEAD_S: Final = 2  # more than encoders put into a page
+MAX_MISSING_S: Final = 0.1
 # FLAC's longest frame, 65,535 samples, takes more than 8 bytes; Vorbis and Opus pack less.
 MAX_FRAMES_PER_BYTE: Final = 8192
 PIECES_FRAMES: Final = (4096, 256, 16)  # read at once near the end of a truncated file
@@ -46,6 +54,8 @@ class SndfileStream:
         The file, which must stay open.
     dtype
         The data type of samples that are not stored as 16-bit integers.
+    can_seek
+        Whether libsndfile seeks correctly in this file; otherwise, everything before a window is decoded.
 
     Raises
     ------
@@ -53,12 +63,13 @@ class SndfileStream:
         If the header alone shows that the file cannot be used.
     """
 
-    def __init__(self, file: SeekableFile, *, dtype: SampleType = "float32") -> None:
+    def __init__(self, file: SeekableFile, *, dtype: SampleType = "float32", can_seek: bool = True) -> None:
         self._plain_file = file
         self._source = GuardedFile(file)
         self._source.limit(MAX_EXTRA_BYTES)
         self._file = self._open()
         self.info: AudioInfo = checked_info(self._file)
+        self._can_seek = can_seek and self.info.subtype not in UNSEEKABLE_SUBTYPES
         self.warnings: list[AudioWarning] = []
         # libsndfile reads 16-bit samples in one piece, but in pieces of 8 kB if it converts them to floats.
         self._sample_type: Literal["int16", "float32", "float64"] = (
@@ -90,6 +101,8 @@ class SndfileStream:
             self._ended = True
         self._position += len(block)
         self._started = self._started or len(block) > 0
+        if self.info.format == "OGG" and len(block) < count:
+            self._report_missing()
         return block
 
     def seek(self, frame: int) -> None:
@@ -100,15 +113,52 @@ class SndfileStream:
                 f"there is no audio at {self._time(frame)}: the file has only {self._source.size} bytes",
                 hint="Use an earlier start time.",
             )
+        if not self._can_seek:
+            self._skip_to(frame)
+            return
         if self.info.format == "OGG":
             self._reopen()
+        target = frame - self._seek_lead(frame)
         try:
-            self._position = self._native(lambda: self._file.seek(frame))
+            self._position = self._native(lambda: self._file.seek(target))
         except _NativeError as error:
-            raise StartBeyondEndError(
-                f"there is no audio at {self._time(frame)}, although the file's header allows for it",
-                hint="Use an earlier start time; if there should be audio, the file is damaged.",
-            ) from error
+            raise self._beyond_end(frame) from error
+        self._skip_to(frame)
+
+    def _seek_lead(self, frame: int) -> int:
+        """Return how many frames to decode before the target of a seek.
+
+        The last page of Vorbis states where the recording ends, which is mostly within a packet.  libsndfile
+        counts back from there, as if it were the end of the packet, and misses targets in this page.
+        """
+        lead = VORBIS_LEAD_S * self.info.sample_rate_hz
+        is_near_end = self.info.frames is not None and frame > self.info.frames - lead
+        return min(frame, lead) if self.info.subtype == "VORBIS" and is_near_end else 0
+
+    def _report_missing(self) -> None:
+        """Report that an Ogg stream ended before the position that its last page states."""
+        missing = (self.info.frames or 0) - self._position
+        if missing > MAX_MISSING_S * self.info.sample_rate_hz and not self.warnings:
+            message = f"{self._time(missing)} of the recording are missing or cannot be decoded"
+            self.warnings.append(AudioWarning(PARTLY_READ, message, {"missing_s": self._seconds(missing)}))
+
+    def _skip_to(self, frame: int) -> None:
+        if frame < self._position:
+            self._file.close()
+            self._file = self._open()
+            self._position = 0
+        while self._position < frame:
+            if not len(self.read(min(SKIPPED_AT_ONCE, frame - self._position))):
+                raise self._beyond_end(frame) if self._started else self._without_audio()
+
+    def _without_audio(self) -> DamagedAudioError:
+        return DamagedAudioError(f"the {self.info.format} file contains no audio that can be decoded")
+
+    def _beyond_end(self, frame: int) -> StartBeyondEndError:
+        return StartBeyondEndError(
+            f"there is no audio at {self._time(frame)}, although the file's header allows for it",
+            hint="Use an earlier start time; if there should be audio, the file is damaged.",
+        )
 
     def _open(self) -> soundfile.SoundFile:
         self._source.seek(0)
@@ -129,7 +179,7 @@ class SndfileStream:
         The seek misses its target by part of a block if anything was decoded, so the file is opened again.
         """
         if not self._started and not len(self._decode(1)):
-            raise DamagedAudioError(f"the {self.info.format} file contains no audio that can be decoded")
+            raise self._without_audio()
         self._started = True
         self._file.close()
         self._file = self._open()
