@@ -122,5 +122,5 @@ def test_thresholds_of_the_deployment_apply_to_clips_and_timelines(tmp_path: Pat
 
 def test_invalid_thresholds_are_an_error_of_the_deployment(tmp_path: Path) -> None:
     shared = SharedClassifier(replace(Settings.from_environment({}), thresholds=tmp_path / "missing.json"))
-    with pytest.raises(BundleInvalidError, match="AUDIO_CLASSIFIER_THRESHOLDS: .*No such file"):
+    with pytest.raises(BundleInvalidError, match=r"AUDIO_CLASSIFIER_THRESHOLDS: .*No such file"):
         shared.load()
