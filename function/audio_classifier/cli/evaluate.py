@@ -169,17 +169,16 @@ def _draw(figures: ModuleType, evaluation: Evaluation, folder: Path) -> None:
     """Draw the reliability of all models, and the average precision of the most frequent classes."""
     from audio_classifier.plotting.figures import write_picture
 
-    names = [f"{model.bundle} {model.version}" for model in evaluation.models]
     curves = {
         name: [(bin_.probability, bin_.present) for bin_ in model.bins]
-        for name, model in zip(names, evaluation.models, strict=True)
+        for name, model in zip(evaluation.names, evaluation.models, strict=True)
     }
     write_picture(figures.draw_reliability(curves), folder / "reliability.png")
     classes = evaluation.models[0].classes
     shown = sorted(range(len(classes)), key=lambda index: -classes[index].recordings)[:MAX_BARS]
     precisions = {
         name: [model.classes[index].measures["average_precision"].value for index in shown]
-        for name, model in zip(names, evaluation.models, strict=True)
+        for name, model in zip(evaluation.names, evaluation.models, strict=True)
     }
     labels = [classes[index].target.label for index in shown]
     figure = figures.draw_class_bars(labels, precisions, measure="average precision")

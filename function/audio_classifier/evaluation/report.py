@@ -58,6 +58,11 @@ class Evaluation:
     resamples: int
     models: list[ModelEvaluation]
 
+    @property
+    def names(self) -> list[str]:
+        """The name and version of each model."""
+        return [f"{model.bundle} {model.version}" for model in self.models]
+
     def to_dict(self) -> dict[str, Any]:
         """Return the evaluation as JSON represents it."""
         return {
@@ -71,28 +76,22 @@ class Evaluation:
 
 def markdown(evaluation: Evaluation) -> str:
     """Write the report in Markdown."""
-    models = evaluation.models
-    names = [f"{model.bundle} {model.version}" for model in models]
-    rows = [
-        (MEAN_TITLES.get(name, TITLES[name]), *(_text(model.measures[name]) for model in models))
-        for name in models[0].measures
-    ]
-    rows.append(("expected calibration error", *(f"{model.calibration_error:.3f}" for model in models)))
     parts = [
         f"# Evaluation on {_cell(evaluation.source)}",
-        _introduction(evaluation),
-        _table(("measure", *names), rows),
+        introduction(evaluation),
+        overall_table(evaluation),
     ]
-    for name, model in zip(names, models, strict=True):
+    for name, model in zip(evaluation.names, evaluation.models, strict=True):
         parts += [f"## Classes: {_cell(name)}", _class_table(model.classes)]
         parts += [f"## Calibration: {_cell(name)}", _reliability_table(model)]
     if evaluation.failures:
         rows = [(name, body["message"]) for name, body in evaluation.failures]
-        parts += ["## Recordings that could not be read", _table(("recording", "reason"), rows)]
+        parts += ["## Recordings that could not be read", table(("recording", "reason"), rows)]
     return "\n\n".join(parts) + "\n"
 
 
-def _introduction(evaluation: Evaluation) -> str:
+def introduction(evaluation: Evaluation) -> str:
+    """Write the number of recordings and labels, and how intervals were computed."""
     failed = len(evaluation.failures)
     failures = f"; {failed} could not be read and are listed at the end" if failed else ""
     intervals = (
@@ -104,10 +103,21 @@ def _introduction(evaluation: Evaluation) -> str:
     return f"{evaluation.recordings} recordings, {labels} labels{failures}.{intervals}"
 
 
+def overall_table(evaluation: Evaluation) -> str:
+    """Write the measures over all recordings, a column for each model."""
+    models = evaluation.models
+    rows = [
+        (MEAN_TITLES.get(name, TITLES[name]), *(_text(model.measures[name]) for model in models))
+        for name in models[0].measures
+    ]
+    rows.append(("expected calibration error", *(f"{model.calibration_error:.3f}" for model in models)))
+    return table(("measure", *evaluation.names), rows)
+
+
 def _class_table(classes: Sequence[ClassEvaluation]) -> str:
     """Write a row for each label; only average precision has an interval, so that rows stay readable."""
     names = [name for name in classes[0].measures if name != AVERAGE_PRECISION]
-    return _table(
+    return table(
         (
             *("label", "recordings", TITLES[AVERAGE_PRECISION]),
             *(TITLES[name] for name in names),
@@ -131,7 +141,7 @@ def _suggestion(one: ClassEvaluation) -> tuple[str, str]:
 
 
 def _reliability_table(model: ModelEvaluation) -> str:
-    return _table(
+    return table(
         ("probability", "mean", "present", "pairs of recording and label"),
         [
             (
@@ -145,7 +155,8 @@ def _reliability_table(model: ModelEvaluation) -> str:
     )
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Write a table in Markdown."""
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join(f"| {' | '.join(_cell(text) for text in line)} |" for line in lines)
 
