@@ -18,7 +18,7 @@ from audio_classifier.evaluation.measure import OPEN_TOP, Scored
 from audio_classifier.evaluation.ranking import average_precision_and_auc, d_prime, mean_of_known, ratio
 
 PERCENTILES: Final = (2.5, 97.5)
-MAX_WEIGHTS: Final = 1 << 21  # of the recordings in all resamples that are computed at once
+MAX_WEIGHTS: Final = 1 << 19  # of the recordings in all resamples that are computed at once
 CLOSED_TOP: Final = (1, 5)
 
 AVERAGE_PRECISION, AUC, D_PRIME = "average_precision", "auc", "d_prime"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -11,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audio_classifier.audio.front_end import FrontEnd
+from audio_classifier.audio.source import AudioSource
 from audio_classifier.batch.inputs import FileInput
 from audio_classifier.constants import EVENT_HOP_S, EVENT_WINDOW_S
-from audio_classifier.errors import AudioClassifierError, InvalidParameterError
+from audio_classifier.errors import AudioClassifierError, InvalidParameterError, UnreadableAudioError
 from audio_classifier.evaluation.event_matching import count_matches
 from audio_classifier.evaluation.recordings import LabelledRecording, LabelledRecordings
 from audio_classifier.evaluation.targets import TargetColumns
@@ -122,7 +124,7 @@ def _measure_clips(
         recording: LabelledRecording,
     ) -> tuple[LabelledRecording, dict[FrontEnd, PreparedClip]] | FailedRecording:
         try:
-            with FileInput(recording.path).open() as source:
+            with _open(recording) as source:
                 return recording, {key: reader.prepare(source) for key, reader in readers.items()}
         except (AudioClassifierError, OSError) as error:
             return FailedRecording(recording, error)
@@ -137,6 +139,12 @@ def _measure_clips(
                     yield item
                 else:
                     yield MeasuredRecording(item[0], [*next(scored)])
+
+
+def _open(recording: LabelledRecording) -> AbstractContextManager[AudioSource]:
+    if os.path.exists(recording.path) and not os.path.isfile(recording.path):
+        raise UnreadableAudioError("expected a file, found a folder, a pipe or a device", hint="")
+    return FileInput(recording.path).open()
 
 
 def _score_clips(model: Model, prepared: Sequence[Mapping[FrontEnd, PreparedClip]]) -> list[Scored]:
@@ -175,7 +183,7 @@ def _score_timeline(
     tracker = EventTracker(targets, options.hysteresis)
     highest = np.zeros(len(classifier.labels), np.float32)
     detected: list[SoundEvent] = []
-    with FileInput(recording.path).open() as source:
+    with _open(recording) as source:
         for window in classifier.timeline(source, window_s=options.window_s, hop_s=options.hop_s, top_k=1):
             np.maximum(highest, window.probabilities, out=highest)
             detected += tracker.add(replace(window, probabilities=columns.scores(window.probabilities)))
