@@ -60,8 +60,12 @@ class Evaluation:
 
     @property
     def names(self) -> list[str]:
-        """The name and version of each model."""
-        return [f"{model.bundle} {model.version}" for model in self.models]
+        """The name and version of each model, with the digest where they are the same."""
+        names = [f"{model.bundle} {model.version}" for model in self.models]
+        return [
+            f"{name} ({model.digest[:8]})" if names.count(name) > 1 else name
+            for name, model in zip(names, self.models, strict=True)
+        ]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the evaluation as JSON represents it."""
