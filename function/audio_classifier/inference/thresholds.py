@@ -102,7 +102,7 @@ class Thresholds:
             )
         minimums: NDArray[np.float64] = np.full(len(labels), math.nan)
         for text, minimum in self.minimums.items():
-            index = labels.find(text).index
+            index = labels.find(text, parameter=PARAMETER).index
             if not math.isnan(minimums[index]):
                 raise InvalidParameterError(PARAMETER, f"{labels[index].name!r} occurs twice")
             minimums[index] = minimum

@@ -231,7 +231,5 @@ def _is_final(
     return (
         is_same_state(existing_source, source)
         and not is_provisional(existing)
-        and all(
-            existing["model"].get(name) == model.get(name) for name in ("digest", "reader", "thresholds")
-        )
+        and all(existing["model"].get(name) == model.get(name) for name in ("digest", "reader", "thresholds"))
     )
