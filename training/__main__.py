@@ -23,7 +23,7 @@ from audio_classifier.model.embedding import Embedder
 from audio_classifier.model.manifest import EMBEDDING, HEAD, POSTPROCESS
 from training import pool
 from training.data.clips import ClipPool
-from training.evaluation import evaluate, report
+from training.evaluation import evaluate, real_labels, report
 from training.logs import log_progress, show_log
 from training.student import assemble
 from training.teacher.label import NATURAL, SHARDS, label_natural
@@ -94,6 +94,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", default="0.3.0", help="version of the bundle (default: %(default)s)")
     parser.add_argument("--earlier", default="compact", help="bundle to compare with (default: %(default)s)")
     parser.add_argument(
+        "--esc10", type=Path, help="folder of ESC-10, for the section of the report on labels by people"
+    )
+    parser.add_argument(
         "--samples", type=Path, help="folder of WAV files whose predictions are listed in the report"
     )
     parser.add_argument(
@@ -153,20 +156,22 @@ def evaluate_bundle(
     teacher = Teacher(options.teacher)
     validation = evaluate.validation_set(clips, teacher)
     samples = evaluate.wav_files(options.samples, teacher) if options.samples else None
+    classifiers = [AudioClassifier.open(options.earlier), AudioClassifier.open(directory)]
     earlier, current = (
         report.BundleResults(
             classifier.bundle.manifest.version,
             evaluate.evaluate(classifier, validation),
             evaluate.evaluate(classifier, samples) if samples else None,
         )
-        for classifier in (AudioClassifier.open(options.earlier), AudioClassifier.open(directory))
+        for classifier in classifiers
     )
+    labelled = real_labels.section(options.esc10, classifiers) if options.esc10 else None
     size_bytes = sum(entry.size for entry in Bundle.open(directory).manifest.files)
     facts = {
         "size of the bundle": f"{size_bytes / 1e6:.1f} MB",
         "embedding time per patch on one core": f"{milliseconds_per_patch(directory / EMBEDDING):.2f} ms",
     }
-    text = report.document(current, earlier, validation, samples, facts)
+    text = report.document(current, earlier, validation, samples, facts, labelled)
     return text, report.metrics(current.validation)
 
 

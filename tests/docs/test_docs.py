@@ -175,7 +175,7 @@ def test_output_shown_in_readme_equals_printed_output() -> None:
         assert shown_bar in drawn_of
 
 
-@pytest.mark.parametrize("command", ["classify", "timeline", "plot"])
+@pytest.mark.parametrize("command", ["classify", "timeline", "plot", "evaluate"])
 def test_table_of_options_lists_every_option_and_choice(command: str) -> None:
     options = {
         action.option_strings[-1]: action

@@ -18,6 +18,7 @@ def test_defaults_are_the_built_in_model_on_all_cpus() -> None:
     assert Settings.from_environment({}) == Settings(
         bundle="compact",
         cache_dir=None,
+        thresholds=None,
         download_deadline_s=300,
         threads=cpus,
         max_upload_bytes=64 << 20,
@@ -76,10 +77,12 @@ def test_every_setting_is_read_from_its_variable(tmp_path: Path) -> None:
         "AUDIO_CLASSIFIER_API_KEYS": f"{KEY}-1, {KEY}-2",
         "AUDIO_CLASSIFIER_API_KEYS_FILE": str(tmp_path / "keys"),
         "AUDIO_CLASSIFIER_DISABLED_ROUTES": "demo,events",
+        "AUDIO_CLASSIFIER_THRESHOLDS": "/thresholds.json",
     }
     expected = Settings(
         bundle="s3://models/max/",
         cache_dir=Path("/somewhere"),
+        thresholds=Path("/thresholds.json"),
         download_deadline_s=30,
         threads=3,
         max_upload_bytes=1000,

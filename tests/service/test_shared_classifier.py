@@ -1,14 +1,15 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
 
 import pytest
 
-from audio_classifier import Hysteresis, Window
-from audio_classifier.errors import DamagedAudioError, InvalidParameterError
+from audio_classifier import Hysteresis, SoundEvent, Window
+from audio_classifier.errors import BundleInvalidError, DamagedAudioError, InvalidParameterError
 from audio_classifier.service.settings import Settings
 from audio_classifier.service.shared_classifier import SharedClassifier
 from tests.support.sounds import busy, damaged_flac, encode
@@ -107,3 +108,19 @@ def test_refused_timeline_is_not_counted(
     with pytest.raises(InvalidParameterError):
         next(shared_classifier.analyze(assets / "rain.wav", **options))
     observer.recording_analyzed.assert_not_called()
+
+
+def test_thresholds_of_the_deployment_apply_to_clips_and_timelines(tmp_path: Path, assets: Path) -> None:
+    path = tmp_path / "thresholds.json"
+    path.write_text('{"thresholds": {"Siren": 1}}')
+    shared = SharedClassifier(replace(Settings.from_environment({}), thresholds=path))
+    classification = shared.classify(assets / "siren.wav", top_k=None)
+    assert "Siren" not in {prediction.label for prediction in classification.predictions}
+    items = shared.analyze(assets / "siren.wav", **TEN_SECONDS)
+    assert "Siren" not in {item.label for item in items if isinstance(item, SoundEvent)}
+
+
+def test_invalid_thresholds_are_an_error_of_the_deployment(tmp_path: Path) -> None:
+    shared = SharedClassifier(replace(Settings.from_environment({}), thresholds=tmp_path / "missing.json"))
+    with pytest.raises(BundleInvalidError, match=r"AUDIO_CLASSIFIER_THRESHOLDS: .*No such file"):
+        shared.load()

@@ -126,6 +126,21 @@ def test_replaced_object_or_model_gets_a_new_result(
     assert read_result(buckets, "results/a.wav.json")["model"]["version"].startswith("9.")
 
 
+def test_changed_thresholds_give_a_new_result(
+    buckets: Any, uploads: Uploads, rain: bytes, tmp_path: Path
+) -> None:
+    (tmp_path / "thresholds.json").write_text('{"thresholds": {"Rain": 1}}')
+    buckets.put_object(Bucket="uploads", Key="rain.wav", Body=rain)
+    location = S3Location("uploads", "rain.wav")
+    with_thresholds = Uploads(shared_with(thresholds=tmp_path / "thresholds.json"))
+    assert isinstance(uploads.process(location), Stored)
+    assert isinstance(with_thresholds.process(location), Stored)
+    assert isinstance(with_thresholds.process(location), Unchanged)
+    labels = [one["label"] for one in read_result(buckets, "results/rain.wav.json")["predictions"]]
+    assert "Rain" not in labels
+    assert isinstance(uploads.process(location), Stored)
+
+
 def test_old_version_does_not_replace_the_result_of_a_newer_one(
     buckets: Any, uploads: Uploads, rain: bytes
 ) -> None:

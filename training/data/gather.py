@@ -25,6 +25,9 @@ from training.data.packages import Package
 # Optional index of a folder of recordings.
 CORPUS_NAME: Final = "corpus.csv"
 
+# Repositories whose clips are only for evaluation with labels by people.  ESC-50 contains ESC-10.
+EVALUATION_SOURCES: Final = ("karoldvl/esc-10", "karoldvl/esc-50", "karolpiczak/esc-10", "karolpiczak/esc-50")
+
 MIN_SAMPLES: Final = SAMPLE_RATE_HZ // 10
 # Longer recordings are cut into excerpts: many short clips of different recordings are better training data
 # than a few long ones.
@@ -110,14 +113,20 @@ def add_recordings(writer: ClipWriter, folder: Path, every: int = 1) -> float:
 
     The folder's `CORPUS_NAME`, if any, lists the files with the columns path, source, original_path (the same
     for all excerpts of one recording) and licence. Without it, each file counts as a separate recording with
-    an unknown licence.
+    an unknown licence. Files of `EVALUATION_SOURCES` are left out.
     """
     index = folder / CORPUS_NAME
     if not index.exists():
         return add_files(writer, folder.name, "unknown", find_audio_files(folder)[::every])
     minutes = 0.0
     with index.open(newline="", encoding="utf-8") as lines:
-        for row in itertools.islice(csv.DictReader(lines), 0, None, every):
+        rows = (row for row in csv.DictReader(lines) if not _is_for_evaluation(row["source"]))
+        for row in itertools.islice(rows, 0, None, every):
             file = AudioFile(row["original_path"], partial(Path, folder / row["path"]))
             minutes += add_files(writer, row["source"], row["licence"], [file])
     return minutes
+
+
+def _is_for_evaluation(source: str) -> bool:
+    """Return whether a source, such as ``owner/name (commit 123)``, is one of `EVALUATION_SOURCES`."""
+    return source.casefold().startswith(EVALUATION_SOURCES)

@@ -35,6 +35,7 @@ def document(
     validation: EvaluationSet,
     samples: EvaluationSet | None,
     facts: dict[str, str],
+    real_labels: str | None = None,
 ) -> str:
     """Write the report in Markdown.
 
@@ -46,6 +47,8 @@ def document(
         The inputs that both were evaluated on.
     facts
         Further measurements, by name.
+    real_labels
+        The section on recordings with labels by people; None for no such section.
     """
     versions = (earlier.version, current.version)
     pair = (earlier.validation, current.validation)
@@ -64,6 +67,7 @@ def document(
         "teacher's mean scores of the same clips and classes. The expected calibration error, without the "
         f"lowest interval, is {errors[0]} for {versions[0]} and {errors[1]} for {versions[1]}.",
         _table(("probability", *_both("mean", versions), *_both("teacher", versions)), _reliability(pair)),
+        *([real_labels] if real_labels else []),
         "## Limitations",
         *_limitations(current.validation),
     ]

@@ -116,7 +116,7 @@ def classify_inputs(
     InvalidParameterError, TransferError
         See `find_inputs`.
     """
-    common = {"model": model_record(classifier.bundle), "parameters": parameters}
+    common = {"model": model_record(classifier.bundle, classifier.thresholds), "parameters": parameters}
 
     def read(found: FoundInput) -> _Read:
         if isinstance(found, UnusableInput):

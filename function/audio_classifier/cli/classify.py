@@ -17,6 +17,7 @@ from audio_classifier.cli.common import (
     add_bundle,
     add_channel,
     add_filter,
+    add_thresholds,
     duration,
     open_classifier,
     read_settings,
@@ -70,6 +71,7 @@ def add(commands: Any) -> None:
     )
     add_channel(classify)
     add_filter(classify)
+    add_thresholds(classify)
     add_bundle(classify)
 
 
@@ -114,7 +116,7 @@ class _Run:
         )
         self._skipped: Counter[str] = Counter()
         self._picture = None if args.plot is None else self._clip_picture(args.plot, args.top_k)
-        self._classifier = open_classifier(args.bundle, many=not self.single)
+        self._classifier = open_classifier(args.bundle, many=not self.single, thresholds_path=args.thresholds)
         self._selection = self._classifier.selection(
             top_k=args.top_k,
             threshold=args.threshold,

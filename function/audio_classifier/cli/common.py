@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from audio_classifier.cli.errors import describe
@@ -131,20 +132,39 @@ def open_bundle(uri: str | None, settings: Settings) -> Bundle:
         return bundles.open_bundle(uri or settings.bundle, cache_dir=settings.cache_dir, progress=progress)
 
 
-def open_classifier(uri: str | None, *, many: bool = False) -> AudioClassifier:
-    """Load a bundle, with as many threads as the environment allows.
+def add_thresholds(command: argparse.ArgumentParser) -> None:
+    """Add the option for the thresholds of single classes."""
+    command.add_argument(
+        "--thresholds",
+        type=Path,
+        metavar="FILE",
+        help="thresholds of single classes, as written by evaluate; the higher of two thresholds applies",
+    )
+
+
+def open_classifier(
+    uri: str | None, *, many: bool = False, thresholds_path: Path | None = None
+) -> AudioClassifier:
+    """Load a bundle, with as many threads as the environment allows, and thresholds of single classes.
 
     For many inputs the network gets half of the threads, because reading the next inputs needs the others.
     These are decoded in processes of their own, so that a file that crashes the decoder does not end the run.
     """
     from audio_classifier.inference.classifier import AudioClassifier
+    from audio_classifier.inference.thresholds import Thresholds
 
     settings = read_settings()
+    thresholds = Thresholds.read(thresholds_path) if thresholds_path else None
     bundle = open_bundle(uri, settings)
     with native_stderr_hidden():
         if not many:
-            return AudioClassifier(bundle, threads=settings.threads)
-        return AudioClassifier(bundle, threads=max(1, settings.threads // 2), decoder=_decoder_pool(settings))
+            return AudioClassifier(bundle, threads=settings.threads, thresholds=thresholds)
+        return AudioClassifier(
+            bundle,
+            threads=max(1, settings.threads // 2),
+            decoder=_decoder_pool(settings),
+            thresholds=thresholds,
+        )
 
 
 def _decoder_pool(settings: Settings) -> Decoder | None:

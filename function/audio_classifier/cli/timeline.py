@@ -10,6 +10,7 @@ from audio_classifier.cli.common import (
     add_bundle,
     add_channel,
     add_filter,
+    add_thresholds,
     add_windows,
     duration,
     file_or_standard_input,
@@ -54,6 +55,7 @@ def add(commands: Any) -> None:
     )
     add_channel(timeline)
     add_filter(timeline)
+    add_thresholds(timeline)
     add_bundle(timeline)
 
 
@@ -62,7 +64,7 @@ def _timeline(args: argparse.Namespace) -> int:
     from audio_classifier.inference.sound_events import Hysteresis
 
     hysteresis = Hysteresis(args.threshold, args.release, args.min_duration)
-    classifier = open_classifier(args.bundle)
+    classifier = open_classifier(args.bundle, thresholds_path=args.thresholds)
     source = file_or_standard_input(args.file)
     items = classifier.analyze(
         source,

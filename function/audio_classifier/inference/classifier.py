@@ -34,6 +34,7 @@ from audio_classifier.inference.sound_events import (
     require_no_gaps,
     with_sound_events,
 )
+from audio_classifier.inference.thresholds import Thresholds
 from audio_classifier.inference.windows import Window, classify_windows
 from audio_classifier.model.bundle import Bundle
 from audio_classifier.model.label_groups import GroupedLabelSet
@@ -56,11 +57,16 @@ class AudioClassifier:
         ``"soxr"``, or ``"resampy"`` for the original's numbers at a fraction of the speed.
     decoder
         Decodes recordings; in this process, with ``resampler``, if omitted.
+    thresholds
+        Minimum probabilities of single classes, which apply to predictions and sound events in addition to
+        the threshold for all classes.
 
     Raises
     ------
     BundleInvalidError
         If the parts of the bundle do not fit together.
+    InvalidParameterError, UnknownLabelError
+        If the thresholds do not belong to the bundle.
 
     Examples
     --------
@@ -76,12 +82,15 @@ class AudioClassifier:
         threads: int | None = None,
         resampler: Resampler = "soxr",
         decoder: Decoder | None = None,
+        thresholds: Thresholds | None = None,
     ) -> None:
         self.bundle = bundle
+        self.thresholds = thresholds
         self._threads = threads or available_cpus()
         self._network, self._labels = load_network(bundle, self._threads)
         fields = bundle.manifest.front_end
         self._front_end = VGGISH if fields is None else FrontEnd(**fields.model_dump())
+        self._minimums = thresholds.resolve(bundle, self._labels) if thresholds else None
         self._resampler: Resampler = resampler
         self._decoder = decoder or LocalDecoder(resampler)
 
@@ -94,6 +103,11 @@ class AudioClassifier:
     def grouped_labels(self) -> GroupedLabelSet:
         """The classes of the model in the groups of AudioSet's ontology, which the first use reads."""
         return GroupedLabelSet(self.labels, audioset_ontology())
+
+    @property
+    def front_end(self) -> FrontEnd:
+        """The model's input; clips that one model has prepared suit all models with an equal one."""
+        return self._front_end
 
     @property
     def reader_threads(self) -> int:
@@ -132,7 +146,14 @@ class AudioClassifier:
         parameters.
         """
         all_labels = self.grouped_labels if groups else self.labels
-        return Selection(all_labels, top_k=top_k, threshold=threshold, labels=labels, exclude=exclude)
+        return Selection(
+            all_labels,
+            top_k=top_k,
+            threshold=threshold,
+            labels=labels,
+            exclude=exclude,
+            minimums=self._minimums,
+        )
 
     def predict(
         self,
@@ -273,6 +294,11 @@ class AudioClassifier:
             for clip, predictions in zip(clips, ranked, strict=True)
         ]
 
+    def prepared_probabilities(self, clips: Sequence[PreparedClip]) -> NDArray[np.float32]:
+        """Return the ``(clips, classes)`` float32 probabilities of at least one prepared clip."""
+        probabilities, _ = self._network.classify_clips([clip.log_mel for clip in clips])
+        return np.asarray(probabilities)
+
     def probabilities(self, source: AudioSource, *, start_s: float = 0.0) -> NDArray[np.float32]:
         """Return the ``(classes,)`` float32 probabilities of the ten seconds from ``start_s`` on."""
         clip = LocalDecoder(self._resampler).clip(source, front_end=self._front_end, start_s=start_s)
@@ -340,7 +366,9 @@ class AudioClassifier:
             hop_s=hop_s,
             on_block=on_block,
         )
-        return windows if hysteresis is None else with_sound_events(windows, selection.classes, hysteresis)
+        if hysteresis is None:
+            return windows
+        return with_sound_events(windows, selection.classes, hysteresis, self._minimums)
 
     def timeline(
         self,

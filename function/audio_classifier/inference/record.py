@@ -10,6 +10,7 @@ from audio_classifier.audio.warnings import AudioWarning
 from audio_classifier.constants import READER_VERSION
 from audio_classifier.errors import AudioClassifierError, ProcessingFailedError, describe_error
 from audio_classifier.inference.clip import Classification
+from audio_classifier.inference.thresholds import Thresholds
 from audio_classifier.model.bundle import Bundle
 
 Result: TypeAlias = dict[str, Any]
@@ -45,13 +46,14 @@ def error_record(error: AudioClassifierError) -> dict[str, Any]:
     return dict(describe_error(error))
 
 
-def model_record(bundle: Bundle) -> dict[str, Any]:
-    """Identify the model and the version of the reader of recordings."""
+def model_record(bundle: Bundle, thresholds: Thresholds | None = None) -> dict[str, Any]:
+    """Identify the model, its thresholds of single classes, and the version of the reader of recordings."""
     return {
         "bundle": bundle.manifest.name,
         "version": bundle.manifest.version,
         "digest": bundle.digest,
         "reader": READER_VERSION,
+        **({"thresholds": thresholds.digest} if thresholds else {}),
     }
 
 
@@ -92,6 +94,7 @@ def result_identity(result: Result) -> dict[str, Any]:
         "source": source,
         "digest": result["model"]["digest"],
         "reader": result["model"].get("reader", 1),
+        "thresholds": result["model"].get("thresholds"),
         "parameters": {name: value for name, value in result["parameters"].items() if value is not None},
     }
 

@@ -38,6 +38,8 @@ class Selection:
         ``top_k``.
     exclude
         Names or ids of the classes to omit, even if ``labels`` contains them; also before ``top_k``.
+    minimums
+        The minimum probability of each class, ``(classes,)``, in addition to ``threshold``; None for 0.
 
     Attributes
     ----------
@@ -60,13 +62,13 @@ class Selection:
         threshold: float | None = None,
         labels: Iterable[str] | None = None,
         exclude: Iterable[str] | None = None,
+        minimums: NDArray[np.float64] | None = None,
     ) -> None:
         if top_k is not None and top_k < 1:
             raise InvalidParameterError("top_k", f"must be at least 1, got {top_k}")
         if threshold is not None and not 0 <= threshold <= 1:
             raise InvalidParameterError("threshold", f"must be a probability from 0 to 1, got {threshold}")
         self._top_k = top_k
-        self._threshold = 0.0 if threshold is None else threshold
         considered = None if labels is None else _indices(all_labels, labels, "label")
         omitted = _indices(all_labels, () if exclude is None else exclude, "exclude")
         self.classes: list[Label] = [
@@ -76,6 +78,8 @@ class Selection:
         ]
         self.excluded: list[Label] = [all_labels[index] for index in sorted(omitted)]
         self._indices = np.array([label.index for label in self.classes], np.intp)
+        own_minimums = 0.0 if minimums is None else minimums[self._indices]
+        self._minimums = np.maximum(np.full(len(self.classes), threshold or 0.0), own_minimums)
 
     def rank(self, probabilities: NDArray[np.float32]) -> list[Prediction]:
         """Return the selected predictions of ``(classes,)`` probabilities, the most probable first."""
@@ -84,7 +88,7 @@ class Selection:
         return [
             Prediction(self.classes[i].label_id, self.classes[i].name, float(selected[i]))
             for i in best
-            if selected[i] >= self._threshold
+            if selected[i] >= self._minimums[i]
         ]
 
 

@@ -72,11 +72,6 @@ class Hysteresis:
                 "min_duration_s", f"must be a duration of 0 s or more, got {self.min_duration_s:g}"
             )
 
-    @property
-    def effective_release(self) -> float:
-        """``release``, or its default."""
-        return EVENT_RELEASE * self.threshold if self.release is None else self.release
-
 
 DEFAULT_HYSTERESIS: Final = Hysteresis()
 
@@ -90,10 +85,13 @@ def require_no_gaps(window_s: float, hop_s: float) -> None:
 
 
 def with_sound_events(
-    items: Iterable[Window | AudioWarning], classes: Sequence[Label], hysteresis: Hysteresis
+    items: Iterable[Window | AudioWarning],
+    classes: Sequence[Label],
+    hysteresis: Hysteresis,
+    minimums: NDArray[np.float64] | None = None,
 ) -> Iterator[Window | SoundEvent | AudioWarning]:
     """Yield each window, then the sound events that end before it; the last events and warnings come last."""
-    tracker = EventTracker(classes, hysteresis)
+    tracker = EventTracker(classes, hysteresis, minimums)
     found: list[AudioWarning] = []
     for item in items:
         if isinstance(item, AudioWarning):
@@ -114,12 +112,24 @@ class EventTracker:
         The classes to track.
     hysteresis
         When a class counts as present.
+    minimums
+        The minimum probability, by index of the class, at which its events begin if it is higher than the
+        threshold; None for 0.
     """
 
-    def __init__(self, classes: Sequence[Label], hysteresis: Hysteresis) -> None:
+    def __init__(
+        self,
+        classes: Sequence[Label],
+        hysteresis: Hysteresis,
+        minimums: NDArray[np.float64] | None = None,
+    ) -> None:
         self._classes = classes
         self._columns = np.array([label.index for label in classes], np.intp)
         self._hysteresis = hysteresis
+        own_minimums = 0.0 if minimums is None else minimums[self._columns]
+        self._thresholds = np.maximum(np.full(len(classes), hysteresis.threshold), own_minimums)
+        own_release = hysteresis.release
+        self._releases = EVENT_RELEASE * self._thresholds if own_release is None else own_release
         self._is_on = np.zeros(len(classes), np.bool_)
         self._start_s, self._peak, self._total = (np.zeros(len(classes)) for _ in range(3))
         self._windows = np.zeros(len(classes), np.intp)
@@ -128,10 +138,9 @@ class EventTracker:
     def add(self, window: Window) -> list[SoundEvent]:
         """Add the next window, and return the events that end before it, by their start."""
         probabilities = window.probabilities[self._columns]
-        release = self._hysteresis.effective_release
-        ended = self._events(self._is_on & (probabilities < release), window.core_start_s)
-        begins = ~self._is_on & (probabilities >= self._hysteresis.threshold)
-        self._is_on = (self._is_on & (probabilities >= release)) | begins
+        ended = self._events(self._is_on & (probabilities < self._releases), window.core_start_s)
+        begins = ~self._is_on & (probabilities >= self._thresholds)
+        self._is_on = (self._is_on & (probabilities >= self._releases)) | begins
         self._start_s[begins] = window.core_start_s
         for statistic in (self._peak, self._total, self._windows):
             statistic[begins] = 0

@@ -64,7 +64,8 @@ OPTIONS: Final[dict[str, dict[str, Any]]] = {
 
 
 @contextmanager
-def _styled() -> Iterator[None]:
+def styled() -> Iterator[None]:
+    """Use the style of all pictures during the block or, as a decorator, the function."""
     with mpl.rc_context(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing")  # a file name may contain any character
         mpl.rcdefaults()
@@ -72,7 +73,7 @@ def _styled() -> Iterator[None]:
         yield
 
 
-@_styled()
+@styled()
 def draw_recording(audio: AudioOverview, classes: ClassOverview, *, top_k: int, title: str) -> Figure:
     """Draw the classes of a recording over time: a row for each of the most probable ones."""
     tracks, edges_s = classes.tracks(top_k), classes.edges_s()
@@ -99,7 +100,7 @@ def draw_recording(audio: AudioOverview, classes: ClassOverview, *, top_k: int, 
     return figure
 
 
-@_styled()
+@styled()
 def draw_clip(audio: AudioOverview, predictions: Sequence[Prediction], *, title: str) -> Figure:
     """Draw the predictions for a clip: a bar for each."""
     figure, wave, mels, bars, blank = _panels(len(predictions), title)
@@ -117,7 +118,7 @@ def draw_clip(audio: AudioOverview, predictions: Sequence[Prediction], *, title:
     return figure
 
 
-@_styled()
+@styled()
 def write_picture(figure: Figure, path: Path) -> None:
     """Write a picture in the format of its suffix; the file appears whole, and replaces an old one.
 

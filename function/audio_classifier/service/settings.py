@@ -46,6 +46,8 @@ class Settings:
     cache_dir
         Where remote bundles are cached; None for the user's cache directory.  In Lambda the default is below
         ``/tmp``.
+    thresholds
+        A file of thresholds of single classes, which ``audio-classifier evaluate`` writes; None for none.
     download_deadline_s
         Within how many seconds a remote bundle must be downloaded, including the wait for another process
         that downloads it; 300 by default.  In Lambda, the time limit of the function is usually shorter.
@@ -112,6 +114,7 @@ class Settings:
 
     bundle: str
     cache_dir: Path | None
+    thresholds: Path | None
     download_deadline_s: int
     threads: int
     max_upload_bytes: int
@@ -151,10 +154,12 @@ class Settings:
         cache_dir = environ.get(PREFIX + "CACHE_DIR") or ("/tmp/audio-classifier" if in_lambda else "")  # noqa: S108
         threads = _threads(environ)
         api_keys_file = environ.get(PREFIX + "API_KEYS_FILE")
+        thresholds = environ.get(PREFIX + "THRESHOLDS")
         max_upload_bytes = _positive(environ, PREFIX + "MAX_UPLOAD_BYTES") or DEFAULT_MAX_UPLOAD_BYTES
         return cls(
             bundle=environ.get(PREFIX + "BUNDLE") or COMPACT,
             cache_dir=Path(cache_dir) if cache_dir else None,
+            thresholds=Path(thresholds) if thresholds else None,
             download_deadline_s=_positive(environ, PREFIX + "DOWNLOAD_DEADLINE_S")
             or DEFAULT_DOWNLOAD_DEADLINE_S,
             threads=threads,

@@ -12,12 +12,14 @@ from audio_classifier.audio.channels import Channel
 from audio_classifier.audio.source import AudioSource
 from audio_classifier.audio.warnings import AudioWarning
 from audio_classifier.constants import TOP_K
+from audio_classifier.errors import BundleInvalidError, InvalidParameterError
 from audio_classifier.hub.bundles import open_bundle
 from audio_classifier.inference.classifier import AudioClassifier
 from audio_classifier.inference.clip import Classification
 from audio_classifier.inference.sound_events import Hysteresis, SoundEvent
+from audio_classifier.inference.thresholds import Thresholds
 from audio_classifier.inference.windows import Window
-from audio_classifier.service.settings import Settings
+from audio_classifier.service.settings import PREFIX, Settings
 
 if TYPE_CHECKING:
     from audio_classifier.service.decoder_pool import DecoderPool
@@ -98,7 +100,16 @@ class SharedClassifier:
             cache_dir=self.settings.cache_dir,
             deadline_s=self.settings.download_deadline_s,
         )
-        classifier = AudioClassifier(bundle, threads=self.settings.threads, decoder=self._decoder_pool)
+        path = self.settings.thresholds
+        try:
+            classifier = AudioClassifier(
+                bundle,
+                threads=self.settings.threads,
+                decoder=self._decoder_pool,
+                thresholds=Thresholds.read(path) if path else None,
+            )
+        except InvalidParameterError as error:  # of the deployment, not of a request
+            raise BundleInvalidError(f"{PREFIX}THRESHOLDS: {error.reason}", hint=error.hint) from error
         seconds = time.perf_counter() - begin
         _log.info("loaded %s %s in %.2f s", bundle.manifest.name, bundle.manifest.version, seconds)
         with self._notifying:

@@ -91,7 +91,8 @@ class Uploads:
         if location.key.endswith("/") or self.results.is_below_results(location):
             return Skipped()
         begin = time.perf_counter()
-        model = model_record(self._shared.load().bundle)
+        classifier = self._shared.load()
+        model = model_record(classifier.bundle, classifier.thresholds)
         result_location = self.results.location(location)
         try:
             file = self.access.open(location, check=cancellation.check)
@@ -230,5 +231,5 @@ def _is_final(
     return (
         is_same_state(existing_source, source)
         and not is_provisional(existing)
-        and all(existing["model"].get(name) == model[name] for name in ("digest", "reader"))
+        and all(existing["model"].get(name) == model.get(name) for name in ("digest", "reader", "thresholds"))
     )

@@ -125,6 +125,20 @@ def test_recordings_take_source_and_licence_from_the_index(tmp_path: Path) -> No
     ]
 
 
+def test_recordings_with_labels_for_evaluation_are_left_out(tmp_path: Path) -> None:
+    for number in range(3):
+        (tmp_path / f"{number}.ogg").write_bytes(encoded("OGG", 0.5, 300 + number))
+    (tmp_path / "corpus.csv").write_text(
+        "path,source,original_path,licence\n"
+        "0.ogg,karoldvl/ESC-10 (commit 553c8f1),001 - Dog bark/1.ogg,CC BY 3.0\n"
+        "1.ogg,someone/pond,frogs.wav,CC0\n"
+        "2.ogg,karolpiczak/ESC-50,audio/2.wav,CC BY-NC 3.0\n"
+    )
+    with ClipWriter(tmp_path / "pool") as writer:
+        add_recordings(writer, tmp_path)
+    assert {clip.source for clip in ClipPool.open(tmp_path / "pool").clips} == {"someone/pond"}
+
+
 def test_recordings_have_an_unknown_licence_without_an_index(folder: Path, tmp_path: Path) -> None:
     with ClipWriter(tmp_path / "pool") as writer:
         add_recordings(writer, folder, every=3)
