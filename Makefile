@@ -20,6 +20,8 @@ IMAGE ?= serverless-audio-classifier
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 BASE_IMAGE ?=
 BUNDLE ?= compact
+# The bundle if it is in S3 or in a folder, whose path must contain a slash: `make image` copies it to build/image.
+COPIED_BUNDLE = $(or $(filter s3://%,$(BUNDLE)),$(if $(findstring /,$(BUNDLE)),$(wildcard $(BUNDLE)/manifest.json)))
 EXTRAS ?=
 BUILD_OPTIONS ?=
 # The additional index with PyTorch's wheels for CPUs; if empty, only pip's default index is searched.
@@ -94,13 +96,13 @@ lint-infra: $(VENV)/.test $(INFRA)/.infra $(SAM)/.sam  ## check the Dockerfile, 
 
 check: lint test test-e2e test-faults test-convert  ## run lint, test, test-e2e, test-faults and test-convert
 
-image: $(if $(filter s3://%,$(BUNDLE)),$(VENV)/.lambda)  ## build the image IMAGE=... with the model BUNDLE=... and EXTRAS=formats or none, for Lambda, Knative, Kubernetes and Docker
+image: $(if $(filter s3://%,$(BUNDLE)),$(VENV)/.lambda,$(if $(COPIED_BUNDLE),$(VENV)/.runtime))  ## build the image IMAGE=... with the model BUNDLE=... and EXTRAS=formats or none, for Lambda, Knative, Kubernetes and Docker
 	$(if $(ENGINE),,$(error `make image` needs docker, podman or buildah, and found none that works))
 	rm -rf build/image
-	$(if $(filter s3://%,$(BUNDLE)),PYTHON=$(BIN)/python layers/model/build.sh build/image "$$BUNDLE")
+	$(if $(COPIED_BUNDLE),PYTHON=$(BIN)/python layers/model/build.sh build/image "$$BUNDLE")
 	BUILDX_NO_DEFAULT_ATTESTATIONS=1 $(ENGINE) build $(if $(filter docker,$(ENGINE)),,--format docker) \
 	  --file Dockerfile.lambda --tag "$$IMAGE:$(VERSION)" --tag "$$IMAGE:latest" \
-	  $(if $(BASE_IMAGE),--build-arg BASE_IMAGE) --build-arg BUNDLE="$(if $(filter s3://%,$(BUNDLE)),model,$$BUNDLE)" \
+	  $(if $(BASE_IMAGE),--build-arg BASE_IMAGE) --build-arg BUNDLE="$(if $(COPIED_BUNDLE),model,$$BUNDLE)" \
 	  $(if $(EXTRAS),--build-arg EXTRAS) $(BUILD_OPTIONS) .
 
 test-image: $(VENV)/.test $(SAM)/.sam  ## test the image over HTTP and under the Lambda emulator, and the layers
