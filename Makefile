@@ -42,7 +42,7 @@ FAULTS ?=
 # Exported, so that recipes can quote values with spaces or other special characters.
 export TEACHER RECORDINGS IMAGE BASE_IMAGE BUNDLE EXTRAS BUILD RUNTIME_PYTHON ARCHITECTURE
 
-.PHONY: help classify plot invoke events serve lint lint-infra test test-e2e test-faults test-convert test-web test-training train train-quick check image test-image sam-local layers template-zip lock samples pictures demo-picture formats deviations bench bench-quick clean
+.PHONY: help classify plot invoke events serve lint lint-infra test test-e2e test-faults test-convert test-web test-training train train-quick check image test-image sam-local layers template-zip lock samples pictures demo-picture formats deviations bench bench-models bench-quick clean
 
 help:  ## list all commands
 	@sed -n 's/^\([a-z0-9-]*\):.*  ## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -137,8 +137,9 @@ train-quick: train  ## run the training on a few clips, in minutes
 samples: $(VENV)/.test  ## synthesise the sample recordings assets/*.wav again (needs espeak-ng)
 	$(BIN)/python assets/make_samples.py
 
-pictures: $(VENV)/.test  ## redraw docs/pictures/*.png
+pictures: $(VENV)/.test  ## redraw docs/pictures/*.png, and the table of docs/models.md
 	$(BIN)/python assets/make_pictures.py
+	$(BIN)/python -m benchmarks.model_report
 
 demo-picture: $(VENV)/.web  ## take the screenshot docs/pictures/demo.png again (needs chromium)
 	$(BIN)/python -m tests.web.screenshot docs/pictures/demo.png
@@ -151,6 +152,12 @@ deviations: $(VENV)/.convert  ## measure the table in docs/deviations.md (PARITY
 
 bench: $(VENV)/.bench  ## run all benchmarks and update benchmarks/results.md, with TensorFlow and PyTorch (twenty minutes)
 	$(BIN)/python -m benchmarks --out benchmarks --document docs/performance.md
+	$(BIN)/python -m benchmarks.models
+	$(BIN)/python -m benchmarks.model_report
+
+bench-models: $(VENV)/.convert  ## measure only sizes and times of all models, and update docs/models.md
+	$(BIN)/python -m benchmarks.models
+	$(BIN)/python -m benchmarks.model_report
 
 bench-quick: $(VENV)/.bench  ## run each benchmark once, with results in build/bench
 	$(BIN)/python -m benchmarks --rounds 1
