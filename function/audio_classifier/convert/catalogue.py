@@ -28,7 +28,7 @@ class CatalogueEntry:
     import_arguments
         The command of ``audio-classifier`` that creates the bundle; empty for the built-in model.
     size_bytes
-        The size of the bundle.
+        The size of the files that the manifest lists.
     clip_ms, network_ms
         CPU time for a clip of ten seconds on one thread, and the network's share of it.
 
