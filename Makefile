@@ -20,6 +20,8 @@ IMAGE ?= serverless-audio-classifier
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 BASE_IMAGE ?=
 BUNDLE ?= compact
+# The bundle if it is in S3 or in a folder, whose path must contain a slash: `make image` copies it to build/image.
+COPIED_BUNDLE = $(or $(filter s3://%,$(BUNDLE)),$(if $(findstring /,$(BUNDLE)),$(wildcard $(BUNDLE)/manifest.json)))
 EXTRAS ?=
 BUILD_OPTIONS ?=
 # The additional index with PyTorch's wheels for CPUs; if empty, only pip's default index is searched.
@@ -40,7 +42,7 @@ FAULTS ?=
 # Exported, so that recipes can quote values with spaces or other special characters.
 export TEACHER RECORDINGS IMAGE BASE_IMAGE BUNDLE EXTRAS BUILD RUNTIME_PYTHON ARCHITECTURE
 
-.PHONY: help classify plot invoke events serve lint lint-infra test test-e2e test-faults test-convert test-web test-training train train-quick check image test-image sam-local layers template-zip lock samples pictures demo-picture formats deviations bench bench-quick clean
+.PHONY: help classify plot invoke events serve lint lint-infra test test-e2e test-faults test-convert test-web test-training train train-quick check image test-image sam-local layers template-zip lock samples pictures demo-picture formats deviations bench bench-models bench-quick clean
 
 help:  ## list all commands
 	@sed -n 's/^\([a-z0-9-]*\):.*  ## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -94,13 +96,13 @@ lint-infra: $(VENV)/.test $(INFRA)/.infra $(SAM)/.sam  ## check the Dockerfile, 
 
 check: lint test test-e2e test-faults test-convert  ## run lint, test, test-e2e, test-faults and test-convert
 
-image: $(if $(filter s3://%,$(BUNDLE)),$(VENV)/.lambda)  ## build the image IMAGE=... with the model BUNDLE=... and EXTRAS=formats or none, for Lambda, Knative, Kubernetes and Docker
+image: $(if $(filter s3://%,$(BUNDLE)),$(VENV)/.lambda,$(if $(COPIED_BUNDLE),$(VENV)/.runtime))  ## build the image IMAGE=... with the model BUNDLE=... and EXTRAS=formats or none, for Lambda, Knative, Kubernetes and Docker
 	$(if $(ENGINE),,$(error `make image` needs docker, podman or buildah, and found none that works))
 	rm -rf build/image
-	$(if $(filter s3://%,$(BUNDLE)),PYTHON=$(BIN)/python layers/model/build.sh build/image "$$BUNDLE")
+	$(if $(COPIED_BUNDLE),PYTHON=$(BIN)/python layers/model/build.sh build/image "$$BUNDLE")
 	BUILDX_NO_DEFAULT_ATTESTATIONS=1 $(ENGINE) build $(if $(filter docker,$(ENGINE)),,--format docker) \
 	  --file Dockerfile.lambda --tag "$$IMAGE:$(VERSION)" --tag "$$IMAGE:latest" \
-	  $(if $(BASE_IMAGE),--build-arg BASE_IMAGE) --build-arg BUNDLE="$(if $(filter s3://%,$(BUNDLE)),model,$$BUNDLE)" \
+	  $(if $(BASE_IMAGE),--build-arg BASE_IMAGE) --build-arg BUNDLE="$(if $(COPIED_BUNDLE),model,$$BUNDLE)" \
 	  $(if $(EXTRAS),--build-arg EXTRAS) $(BUILD_OPTIONS) .
 
 test-image: $(VENV)/.test $(SAM)/.sam  ## test the image over HTTP and under the Lambda emulator, and the layers
@@ -135,8 +137,9 @@ train-quick: train  ## run the training on a few clips, in minutes
 samples: $(VENV)/.test  ## synthesise the sample recordings assets/*.wav again (needs espeak-ng)
 	$(BIN)/python assets/make_samples.py
 
-pictures: $(VENV)/.test  ## redraw docs/pictures/*.png
+pictures: $(VENV)/.test  ## redraw docs/pictures/*.png, and the table of docs/models.md
 	$(BIN)/python assets/make_pictures.py
+	$(BIN)/python -m benchmarks.model_report
 
 demo-picture: $(VENV)/.web  ## take the screenshot docs/pictures/demo.png again (needs chromium)
 	$(BIN)/python -m tests.web.screenshot docs/pictures/demo.png
@@ -149,6 +152,12 @@ deviations: $(VENV)/.convert  ## measure the table in docs/deviations.md (PARITY
 
 bench: $(VENV)/.bench  ## run all benchmarks and update benchmarks/results.md, with TensorFlow and PyTorch (twenty minutes)
 	$(BIN)/python -m benchmarks --out benchmarks --document docs/performance.md
+	$(BIN)/python -m benchmarks.models
+	$(BIN)/python -m benchmarks.model_report
+
+bench-models: $(VENV)/.convert  ## measure only sizes and times of all models, and update docs/models.md
+	$(BIN)/python -m benchmarks.models
+	$(BIN)/python -m benchmarks.model_report
 
 bench-quick: $(VENV)/.bench  ## run each benchmark once, with results in build/bench
 	$(BIN)/python -m benchmarks --rounds 1

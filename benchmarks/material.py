@@ -11,6 +11,7 @@ import base64
 import json
 import sys
 import wave
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 
 from audio_classifier.assets import audioset_labels_path
 from audio_classifier.constants import CLASSES, EMBEDDING_SIZE
-from audio_classifier.convert.litert_export import export_embedding
+from audio_classifier.convert.litert_export import Precision, export_embedding
 from audio_classifier.convert.max_artifacts import VGGISH_LAYERS
 from audio_classifier.model.attention import AttentionHead, Dense, Level
 from audio_classifier.model.bundle import write_bundle
@@ -42,21 +43,26 @@ def main() -> None:
 
 def create(paths: Paths) -> None:
     """Create all files; requires TensorFlow."""
+    write_ten_seconds(paths)
     audio = _audio()
-    _write(paths.ten_seconds, audio, 10, channels=2)
     _write(paths.ten_minutes, audio, 600, channels=2)
     _write(paths.minute, audio, 60, channels=1)
     _write(paths.hour, audio, 3600, channels=1)
     _write_short_files(paths.short_files, audio)
     paths.event.write_text(json.dumps(http_event(paths.ten_seconds.read_bytes())), encoding="utf-8")
 
+    np.savez(paths.weights, **write_max_bundles(paths, PRECISIONS))
+
+
+def write_max_bundles(paths: Paths, precisions: Iterable[Precision]) -> dict[str, Any]:
+    """Write a bundle with the published architecture in each precision; return its arrays."""
     generator = np.random.default_rng(0)
     weights = {
         layer: (_kernel(generator, shape), _kernel(generator, shape[-1:]) * np.float32(0.01))
         for layer, shape in VGGISH_LAYERS.items()
     }
     postprocessor, head = _postprocessor(generator), random_head(generator)
-    for precision in PRECISIONS:
+    for precision in precisions:
         write_bundle(
             paths.bundle(precision),
             {
@@ -74,7 +80,7 @@ def create(paths: Paths) -> None:
     arrays: dict[str, Any] = {**postprocessor.arrays(), **head.arrays()}
     for layer, (kernel, bias) in weights.items():
         arrays |= {f"{layer}/kernel": kernel, f"{layer}/bias": bias}
-    np.savez(paths.weights, **arrays)
+    return arrays
 
 
 def http_event(wav: bytes) -> dict[str, object]:
@@ -99,6 +105,11 @@ def http_event(wav: bytes) -> dict[str, object]:
         "body": base64.b64encode(body).decode(),
         "isBase64Encoded": True,
     }
+
+
+def write_ten_seconds(paths: Paths) -> None:
+    """Write the recording of a request."""
+    _write(paths.ten_seconds, _audio(), 10, channels=2)
 
 
 def _audio() -> NDArray[np.int16]:

@@ -122,6 +122,28 @@ def classify(bundle_uri: str, recording: str, start_s: str) -> Work:
     return lambda: classifier.classify(recording, start_s=float(start_s)).seconds
 
 
+def clip(bundle_uri: str, recording: str) -> Work:
+    """Classify ten seconds of a file on one thread.
+
+    The quantities are the CPU time for the ``clip`` and that for its ``network``.  On one thread, CPU time is
+    the time that passes on an idle machine, and other load affects it little.
+    """
+    from audio_classifier import AudioClassifier
+
+    classifier = AudioClassifier.open(bundle_uri, threads=1)
+    selection = classifier.selection()
+
+    def work() -> dict[str, float]:
+        begin = time.process_time()
+        prepared = classifier.prepare(recording)
+        network_begin = time.process_time()
+        classifier.classify_prepared([prepared], selection)
+        end = time.process_time()
+        return {"clip": end - begin, "network": end - network_begin}
+
+    return work
+
+
 def events(bundle_uri: str, recording: str) -> Work:
     """Find the sound events of a whole file."""
     from audio_classifier import AudioClassifier
@@ -192,7 +214,7 @@ def s3(bundle_uri: str, recording: str) -> Work:
 
 
 TASKS: Final[dict[str, Callable[..., Work]]] = {
-    task.__name__: task for task in (gemm, engine, handler, classify, events, short_files, s3)
+    task.__name__: task for task in (gemm, engine, handler, classify, clip, events, short_files, s3)
 }
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ from audio_classifier.errors import (
     OutputError,
     ProcessingFailedError,
 )
-from audio_classifier.model.manifest import FILES
+from audio_classifier.model.manifest import CLIP_FILES, FILES
 from audio_classifier.s3.location import S3Location
 from audio_classifier.server.errors import status_of
 from audio_classifier.service.settings import PREFIX, Settings
@@ -204,7 +204,7 @@ def test_table_of_packages_lists_every_package() -> None:
 
 
 def test_table_of_bundle_files_lists_every_file() -> None:
-    assert {*FILES} <= {*re.findall(r"^\| `([\w.]+)` \|", ARCHITECTURE, re.MULTILINE)}
+    assert {*FILES, *CLIP_FILES} <= {*re.findall(r"^\| `([\w.]+)` \|", ARCHITECTURE, re.MULTILINE)}
 
 
 def test_tables_of_dependencies_list_every_requirement_and_extra() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import Any, Final
 
 import pytest
 
+from benchmarks.model_material import write_random_bundle
 from tests.infra.templates import FUNCTIONS, IMAGE, ZIP, both, function, of_type
 
 # A program that passes events from standard input, one per line, to the handler, as Lambda's runtime does.
@@ -41,21 +43,26 @@ class Metrics:
 
 
 @pytest.fixture(scope="module")
-def emitted(assets: Path) -> Metrics:
-    """Let the handler classify a recording and fail on an unknown event, and collect its metrics."""
+def emitted(assets: Path, tmp_path_factory: pytest.TempPathFactory) -> Metrics:
+    """Let the handler classify a recording with each kind of network, and fail on an unknown event."""
+    clip_bundle = write_random_bundle(tmp_path_factory.mktemp("bundles") / "mn01", "mn01")
     module, _, attribute = function(ZIP, "UploadFunction")["Handler"].rpartition(".")
     recording = base64.b64encode((assets / "rain.wav").read_bytes()).decode()
     events = "".join(
         f"{json.dumps(event)}\n" for event in ({"audio_base64": recording}, {"unknown": "event"})
     )
-    run = subprocess.run(
-        [sys.executable, "-c", RUNTIME.format(module=module, attribute=attribute)],
-        input=events,
-        stdout=subprocess.PIPE,
-        check=True,
-        text=True,
-    )
-    entries = [json.loads(line) for line in run.stdout.splitlines() if line.startswith("{")]
+    lines: list[str] = []
+    for bundle in ("compact", clip_bundle.directory):
+        run = subprocess.run(
+            [sys.executable, "-c", RUNTIME.format(module=module, attribute=attribute)],
+            env={**os.environ, "AUDIO_CLASSIFIER_BUNDLE": str(bundle)},
+            input=events,
+            stdout=subprocess.PIPE,
+            check=True,
+            text=True,
+        )
+        lines += run.stdout.splitlines()
+    entries = [json.loads(line) for line in lines if line.startswith("{")]
     entries = [entry for entry in entries if "_aws" in entry]
     declared = [one for entry in entries for one in entry["_aws"]["CloudWatchMetrics"]]
     (service,) = {entry["service"] for entry in entries}

@@ -1,4 +1,4 @@
-"""``bundle``: show, verify and copy model bundles, and convert the published weights to one."""
+"""``bundle``: list models; show, verify and copy bundles; convert the published weights to one."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from audio_classifier.cli import bundle_list
 from audio_classifier.cli.common import EXIT_OK, add_bundle, open_bundle, open_classifier, read_settings
 from audio_classifier.cli.terminal import download_progress, log_shown, native_stderr_hidden
 from audio_classifier.convert.efficientat_models import PUBLISHED
@@ -21,6 +22,7 @@ def add(commands: Any) -> None:
     bundle = commands.add_parser("bundle", help="model bundles").add_subparsers(
         required=True, metavar="COMMAND"
     )
+    bundle_list.add(bundle)
     for name, run, about in (
         ("show", _bundle_show, "print a bundle's manifest"),
         ("verify", _bundle_verify, "check every file of a bundle, and load it"),

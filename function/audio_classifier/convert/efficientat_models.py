@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Final
 
 RELEASE: Final = "https://github.com/fschmid56/EfficientAT/releases/download/v0.0.1/"
+LICENCE: Final = "MIT; labels CC BY-SA 4.0"
 
 
 @dataclass(frozen=True, slots=True)

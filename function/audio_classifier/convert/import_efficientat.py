@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final, get_args
 
 from audio_classifier.assets import audioset_labels_path
-from audio_classifier.convert.efficientat_models import PUBLISHED, PublishedModel
+from audio_classifier.convert.efficientat_models import LICENCE, PUBLISHED, PublishedModel
 from audio_classifier.convert.mobilenet import MEL_BANDS, Network, State, check_state, network, tensor_shapes
 from audio_classifier.convert.mobilenet_export import Precision, export_network
 from audio_classifier.convert.torch_file import read_state_dict
@@ -123,9 +123,7 @@ def import_efficientat(
         name=name,
         version=VERSION,
         description=_describe(name, model, verified),
-        licence="MIT; labels CC BY-SA 4.0"
-        if is_published
-        else "unknown: not verified as the published weights",
+        licence=LICENCE if is_published else "unknown: not verified as the published weights",
         precision=precision,
         provenance=(provenance,),
         metrics=_metrics(model) if is_published and precision == "float32" else {},

@@ -21,6 +21,7 @@ from audio_classifier.model.bundle import Bundle, FileContent, check_absent, wri
 from audio_classifier.model.manifest import EMBEDDING, HEAD, LABELS, POSTPROCESS, Source
 
 VERSION: Final = "1.0.0"  # IBM's release of the artifacts
+LICENCE: Final = "Apache-2.0; labels CC BY-SA 4.0"
 
 # Metrics of the published model as stated by its authors, not measured here.
 PUBLISHED_METRICS: Final = {"AudioSet evaluation": {"mAP": 0.357, "AUC": 0.968, "d_prime": 2.621}}
@@ -86,7 +87,7 @@ def import_max(
         version=VERSION,
         description="VGGish and the multi-level attention classifier, "
         + ("as published by IBM and Google." if published else "with weights other than the published ones."),
-        licence="Apache-2.0; labels CC BY-SA 4.0" if published else "unknown: not the published weights",
+        licence=LICENCE if published else "unknown: not the published weights",
         precision=precision,
         provenance=tuple(_source(name, artifact) for name, artifact in artifacts.items()),
         metrics=PUBLISHED_METRICS if published and precision == "float32" else {},

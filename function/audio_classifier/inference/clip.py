@@ -34,7 +34,7 @@ class Classification:
     analyzed_s
         How many seconds of the recording were analyzed.
     seconds
-        Time spent in each stage: ``read``, ``features``, ``embedding``, ``head``.
+        Time spent in each stage: ``read``, ``features``, then ``embedding`` and ``head``, or ``network``.
     warnings
         What can make the predictions wrong: audio that was not read, or that was changed.
     """
