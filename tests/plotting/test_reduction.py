@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from audio_classifier import AudioClassifier, Selection
-from audio_classifier.audio.log_mel import log_mel_patches
+from audio_classifier.audio.log_mel import log_mel_patches, step_log_mel
 from audio_classifier.constants import PATCH_HOP_SAMPLES, PATCH_S
 from audio_classifier.inference.blocks import Block
 from audio_classifier.inference.windows import Window
@@ -146,10 +146,10 @@ def test_track_of_zeros_has_its_onset_and_peak_at_zero() -> None:
 def test_size_of_overviews_of_an_hour_is_bounded() -> None:
     audio, classes = AudioOverview(), ClassOverview([Label(i, f"/m/{i}", f"{i}") for i in range(527)])
     samples = busy(9.6, 16_000)[:, 0]
-    patches = log_mel_patches(np.append(samples, samples[:240]))
+    log_mel = step_log_mel(np.append(samples, samples[:240]))
     probabilities = np.linspace(0, 1, 527, dtype=np.float32)
     for number in range(375):
-        audio.add(Block(9.6 * number, samples, patches))
+        audio.add(Block(9.6 * number, samples, log_mel))
         for start_s in 9.6 * number + PATCH_S * np.arange(10):
             classes.add(Window(start_s, start_s + PATCH_S, [], start_s, start_s + PATCH_S, probabilities))
     assert audio.end_s == pytest.approx(3600)

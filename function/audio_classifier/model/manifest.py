@@ -73,6 +73,8 @@ class FrontEndFields(_Model):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        if self.hop_samples * 100 != self.sample_rate_hz:  # steps of 96 frames last 0.96 s everywhere
+            raise ValueError("hop_samples must be a hundredth of sample_rate_hz")
         if self.window_samples > self.fft_size:
             raise ValueError("window_samples must be at most fft_size")
         if not self.mel_min_hz < self.mel_max_hz <= self.sample_rate_hz / 2:
