@@ -5,11 +5,13 @@ A file's content is on the disk only after ``fsync``, and its name only after ``
 
 from __future__ import annotations
 
+import errno
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
+UNSUPPORTED: Final = (errno.EINVAL, errno.ENOTSUP)  # by some network file systems, for directories
 SYNC_THREADS: Final = 8  # file systems combine what is synced at the same time
 
 
@@ -35,9 +37,15 @@ def sync_directory(path: Path) -> None:
     """
     if not hasattr(os, "O_DIRECTORY"):  # Windows
         return
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    except PermissionError:  # files may be created in it nevertheless
+        return
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in UNSUPPORTED:
+            raise
     finally:
         os.close(descriptor)
 

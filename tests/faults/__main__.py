@@ -37,7 +37,7 @@ class Scale:
 
 
 QUICK: Final = Scale(
-    decoder_s=15, clients_s=25, events_s=15, uploads=200, uploads_s=200, power_loss_s=5
+    decoder_s=25, clients_s=30, events_s=20, uploads=200, uploads_s=200, power_loss_s=5
 )  # less than four minutes
 LONG: Final = Scale(
     decoder_s=1000, clients_s=900, events_s=600, uploads=1000, uploads_s=900, power_loss_s=300

@@ -116,9 +116,9 @@ class FileBatch:
 
     def _store(self, batch: dict[Path, bytes], changed: set[Path]) -> None:
         errors = []
-        if batch:
-            self._temporary.mkdir()
         try:
+            if batch:
+                self._temporary.mkdir()
             writes = {
                 path: self._pool.submit(_write, self._temporary / str(number), content)
                 for number, (path, content) in enumerate(batch.items())
