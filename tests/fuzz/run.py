@@ -131,7 +131,7 @@ def _read(content: bytes, random: Random) -> None:
                 if count == 4:
                     return
         for _ in range(4):
-            reader.window(start_s, 1)
+            reader.window(start_s, 15_600)
             start_s = random.uniform(0, 1.2)
 
 

@@ -31,7 +31,7 @@ from audio_classifier.errors import AudioError
 
 MAX_FILES: Final = 64
 MAX_JUNK_BYTES: Final = 8 << 20  # between two files
-MIN_UNREAD_BYTES: Final = 1 << 10  # fewer bytes behind the audio are padding
+MIN_UNREAD_BYTES: Final = 1 << 10  # fewer bytes after the audio are padding
 SCAN_BYTES: Final = 1 << 20
 FIRST_BLOCK: Final = re.compile(rb"fLaC[\x00\x80]\x00\x00\x22")  # with STREAMINFO, of 34 bytes
 FIRST_BLOCK_BYTES: Final = 8
@@ -89,7 +89,7 @@ def _described(file: SeekableFile, begin: int, end: int) -> tuple[SeekableFile, 
 def _without_rest(
     file: SeekableFile, begin: int, last: Frame, end: int, info: StreamInfo, *, samples: int | None = None
 ) -> SeekableFile:
-    """Hide what is far behind the last frame, and state another number of samples if one is given."""
+    """Hide what is far after the last frame, and state another number of samples if one is given."""
     end = min(end, last.position + max(info.frame_limit, MIN_TAIL_BYTES))
     if samples is not None:
         head = header_with_samples(read_at(file, begin, HEADER_BYTES), samples)

@@ -32,8 +32,8 @@ RATES_HZ: Final = (
 )
 SAMPLE_BITS: Final = (None, 8, 12, 0, 16, 20, 24, 32)  # 0 is reserved
 BLOCK_SIZES: Final = (0, 192, *(576 << n for n in range(4)), 0, 0, *(256 << n for n in range(8)))
-MAX_CANDIDATES: Final = 100  # headers behind the last frame that look like frames
-BLOCK_SIZE_8, BLOCK_SIZE_16, RATE_8, RATE_16 = 6, 7, 12, 13  # stored behind the frame's number
+MAX_CANDIDATES: Final = 100  # headers after the last frame that look like frames
+BLOCK_SIZE_8, BLOCK_SIZE_16, RATE_8, RATE_16 = 6, 7, 12, 13  # stored after the frame's number
 
 
 def _crc8_table() -> Iterator[int]:
@@ -50,7 +50,7 @@ CRC8: Final = bytes(_crc8_table())
 
 @dataclass(frozen=True, slots=True)
 class StreamInfo:
-    """The properties in the first metadata block, and the position behind the last one."""
+    """The properties in the first metadata block, and the position after the last one."""
 
     max_block_samples: int
     max_frame_bytes: int  # 0 if unknown
@@ -195,7 +195,7 @@ def _header_samples(header: bytes, info: StreamInfo) -> tuple[int, int] | None:
 
 
 def _coded_number(header: bytes) -> tuple[int, int]:
-    """Return the number, coded in the manner of UTF-8, and the offset behind it; 0, 0 if it is invalid."""
+    """Return the number, coded in the manner of UTF-8, and the offset after it; 0, 0 if it is invalid."""
     ones = 8 - (header[4] ^ 0xFF).bit_length()
     tail = header[5 : 4 + max(1, ones)]
     if ones in (1, 8) or any(byte & 0xC0 != 0x80 for byte in tail):

@@ -38,7 +38,7 @@ VORBIS_MARK: Final = b"\x01vorbis"
 VORBIS_HEAD_BYTES: Final = 30
 BLOCK_SIZES_OFFSET: Final = 28  # as powers of 2, the longer one in the upper half
 AUDIO_MARKS: Final = (VORBIS_MARK, b"OpusHead", *FLAC_MARKS)
-MIN_UNREAD_BYTES: Final = 1 << 10  # fewer bytes behind the audio are padding
+MIN_UNREAD_BYTES: Final = 1 << 10  # fewer bytes after the audio are padding
 
 
 def open_ogg(

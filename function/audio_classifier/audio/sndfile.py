@@ -17,7 +17,7 @@ from audio_classifier.audio.codecs import undecodable_codec
 from audio_classifier.audio.formats import HEAD_BYTES
 from audio_classifier.audio.info import AudioInfo, checked_info
 from audio_classifier.audio.source import GuardedFile, ReadLimitError, SeekableFile, T, read_at
-from audio_classifier.audio.warnings import PARTLY_READ, TRUNCATED, AudioWarning
+from audio_classifier.audio.warnings import TRUNCATED, AudioWarning
 from audio_classifier.errors import (
     DamagedAudioError,
     StartBeyondEndError,
@@ -39,7 +39,6 @@ UNSEEKABLE_SUBTYPES: Final = (
 )
 SKIPPED_AT_ONCE: Final = 1 << 16
 VORBIS_LEAD_S: Final = 2  # more than encoders put into a page
-MAX_MISSING_S: Final = 0.1
 # FLAC's longest frame, 65,535 samples, takes more than 8 bytes; Vorbis and Opus pack less.
 MAX_FRAMES_PER_BYTE: Final = 8192
 PIECES_FRAMES: Final = (4096, 256, 16)  # read at once near the end of a truncated file
@@ -101,8 +100,6 @@ class SndfileStream:
             self._ended = True
         self._position += len(block)
         self._started = self._started or len(block) > 0
-        if self.info.format == "OGG" and len(block) < count:
-            self._report_missing()
         return block
 
     def seek(self, frame: int) -> None:
@@ -134,13 +131,6 @@ class SndfileStream:
         lead = VORBIS_LEAD_S * self.info.sample_rate_hz
         is_near_end = self.info.frames is not None and frame > self.info.frames - lead
         return min(frame, lead) if self.info.subtype == "VORBIS" and is_near_end else 0
-
-    def _report_missing(self) -> None:
-        """Report that an Ogg stream ended before the position that its last page states."""
-        missing = (self.info.frames or 0) - self._position
-        if missing > MAX_MISSING_S * self.info.sample_rate_hz and not self.warnings:
-            message = f"{self._time(missing)} of the recording are missing or cannot be decoded"
-            self.warnings.append(AudioWarning(PARTLY_READ, message, {"missing_s": self._seconds(missing)}))
 
     def _skip_to(self, frame: int) -> None:
         if frame < self._position:

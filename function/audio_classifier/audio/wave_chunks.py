@@ -1,7 +1,7 @@
 """Read the chunks of WAV and RF64 files whose structure is wrong.
 
 Recorders write the size of the audio when they close a file.  If they lose power, or write to a pipe, the
-size is 0 or 2^32 - 1.  Other programs write several data chunks, forget the byte behind a chunk of odd
+size is 0 or 2^32 - 1.  Other programs write several data chunks, forget the byte after a chunk of odd
 length, or append one file to another.
 
 Sources: *Multimedia Programming Interface and Data Specifications 1.0* (RIFF), EBU Tech 3306 (RF64).
@@ -23,12 +23,12 @@ CHUNK_HEADER_BYTES: Final = 8
 MAX_CHUNKS: Final = 1000
 MAX_FORMAT_BYTES: Final = 1 << 16
 UNKNOWN_SIZE: Final = 0xFFFFFFFF
-MIN_UNREAD_BYTES: Final = 1 << 10  # fewer bytes behind the last chunk are padding
+MIN_UNREAD_BYTES: Final = 1 << 10  # fewer bytes after the last chunk are padding
 DS64_SIZES: Final = "<QQ"  # of the file and of the audio
 DS64_BYTES: Final = 28
 NAME: Final = re.compile(rb"[ -~]{4}")
 FILE_NAMES: Final = (b"RIFF", b"RIFX", b"RF64")
-# Names that show that the byte behind a chunk of odd length is missing.
+# Names that show that the byte after a chunk of odd length is missing.
 COMMON_NAMES: Final = (b"data", b"fmt ", b"fact", b"LIST", b"bext", b"cue ", b"smpl", b"id3 ", b"ID3 ")
 MAX_FILES: Final = 64  # that follow one another
 
@@ -56,7 +56,7 @@ class Chunk:
 
     @property
     def end(self) -> int:
-        """The position behind the content and its padding."""
+        """The position after the content and its padding."""
         return self.begin + self.size + self.size % 2
 
 
@@ -149,7 +149,7 @@ class _Wave:
         )
 
     def repaired(self) -> tuple[SeekableFile, int, list[AudioWarning]]:
-        """Return the file or a view of it, the position behind it, and what was repaired."""
+        """Return the file or a view of it, the position after it, and what was repaired."""
         if not self._before or self._before[-1].name != b"data":
             return self._view(self._size), self._size, []
         data = self._before[-1]
@@ -200,7 +200,7 @@ class _Wave:
             message = f"the file has {len(ranges)} data chunks, which were joined"
             warnings.append(AudioWarning(REPAIRED, message, {"data_chunks": len(ranges)}))
         elif any(chunk.is_misplaced for chunk in self._before):
-            message = "the byte behind a chunk of odd length is missing; all audio was read"
+            message = "the byte after a chunk of odd length is missing; all audio was read"
             warnings.append(AudioWarning(REPAIRED, message, {}))
         end = min(end, self._size)
         return self._with_audio(ranges) if warnings else self._view(end), end, warnings
