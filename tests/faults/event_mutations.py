@@ -126,7 +126,7 @@ def _change(parent: Any, key: Any, random: Random) -> None:
     elif kind == 2:
         parent[key] = [value]
     else:
-        parent[key] = random.choice(VALUES)
+        parent[key] = copy.deepcopy(random.choice(VALUES))
 
 
 def _change_text(parent: Any, key: Any, random: Random) -> None:

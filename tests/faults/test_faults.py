@@ -14,7 +14,7 @@ import requests
 
 from devtools.runtime_api import InvocationError
 from tests.e2e.proxy import Answer, Proxy
-from tests.faults.event_mutations import mutate_event, valid_events
+from tests.faults.event_mutations import VALUES, mutate_event, valid_events
 from tests.faults.events import EVENTS
 from tests.faults.function import FunctionProcess, KilledError
 from tests.faults.http_mutations import mutate_request, valid_requests
@@ -66,6 +66,14 @@ def test_requests_and_events_depend_only_on_the_seed() -> None:
     changed = [[mutate_event(one, Random(seed)) for one in events] for seed in (1, 1, 2)]
     assert changed[0] == changed[1] != changed[2]
     assert json.dumps(events) == before
+
+
+def test_mutated_events_are_json_and_leave_the_inserted_values_unchanged() -> None:
+    before = json.dumps(VALUES)
+    for seed in range(200):
+        for event in valid_events(EVENTS):
+            json.dumps(mutate_event(event, Random(seed)))
+    assert json.dumps(VALUES) == before
 
 
 def test_fields_that_aws_sets_are_not_mutated() -> None:
