@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
 from audio_classifier.service.shared_classifier import SharedClassifier
 from audio_classifier.service.uploads import Uploads
@@ -21,10 +22,10 @@ def shared_classifier() -> SharedClassifier:
 @pytest.fixture
 def buckets(s3: Any) -> Any:
     """A client of an S3 with empty buckets for uploads and results."""
+    # moto cannot list the versions of a bucket whose versioning was suspended, so everything is deleted.
+    requests.post(f"{s3.meta.endpoint_url}/moto-api/reset", timeout=10).raise_for_status()
     for name in ("uploads", "results"):
         s3.create_bucket(Bucket=name)
-        for item in s3.list_object_versions(Bucket=name).get("Versions", []):
-            s3.delete_object(Bucket=name, Key=item["Key"], VersionId=item["VersionId"])
     return s3
 
 
