@@ -1,9 +1,13 @@
-"""Check the packet table of ALAC in CAF files, because libsndfile reports faults in it on standard output."""
+"""Read the chunks of CAF files; check the packet table of ALAC.
+
+libsndfile reports faults in that table on standard output.
+"""
 
 from __future__ import annotations
 
 import re
 import struct
+from collections.abc import Iterator
 from typing import Final
 
 from audio_classifier.audio.source import SeekableFile, read_at
@@ -29,13 +33,7 @@ def check_packet_table(file: SeekableFile, head: bytes) -> None:
     """
     if not head.startswith(b"caff") or head[FORMAT_OFFSET : FORMAT_OFFSET + 4] != b"alac":
         return
-    position = FILE_HEADER_BYTES
-    for _ in range(MAX_CHUNKS):
-        header = read_at(file, position, CHUNK_HEADER_BYTES)
-        if len(header) < CHUNK_HEADER_BYTES:
-            return
-        name, size = struct.unpack(">4sq", header)
-        position += CHUNK_HEADER_BYTES
+    for name, position, size in caf_chunks(file):
         if name == b"pakt":
             table = read_at(file, position, min(size, MAX_TABLE_BYTES)) if size > 0 else b""
             if len(table) < size or not TABLE.match(table, TABLE_HEADER_BYTES):
@@ -43,4 +41,16 @@ def check_packet_table(file: SeekableFile, head: bytes) -> None:
             return
         if size < 0:  # of unknown length, to the end of the file
             return
-        position += size
+
+
+def caf_chunks(file: SeekableFile) -> Iterator[tuple[bytes, int, int]]:
+    """Yield the name of each chunk, and position and size of its content; the size is -1 if it is unknown."""
+    position = FILE_HEADER_BYTES
+    for _ in range(MAX_CHUNKS):
+        header = read_at(file, position, CHUNK_HEADER_BYTES)
+        if len(header) < CHUNK_HEADER_BYTES:
+            return
+        name, size = struct.unpack(">4sq", header)
+        position += CHUNK_HEADER_BYTES
+        yield name, position, size
+        position += max(0, size)

@@ -21,7 +21,7 @@ from audio_classifier.audio.sndfile import SampleType, SndfileStream
 from audio_classifier.audio.source import SeekableFile, size_of
 from audio_classifier.audio.streams import FrameStream
 from audio_classifier.audio.views import FileRange, FileView
-from audio_classifier.audio.warnings import PARTLY_READ, AudioWarning
+from audio_classifier.audio.warnings import AudioWarning, unread_files
 from audio_classifier.audio.webm import open_webm
 from audio_classifier.errors import EmptyAudioError, MissingExtraError, UnsupportedFormatError
 
@@ -87,10 +87,7 @@ def _open_without_ffmpeg(file: SeekableFile, head: bytes, dtype: SampleType) -> 
     if len(files) == 1:
         return OpenAudio([SndfileStream(files[0], dtype=dtype)], warnings)
     streams, failures = open_links(partial(SndfileStream, part, dtype=dtype) for part in files)
-    if failures:
-        message = f"{len(failures)} of {len(files)} WAV files in the file were not read: {failures[0]}"
-        warnings = [AudioWarning(PARTLY_READ, message, {"files_read": len(streams)}), *warnings]
-    return OpenAudio(streams, warnings)
+    return OpenAudio(streams, [*unread_files("WAV", len(streams), failures), *warnings])
 
 
 def _ffmpeg_stream(

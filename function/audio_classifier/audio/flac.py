@@ -26,12 +26,18 @@ from audio_classifier.audio.sndfile import SampleType, SndfileStream
 from audio_classifier.audio.source import FetchingFile, SeekableFile, read_at, size_of
 from audio_classifier.audio.streams import FrameStream
 from audio_classifier.audio.views import FileRange, FileView
-from audio_classifier.audio.warnings import PARTLY_READ, REPAIRED, TRUNCATED, AudioWarning
+from audio_classifier.audio.warnings import (
+    MIN_UNREAD_BYTES,
+    REPAIRED,
+    TRUNCATED,
+    AudioWarning,
+    unread_bytes,
+    unread_files,
+)
 from audio_classifier.errors import AudioError
 
 MAX_FILES: Final = 64
 MAX_JUNK_BYTES: Final = 8 << 20  # between two files
-MIN_UNREAD_BYTES: Final = 1 << 10  # fewer bytes after the audio are padding
 SCAN_BYTES: Final = 1 << 20
 FIRST_BLOCK: Final = re.compile(rb"fLaC[\x00\x80]\x00\x00\x22")  # with STREAMINFO, of 34 bytes
 FIRST_BLOCK_BYTES: Final = 8
@@ -102,11 +108,7 @@ def _unread(file: SeekableFile, last: Frame, end: int, info: StreamInfo) -> list
     unread = end - last.position - info.frame_limit
     if unread < MIN_UNREAD_BYTES:
         return []
-    unread -= _tag_bytes(file, end)
-    if unread < MIN_UNREAD_BYTES:
-        return []
-    message = f"about {unread} bytes that follow the audio were not read"
-    return [AudioWarning(PARTLY_READ, message, {"unread_bytes": unread})]
+    return unread_bytes(unread - _tag_bytes(file, end), is_estimate=True)
 
 
 def _tag_bytes(file: SeekableFile, end: int) -> int:
@@ -120,14 +122,10 @@ def _tag_bytes(file: SeekableFile, end: int) -> int:
 
 
 def _joined(files: int, failures: list[AudioError]) -> list[AudioWarning]:
-    total = files + len(failures)
-    if failures:
-        message = f"{len(failures)} of {total} FLAC files in the file were not read: {failures[0]}"
-        return [AudioWarning(PARTLY_READ, message, {"files_read": files})]
-    if files > 1:
+    if files > 1 and not failures:
         message = f"{files} FLAC files follow one another in the file; all were read"
         return [AudioWarning(REPAIRED, message, {"files_read": files})]
-    return []
+    return unread_files("FLAC", files, failures)
 
 
 def _find_files(file: SeekableFile, size: int, last: Frame) -> list[int]:

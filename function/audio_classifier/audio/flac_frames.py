@@ -180,7 +180,7 @@ def _header_samples(header: bytes, info: StreamInfo) -> tuple[int, int] | None:
         or header[3] & 1
     ):
         return None
-    number, offset = _coded_number(header)
+    number, offset = coded_number(header)
     size_bytes = {BLOCK_SIZE_8: 1, BLOCK_SIZE_16: 2}.get(block, 0)
     rate_bytes = 0 if rate < RATE_8 else 1 if rate == RATE_8 else 2
     end = offset + size_bytes + rate_bytes
@@ -194,7 +194,7 @@ def _header_samples(header: bytes, info: StreamInfo) -> tuple[int, int] | None:
     return first, first + size
 
 
-def _coded_number(header: bytes) -> tuple[int, int]:
+def coded_number(header: bytes) -> tuple[int, int]:
     """Return the number, coded in the manner of UTF-8, and the offset after it; 0, 0 if it is invalid."""
     ones = 8 - (header[4] ^ 0xFF).bit_length()
     tail = header[5 : 4 + max(1, ones)]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from audio_classifier.audio.mpeg import HEADER_BYTES, MPEG_1, FrameKind, tag_offset
+from audio_classifier.audio.mpeg import HEADER_BYTES, ID3V1_BYTES, MPEG_1, FrameKind, tag_offset
 
 # Frames that must be decoded before a frame.
 OVERLAP_FRAMES: Final = 2
@@ -16,7 +16,6 @@ OVERLAP_FRAMES: Final = 2
 PHASE_FRAMES: Final = 8
 CHECKSUM_BYTES: Final = 2
 TAG_NAMES: Final = (b"Xing", b"Info")
-ID3V1_BYTES: Final = 128  # libsndfile looks for a tag at the end
 
 
 def max_lead(kind: FrameKind) -> int:
@@ -50,7 +49,8 @@ def decodable(kind: FrameKind, lengths: list[int], data: bytes, lead: int) -> by
     standard error what they lack.
 
     libsndfile accepts the first frame only if another one follows, so the last frame is repeated, and it
-    estimates the number of frames from the length of the first one, so enough zeros follow.  Neither is to be
+    estimates the number of frames from the length of the first one, so enough zeros follow, also for the tag
+    that it looks for at the end.  Neither is to be
     read.  A first frame that looks like a tag, as in the middle of concatenated files, would be dropped, so
     its name is removed.
     """

@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import Final
 
 from audio_classifier.audio.codecs import ogg_codec
-from audio_classifier.audio.links import LinkStream, OpenLink
+from audio_classifier.audio.links import open_links
 from audio_classifier.audio.ogg_chain import MAX_LINKS, find_links
 from audio_classifier.audio.ogg_flac import FLAC_MARKS, OggFlac
 from audio_classifier.audio.ogg_pages import (
@@ -31,14 +31,13 @@ from audio_classifier.audio.sndfile import SampleType, SndfileStream
 from audio_classifier.audio.source import SeekableFile, read_at, size_of
 from audio_classifier.audio.streams import FrameStream
 from audio_classifier.audio.views import FileRange, FileView, Part
-from audio_classifier.audio.warnings import PARTLY_READ, TRUNCATED, AudioWarning
+from audio_classifier.audio.warnings import PARTLY_READ, TRUNCATED, AudioWarning, unread_bytes
 from audio_classifier.errors import AudioError, DamagedAudioError, EmptyAudioError, UnsupportedFormatError
 
 VORBIS_MARK: Final = b"\x01vorbis"
 VORBIS_HEAD_BYTES: Final = 30
 BLOCK_SIZES_OFFSET: Final = 28  # as powers of 2, the longer one in the upper half
 AUDIO_MARKS: Final = (VORBIS_MARK, b"OpusHead", *FLAC_MARKS)
-MIN_UNREAD_BYTES: Final = 1 << 10  # fewer bytes after the audio are padding
 
 
 def open_ogg(
@@ -58,23 +57,12 @@ def open_ogg(
     links = find_links(file)
     if len(links.begins) == 1 and links.is_complete:
         return [_open_link(file, 0, links.end, dtype)], []
-    streams: list[FrameStream] = []
-    failures: list[AudioError] = []
-    open_link = OpenLink()
-    for begin, end in pairwise([*links.begins, links.end]):
-        try:
-            stream = LinkStream(open_link, partial(_open_link, file, begin, end, dtype))
-        except AudioError as error:
-            failures.append(error)
-            continue
-        if stream.info.frames is None:
-            failures.append(DamagedAudioError("the end of a chained Ogg stream is missing"))
-        else:
-            streams.append(stream)
-    if not streams:
-        raise failures[0]
+    streams, failures = open_links(
+        partial(_open_chained_link, file, begin, end, dtype)
+        for begin, end in pairwise([*links.begins, links.end])
+    )
     warnings = _warnings(len(links.begins), failures, is_complete=links.is_complete)
-    return streams, [*warnings, *_unread(size_of(file) - links.end if links.is_complete else 0)]
+    return streams, [*warnings, *unread_bytes(size_of(file) - links.end if links.is_complete else 0)]
 
 
 def _warnings(links: int, failures: list[AudioError], *, is_complete: bool) -> list[AudioWarning]:
@@ -87,6 +75,15 @@ def _warnings(links: int, failures: list[AudioError], *, is_complete: bool) -> l
     else:
         return []
     return [AudioWarning(PARTLY_READ, message, {"streams_read": read})]
+
+
+def _open_chained_link(file: SeekableFile, begin: int, end: int, dtype: SampleType) -> FrameStream:
+    """Open a link of known length; otherwise, the positions of the following ones would be unknown."""
+    stream = _open_link(file, begin, end, dtype)
+    if stream.info.frames is None:
+        stream.close()
+        raise DamagedAudioError("the end of a chained Ogg stream is missing")
+    return stream
 
 
 def _open_link(file: SeekableFile, begin: int, end: int, dtype: SampleType) -> FrameStream:
@@ -112,15 +109,8 @@ def _open_link(file: SeekableFile, begin: int, end: int, dtype: SampleType) -> F
     if last is not None and not last.flags & LAST:
         message = "the recording is not marked as complete, so its end may be missing"
         stream.warnings.append(AudioWarning(TRUNCATED, message, {}))
-    stream.warnings += _unread(unread)
+    stream.warnings += unread_bytes(unread)
     return stream
-
-
-def _unread(count: int) -> list[AudioWarning]:
-    if count < MIN_UNREAD_BYTES:
-        return []
-    message = f"{count} bytes that follow the audio were not read"
-    return [AudioWarning(PARTLY_READ, message, {"unread_bytes": count})]
 
 
 def _begins_late(head: bytes, audio: Page) -> bool:

@@ -8,17 +8,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+from audio_classifier.audio.flac_frames import (
+    LAST_BLOCK,
+    MARK,
+    MAX_HEADER_BYTES,
+    STREAM_INFO_BYTES,
+    coded_number,
+    header_with_samples,
+)
 from audio_classifier.audio.generated import GeneratedFile
 from audio_classifier.audio.ogg_packets import read_packets, unfinished_packet
 from audio_classifier.audio.ogg_pages import MAX_DAMAGED_BYTES, Page, find_page, read_pages
 from audio_classifier.audio.source import SeekableFile
 from audio_classifier.errors import DamagedAudioError, UnreadableAudioError
 
-MARK: Final = b"fLaC"
 MAPPING_MARK: Final = b"\x7fFLAC"
 FLAC_MARKS: Final = (MAPPING_MARK, MARK)
 MAPPING_BYTES: Final = 9  # before the native header: mark, version, number of header packets
-STREAM_INFO_BYTES: Final = 34
 FRAME_SYNC: Final = (b"\xff\xf8", b"\xff\xf9")  # fixed and variable block size
 
 
@@ -87,11 +93,8 @@ def _native_header(packets: Iterator[tuple[bytes, Page]]) -> bytes:
     block = header[len(MARK) :]
     if not header.startswith(MARK) or len(block) < 4 + STREAM_INFO_BYTES or block[0] & 0x7F:
         raise UnreadableAudioError("not a readable audio file: the FLAC stream in Ogg has no header")
-    info = bytearray(block[4 : 4 + STREAM_INFO_BYTES])
-    info[13] &= 0xF0  # the number of samples, 36 bits, which is known from the last page
-    info[14:18] = bytes(4)
-    info[18:] = bytes(16)  # the MD5 of the samples
-    return MARK + bytes((0x80, 0, 0, STREAM_INFO_BYTES)) + info
+    only_block = bytes((LAST_BLOCK, 0, 0, STREAM_INFO_BYTES)) + block[4 : 4 + STREAM_INFO_BYTES]
+    return header_with_samples(MARK + only_block, 0)
 
 
 def _first_frame(packets: Iterator[tuple[bytes, Page]], begin: int) -> tuple[int, bytes]:
@@ -107,11 +110,7 @@ def _first_frame(packets: Iterator[tuple[bytes, Page]], begin: int) -> tuple[int
 
 
 def _frame_position(frame: bytes, header: bytes) -> int:
-    """Return the number of a frame's first sample, which its header encodes like UTF-8."""
-    coded = frame[4:11] or b"\0"
-    ones = 8 - (coded[0] ^ 0xFF).bit_length()  # the number of bytes, or 0 for one
-    number = coded[0] & 0x7F >> ones
-    for byte in coded[1 : max(1, ones)]:
-        number = number << 6 | byte & 0x3F
+    """Return the number of a frame's first sample, which its header states."""
+    number, _ = coded_number(frame.ljust(MAX_HEADER_BYTES, b"\0"))
     block_size = int.from_bytes(header[8:10], "big")  # the minimum, which is that of all frames but the last
     return number if frame[1] & 1 else number * block_size

@@ -10,15 +10,15 @@ import struct
 from dataclasses import dataclass
 from typing import Final
 
+from audio_classifier.audio.caf import caf_chunks
 from audio_classifier.audio.formats import W64_GUID
 from audio_classifier.audio.source import SeekableFile, read_at, size_of
 from audio_classifier.audio.views import FileRange, FileView
-from audio_classifier.audio.warnings import PARTLY_READ, AudioWarning
+from audio_classifier.audio.warnings import MIN_UNREAD_BYTES, AudioWarning, unread_bytes
 from audio_classifier.audio.wave_chunks import (
     CHUNK_HEADER_BYTES,
     FIRST_CHUNK,
     MAX_CHUNKS,
-    MIN_UNREAD_BYTES,
     UNKNOWN_SIZE,
     cut,
     never_finalised,
@@ -31,7 +31,7 @@ SSND_HEADER_BYTES: Final = 8
 COMM_FIELDS: Final = ">HIH"  # channels, frames, bits of a sample
 AU_HEADER_BYTES: Final = 24
 AU_SIZE_OFFSET: Final = 8
-CAF_FIRST_CHUNK: Final = 8
+CAF_SIZE_BYTES: Final = 8  # in front of a chunk's content
 CAF_EDIT_COUNT_BYTES: Final = 4  # at the beginning of the audio
 W64_FIRST_CHUNK: Final = 40
 W64_HEADER_BYTES: Final = 24  # of a chunk; its size includes them
@@ -95,15 +95,11 @@ def _size_field(file: SeekableFile, head: bytes) -> _SizeField | None:
         (begin,) = struct.unpack_from(layout, head, 4)
         return _SizeField(AU_SIZE_OFFSET, layout, begin, 0, UNKNOWN_SIZE, has_chunks=False)
     if head.startswith(b"caff"):
-        position = CAF_FIRST_CHUNK
-        for _ in range(MAX_CHUNKS):
-            chunk = read_at(file, position, 12)
-            if len(chunk) < 12:
-                break
-            if chunk.startswith(b"data"):
-                begin = position + 12 + CAF_EDIT_COUNT_BYTES
-                return _SizeField(position + 4, ">q", begin, CAF_EDIT_COUNT_BYTES, -1, has_chunks=True)
-            position += 12 + max(0, struct.unpack(">q", chunk[4:])[0])
+        for name, position, _ in caf_chunks(file):
+            if name == b"data":
+                begin = position + CAF_EDIT_COUNT_BYTES
+                field = position - CAF_SIZE_BYTES
+                return _SizeField(field, ">q", begin, CAF_EDIT_COUNT_BYTES, -1, has_chunks=True)
     if head.startswith(W64_GUID):
         position = W64_FIRST_CHUNK
         for _ in range(MAX_CHUNKS):
@@ -131,11 +127,7 @@ def _with_true_size(file: SeekableFile, field: _SizeField) -> tuple[SeekableFile
     elif stated > present:
         warnings = [cut(stated, present)]
     else:
-        unread = present - stated
-        if field.has_chunks or unread < MIN_UNREAD_BYTES:
-            return file, []
-        message = f"{unread} bytes that follow the audio were not read"
-        return file, [AudioWarning(PARTLY_READ, message, {"unread_bytes": unread})]
+        return file, [] if field.has_chunks else unread_bytes(present - stated)
     end = field.position + struct.calcsize(field.layout)
     value = min(present + field.included_bytes, UNKNOWN_SIZE if field.unknown > 0 else 1 << 62)
     header = read_at(file, 0, field.position) + struct.pack(field.layout, value)

@@ -16,14 +16,13 @@ from typing import Final
 
 from audio_classifier.audio.source import SeekableFile, read_at, size_of
 from audio_classifier.audio.views import FileRange, FileView
-from audio_classifier.audio.warnings import PARTLY_READ, REPAIRED, TRUNCATED, AudioWarning
+from audio_classifier.audio.warnings import REPAIRED, TRUNCATED, AudioWarning, unread_bytes
 
 FIRST_CHUNK: Final = 12
 CHUNK_HEADER_BYTES: Final = 8
 MAX_CHUNKS: Final = 1000
 MAX_FORMAT_BYTES: Final = 1 << 16
 UNKNOWN_SIZE: Final = 0xFFFFFFFF
-MIN_UNREAD_BYTES: Final = 1 << 10  # fewer bytes after the last chunk are padding
 DS64_SIZES: Final = "<QQ"  # of the file and of the audio
 DS64_BYTES: Final = 28
 NAME: Final = re.compile(rb"[ -~]{4}")
@@ -113,10 +112,7 @@ def wave_files(file: SeekableFile, head: bytes) -> tuple[list[SeekableFile], lis
     if len(files) > 1:
         message = f"{len(files)} WAV files follow one another in the file"
         warnings.append(AudioWarning(REPAIRED, message, {"files": len(files)}))
-    if size - end >= MIN_UNREAD_BYTES:
-        message = f"{size - end} bytes that follow the audio were not read"
-        warnings.append(AudioWarning(PARTLY_READ, message, {"unread_bytes": size - end}))
-    return files, warnings
+    return files, warnings + unread_bytes(size - end)
 
 
 def never_finalised() -> AudioWarning:
