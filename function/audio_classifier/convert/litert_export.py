@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audio_classifier.constants import LOG_OFFSET, MEL_BANDS, PATCH_FRAMES
+from audio_classifier.convert.export_check import check_deviation
 from audio_classifier.convert.max_artifacts import VGGISH_LAYERS, Weights
 from audio_classifier.cpus import available_cpus
-from audio_classifier.errors import ConversionError
 from audio_classifier.model.embedding import Embedder
 
 Precision: TypeAlias = Literal["float32", "float16", "int8"]
@@ -105,11 +105,6 @@ def _check(
         path = Path(folder, "embedding.tflite")
         path.write_bytes(model)
         actual = Embedder(path, threads=available_cpus()).embed(patches)
-    span = float(np.ptp(expected))
-    error = float(np.abs(actual - expected).max()) / span if span else float("inf")
-    if not error <= TOLERANCE[precision]:
-        raise ConversionError(
-            f"the exported {precision} network deviates from TensorFlow by {error:.2%} of its range, "
-            f"more than the accepted {TOLERANCE[precision]:.2%}",
-            hint="The weights may be damaged; nothing was written.",
-        )
+    check_deviation(
+        actual, expected, tolerance=TOLERANCE[precision], precision=precision, reference="TensorFlow"
+    )

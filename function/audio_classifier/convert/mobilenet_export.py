@@ -8,6 +8,7 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 
+from audio_classifier.convert.export_check import check_deviation
 from audio_classifier.convert.litert_layers import Activation, LayerWriter
 from audio_classifier.convert.litert_writer import FREE
 from audio_classifier.convert.mobilenet import (
@@ -20,7 +21,6 @@ from audio_classifier.convert.mobilenet import (
 )
 from audio_classifier.convert.mobilenet_reference import forward
 from audio_classifier.cpus import available_cpus
-from audio_classifier.errors import ConversionError
 
 Precision: TypeAlias = Literal["float32", "float16"]
 
@@ -56,7 +56,13 @@ def export_network(state: State, net: Network, precision: Precision = "float32")
     log_mels = np.random.default_rng(0).standard_normal(CHECK_SHAPE, np.float32)
     with np.errstate(over="ignore", invalid="ignore"):  # the check refuses weights that are too large
         model = _Exporter(state, precision).export(net)
-        _check(run_network(model, log_mels), forward(state, net, log_mels), precision)
+        check_deviation(
+            run_network(model, log_mels),
+            forward(state, net, log_mels),
+            tolerance=TOLERANCE[precision],
+            precision=precision,
+            reference="numpy",
+        )
     return model
 
 
@@ -69,17 +75,6 @@ def run_network(model: bytes, log_mels: NDArray[np.float32]) -> NDArray[np.float
     interpreter.set_tensor(source, log_mels)
     interpreter.invoke()
     return np.asarray(interpreter.get_tensor(result))
-
-
-def _check(actual: NDArray[np.float32], expected: NDArray[np.float64], precision: Precision) -> None:
-    span = float(np.ptp(expected))
-    error = float(np.abs(actual - expected).max()) / span if span else float("inf")
-    if not error <= TOLERANCE[precision]:
-        raise ConversionError(
-            f"the exported {precision} network deviates from numpy by {error:.2%} of its range, "
-            f"more than the accepted {TOLERANCE[precision]:.2%}",
-            hint="The weights may be damaged; nothing was written.",
-        )
 
 
 class _Exporter:
