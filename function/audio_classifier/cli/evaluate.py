@@ -17,7 +17,13 @@ from audio_classifier.cli.common import (
     open_classifier,
 )
 from audio_classifier.cli.errors import describe
-from audio_classifier.cli.terminal import FilesProgress, print_error, print_line, terminated_cleanly
+from audio_classifier.cli.terminal import (
+    FilesProgress,
+    print_error,
+    print_line,
+    silence_matplotlib,
+    terminated_cleanly,
+)
 from audio_classifier.constants import EVENT_THRESHOLD
 from audio_classifier.errors import InvalidParameterError
 
@@ -152,10 +158,7 @@ def _run(args: argparse.Namespace) -> Evaluation:
 def _prepare_output(folder: Path) -> ModuleType | None:
     """Create the folder before the work begins, and import the module that draws, if matplotlib exists."""
     folder.mkdir(parents=True, exist_ok=True)
-    import logging
-
-    # matplotlib warns that its cache is elsewhere if the home directory is not writable.
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)
+    silence_matplotlib()
     try:
         from audio_classifier.plotting import measurements
     except ImportError:

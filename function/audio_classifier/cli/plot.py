@@ -20,6 +20,7 @@ from audio_classifier.cli.common import (
     read_recording,
     report_warning,
 )
+from audio_classifier.cli.terminal import silence_matplotlib
 from audio_classifier.errors import InvalidParameterError, MissingExtraError
 from audio_classifier.escaping import printable
 
@@ -129,10 +130,7 @@ def _import_figures(parameter: str, path: str, top_k: int) -> ModuleType:
         )
     if top_k > MAX_ROWS:
         raise InvalidParameterError("top_k", f"must be at most {MAX_ROWS} for a picture, got {top_k}")
-    import logging
-
-    # matplotlib warns that its cache is elsewhere if the home directory is not writable.
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)
+    silence_matplotlib()
     try:
         from audio_classifier.plotting import figures
     except ImportError as error:

@@ -48,6 +48,13 @@ def native_stderr_hidden() -> Iterator[None]:
             os.close(null)
 
 
+def silence_matplotlib() -> None:
+    """Hide the warning that matplotlib's cache is elsewhere if the home directory is not writable."""
+    import logging
+
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
+
+
 @contextmanager
 def log_shown() -> Iterator[None]:
     """Show the log messages of this package, and only the errors of TensorFlow."""
