@@ -88,7 +88,7 @@ def test_event_is_returned_when_it_has_ended() -> None:
 
 def test_stream_has_each_event_after_the_window_that_ends_it() -> None:
     windows = make_windows([0.6, 0.0, 0.0], [0.0, 0.0, 0.6])
-    items = list(with_sound_events(windows, CLASSES, Hysteresis(0.5)))
+    items = list(with_sound_events((window for window in windows), CLASSES, Hysteresis(0.5)))
     assert [item for item in items if isinstance(item, Window)] == windows
     assert [type(item).__name__ for item in items] == [
         "Window",

@@ -208,6 +208,19 @@ def test_stream_that_is_given_up_ends_its_worker(pool: DecoderPool) -> None:
     wait_until(lambda: workers_of(pool) != before, timeout_s=10)
 
 
+def test_connection_is_closed_once() -> None:
+    workers = WorkerProcesses(max_idle=1)
+    with workers.worker() as worker:
+        worker.is_idle = False
+        descriptor = worker.connection.fileno()
+        worker.connection.__del__()  # as the cyclic garbage collector may do before the block ends
+        with open(os.devnull) as file:
+            assert file.fileno() == descriptor
+            worker.connection.close()
+            os.fstat(descriptor)
+    workers.close()
+
+
 def test_threads_share_a_pool_and_only_idle_workers_are_kept(pool: DecoderPool) -> None:
     contents = [encode(busy(seconds, 16_000, seed=seconds), 16_000) for seconds in range(1, 9)]
     expected = [LOCAL.clip(content, start_s=0).log_mel for content in contents]

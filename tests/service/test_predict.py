@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import audio_classifier.inference.classifier as classifier_module
 from audio_classifier import AudioClassifier, SoundEvent, Window
 from audio_classifier.errors import DamagedAudioError, RecordingTooLongError, UnknownLabelError
 from audio_classifier.service.parameters import parse_parameters
@@ -45,6 +46,44 @@ def test_response_of_a_timeline_has_windows_and_events(
     }
     assert response["windows"][0].keys() == {"start", "end", "predictions"}
     assert response["events"][0].keys() == {"label_id", "label", "start", "end", "peak", "mean"}
+
+
+@pytest.mark.parametrize(
+    ("streamer", "name"),
+    [
+        (classifier_module, "classify_windows"),
+        (AudioClassifier, "analyze"),
+        (SharedClassifier, "analyze"),
+    ],
+)
+def test_timeline_that_is_closed_closes_the_streams_that_it_reads(
+    shared_classifier: SharedClassifier, monkeypatch: pytest.MonkeyPatch, streamer: Any, name: str
+) -> None:
+    streams: list[Iterator[Any]] = []  # held here, so that only their reader closes them
+    closed: list[Iterator[Any]] = []
+    start = getattr(streamer, name)
+
+    def held(*args: Any, **kwargs: Any) -> Iterator[Any]:
+        def stream() -> Iterator[Any]:
+            try:
+                yield from items
+            finally:
+                closed.append(items)
+
+        items = start(*args, **kwargs)
+        streams.append(stream())
+        return streams[0]
+
+    monkeypatch.setattr(streamer, name, held)
+    items = timeline(
+        shared_classifier,
+        encode(busy(60, 8_000), 8_000),
+        parse_parameters({"timeline": True, "window": 1.92}),
+    )
+    next(items)
+    assert (len(streams), len(closed)) == (1, 0)
+    items.close()
+    assert len(closed) == 1
 
 
 def test_timeline_without_a_hop_has_adjacent_windows(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from functools import cached_property
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +43,8 @@ from audio_classifier.model.labels import LabelSet
 from audio_classifier.model.network import load_network
 from audio_classifier.model.ontology import audioset_ontology
 from audio_classifier.model.patch_network import PatchNetwork
+
+T = TypeVar("T")
 
 
 class AudioClassifier:
@@ -319,7 +322,7 @@ class AudioClassifier:
         exclude: Iterable[str] | None = None,
         groups: bool = False,
         on_block: BlockObserver | None = None,
-    ) -> Iterator[Window | SoundEvent | AudioWarning]:
+    ) -> Generator[Window | SoundEvent | AudioWarning, None, None]:
         """Read a recording of any length and yield its windows, sound events and warnings, as a stream.
 
         Memory does not grow with the length of the recording, and every second is decoded and embedded once,
@@ -401,7 +404,7 @@ class AudioClassifier:
             groups=groups,
             on_block=on_block,
         )
-        return (item for item in stream if isinstance(item, Window))
+        return _only(Window, stream)
 
     def events(
         self,
@@ -430,7 +433,7 @@ class AudioClassifier:
             exclude=exclude,
             groups=groups,
         )
-        return (item for item in stream if isinstance(item, SoundEvent))
+        return _only(SoundEvent, stream)
 
     def codes(self, samples: NDArray[np.floating]) -> NDArray[np.uint8]:
         """Compute the 8-bit codes ``(patches, 128)`` of 16 kHz mono samples ``(n >= 15,600,)``.
@@ -456,3 +459,10 @@ class AudioClassifier:
         """Do what `timeline` does; its former name for observers, until version 0.3."""
         warnings.warn("listen(watch=...) is now timeline(on_block=...)", DeprecationWarning, stacklevel=2)
         return self.timeline(source, window_s=window_s, hop_s=hop_s, on_block=watch)
+
+
+def _only(kind: type[T], stream: Generator[object, None, None]) -> Iterator[T]:
+    with closing(stream):
+        for item in stream:
+            if isinstance(item, kind):
+                yield item

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -85,20 +86,24 @@ def require_no_gaps(window_s: float, hop_s: float) -> None:
 
 
 def with_sound_events(
-    items: Iterable[Window | AudioWarning],
+    items: Generator[Window | AudioWarning, None, None],
     classes: Sequence[Label],
     hysteresis: Hysteresis,
     minimums: NDArray[np.float64] | None = None,
-) -> Iterator[Window | SoundEvent | AudioWarning]:
-    """Yield each window, then the sound events that end before it; the last events and warnings come last."""
+) -> Generator[Window | SoundEvent | AudioWarning, None, None]:
+    """Yield each window, then the sound events that end before it; the last events and warnings come last.
+
+    The items are closed with the stream.
+    """
     tracker = EventTracker(classes, hysteresis, minimums)
     found: list[AudioWarning] = []
-    for item in items:
-        if isinstance(item, AudioWarning):
-            found.append(item)
-        else:
-            yield item
-            yield from tracker.add(item)
+    with closing(items):
+        for item in items:
+            if isinstance(item, AudioWarning):
+                found.append(item)
+            else:
+                yield item
+                yield from tracker.add(item)
     yield from tracker.finish()
     yield from found
 

@@ -58,7 +58,7 @@ def classify_windows(
     window_s: float,
     hop_s: float,
     on_block: BlockObserver | None = None,
-) -> Iterator[Window | AudioWarning]:
+) -> Generator[Window | AudioWarning, None, None]:
     """Classify the blocks of a recording window by window, and yield its warnings at the end.
 
     See `AudioClassifier.analyze`.
@@ -85,7 +85,7 @@ def classify_windows(
         )
     margin = max(0, window - hop) / 2  # the part at each end that the neighbouring window represents
 
-    def stream() -> Iterator[Window | AudioWarning]:
+    def stream() -> Generator[Window | AudioWarning, None, None]:
         pending: Window | None = None
         found: list[AudioWarning] = []
         with closing(blocks):

@@ -19,6 +19,16 @@ MODULE: Final = "audio_classifier.service.decoder_process"
 HIDDEN_VARIABLES: Final = ("AWS_", "AUDIO_CLASSIFIER_")  # credentials and keys, which a decoder does not need
 
 
+class WorkerConnection(Connection):
+    """A connection that is closed once, also if the cyclic garbage collector finalises it before its user.
+
+    `Connection` then closes its file descriptor a second time, which can be another file's by then.
+    """
+
+    def __del__(self) -> None:
+        self.close()
+
+
 @dataclass(slots=True)
 class Worker:
     """The connection to a worker process, and whether it waits for its next recording."""
@@ -84,7 +94,7 @@ class WorkerProcesses:
                 except OSError:  # the parent has ended
                     self._end_parent()
                     self._fork(worker_end)
-        return Connection(own_end.detach())
+        return WorkerConnection(own_end.detach())
 
     def _keep(self, connection: Connection) -> bool:
         with self._lock:

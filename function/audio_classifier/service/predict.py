@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable
+from contextlib import closing
 from dataclasses import asdict
 from typing import Any, TypeAlias
 
@@ -92,11 +93,14 @@ def timeline(
         exclude=_names(shared, parameters.exclude, parameters),
         groups=parameters.groups,
     )
-    for item in items:
-        cancellation.check()
-        if isinstance(item, Window) and item.end_s > max_s:
-            raise RecordingTooLongError(f"the recording is longer than {max_s} s, the limit of a timeline")
-        yield item
+    with closing(items):
+        for item in items:
+            cancellation.check()
+            if isinstance(item, Window) and item.end_s > max_s:
+                raise RecordingTooLongError(
+                    f"the recording is longer than {max_s} s, the limit of a timeline"
+                )
+            yield item
 
 
 def collect_timeline(items: Iterable[TimelineItem], response: dict[str, Any]) -> None:

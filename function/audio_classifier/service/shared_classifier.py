@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
+from contextlib import closing
 from typing import TYPE_CHECKING, Protocol
 
 from audio_classifier.audio.channels import Channel
@@ -163,7 +164,7 @@ class SharedClassifier:
         labels: Iterable[str] | None = None,
         exclude: Iterable[str] | None = None,
         groups: bool = False,
-    ) -> Iterator[Window | SoundEvent | AudioWarning]:
+    ) -> Generator[Window | SoundEvent | AudioWarning, None, None]:
         """Analyze a recording.  See `AudioClassifier.analyze`; errors are raised with the first item."""
         items = self.load().analyze(
             source,
@@ -179,10 +180,11 @@ class SharedClassifier:
         )
         analyzed_s = 0.0
         try:
-            for item in items:
-                if isinstance(item, Window):
-                    analyzed_s = item.end_s
-                yield item
+            with closing(items):
+                for item in items:
+                    if isinstance(item, Window):
+                        analyzed_s = item.end_s
+                    yield item
         finally:
             for observer in self._observers:
                 observer.recording_analyzed(analyzed_s)
