@@ -26,6 +26,7 @@ from training.data.clips import ClipPool
 from training.evaluation import evaluate, real_labels, report
 from training.logs import log_progress, show_log
 from training.student import assemble
+from training.teacher.clip_teacher import ClipTeacher
 from training.teacher.label import NATURAL, SHARDS, label_natural
 from training.teacher.labelling import labelling
 from training.teacher.yamnet import Teacher, read_layers
@@ -53,9 +54,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     _log.info("1 of 6: build the pool of clips")
     clips = pool.build(work, options.recordings, quick=options.quick)
     _log.info("2 of 6: label %d clips", len(clips))
-    label_natural(clips, Teacher(options.teacher), work / SHARDS / NATURAL, log_progress())
+    label_natural(
+        clips, Teacher(options.teacher), work / SHARDS / NATURAL, log_progress(), _clip_teacher(options)
+    )
     _log.info("3 of 6: train the embedding network for %g min", minutes)
-    with labelling(work, options.teacher, minutes, QUICK_PATCHES if options.quick else MAX_PATCHES):
+    patches = QUICK_PATCHES if options.quick else MAX_PATCHES
+    with labelling(work, options.teacher, minutes, patches, options.clip_teacher):
         agreed = train_embedding.train(
             work,
             clips.clips,
@@ -78,6 +82,11 @@ def build_parser() -> argparse.ArgumentParser:
         "--work", type=Path, default=Path("build/training"), help="work directory (default: %(default)s)"
     )
     parser.add_argument("--teacher", type=Path, required=True, help="path of yamnet.tflite")
+    parser.add_argument(
+        "--clip-teacher",
+        type=Path,
+        help="bundle of a second teacher that reads clips, such as EfficientAT mn04",
+    )
     parser.add_argument("--recordings", type=Path, help="folder of additional recordings for training")
     parser.add_argument(
         "--minutes",
@@ -121,13 +130,12 @@ def export(work: Path) -> None:
 def train_the_head(work: Path, clips: ClipPool, minutes: float) -> None:
     """Fit the PCA and train the head for the exported network, unless both are up to date."""
     from training.student import train_embedding, train_head
-    from training.student.head import dense
 
     model = work / EMBEDDING
     if all(_is_newer(work / name, model) for name in (POSTPROCESS, HEAD)):
         return
-    classes = dense(train_embedding.load_student(work / train_embedding.CHECKPOINT).classes)
-    postprocessor, head, agreed = train_head.train(work, clips.clips, model, classes, minutes=minutes)
+    student = train_embedding.load_student(work / train_embedding.CHECKPOINT)
+    postprocessor, head, agreed = train_head.train(work, clips.clips, model, student, minutes=minutes)
     train_head.save(work, postprocessor, head)
     _log.info("validation, clips: %s", agreed)
 
@@ -137,13 +145,13 @@ def finish(work: Path, clips: ClipPool, options: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as folder:
         assemble.write(
             Path(folder, BUNDLE), work, clips.clips, teacher_path=options.teacher,
-            version=options.version, metrics={},
+            clip_teacher_path=options.clip_teacher, version=options.version, metrics={},
         )  # fmt: skip
         text, measured = evaluate_bundle(Path(folder, BUNDLE), clips, options)
     shutil.rmtree(work / BUNDLE, ignore_errors=True)
     bundle = assemble.write(
         work / BUNDLE, work, clips.clips, teacher_path=options.teacher,
-        version=options.version, metrics=measured,
+        clip_teacher_path=options.clip_teacher, version=options.version, metrics=measured,
     )  # fmt: skip
     (work / REPORT).write_text(text, encoding="utf-8")
     _log.info("%s: %s", bundle.directory, measured)
@@ -153,9 +161,9 @@ def evaluate_bundle(
     directory: Path, clips: ClipPool, options: argparse.Namespace
 ) -> tuple[str, dict[str, Any]]:
     """Compare a bundle with the earlier one; return the report and the figures for the manifest."""
-    teacher = Teacher(options.teacher)
-    validation = evaluate.validation_set(clips, teacher)
-    samples = evaluate.wav_files(options.samples, teacher) if options.samples else None
+    teachers = Teacher(options.teacher), _clip_teacher(options)
+    validation = evaluate.validation_set(clips, *teachers)
+    samples = evaluate.wav_files(options.samples, *teachers) if options.samples else None
     classifiers = [AudioClassifier.open(options.earlier), AudioClassifier.open(directory)]
     earlier, current = (
         report.BundleResults(
@@ -185,6 +193,10 @@ def milliseconds_per_patch(model: Path) -> float:
         embedder.embed(patches)
         times_s.append(time.perf_counter() - begin_s)
     return 1000 * float(np.median(times_s)) / CLIP_PATCHES
+
+
+def _clip_teacher(options: argparse.Namespace) -> ClipTeacher | None:
+    return ClipTeacher(options.clip_teacher) if options.clip_teacher else None
 
 
 def _is_newer(path: Path, than: Path) -> bool:

@@ -7,12 +7,12 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from audio_classifier.constants import CLIP_PATCHES, PATCH_HOP_SAMPLES, PATCH_SAMPLES
+from audio_classifier.constants import CLIP_PATCHES
 from training.data.balance import Draw
 from training.data.clips import ClipPool
-from training.data.windows import cut
+from training.data.windows import cut, span_samples
 
-MIXTURE_SAMPLES: Final = (CLIP_PATCHES - 1) * PATCH_HOP_SAMPLES + PATCH_SAMPLES
+MIXTURE_SAMPLES: Final = span_samples(CLIP_PATCHES)
 CLIP_COUNT_SHARES: Final = (0.35, 0.45, 0.2)  # of mixtures of one, two and three clips
 FURTHER_CLIP_DB: Final = (-18.0, 6.0)  # RMS level of a further clip, relative to the first
 REPEATED_SHARE: Final = 0.5  # of the clips that are shorter than the mixture

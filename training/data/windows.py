@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from audio_classifier.constants import PATCH_SAMPLES
+from audio_classifier.constants import PATCH_HOP_SAMPLES, PATCH_SAMPLES
 from training.data.clips import ClipPool
 
 INT16_SCALE: Final = np.float32(1 / 32768)
@@ -25,6 +25,11 @@ def list_windows(pool: ClipPool, hop_samples: int = PATCH_SAMPLES) -> NDArray[np
         offsets = np.append(np.arange(0, last, hop_samples), last)
         rows.append(np.column_stack([np.full(len(offsets), index), offsets]))
     return np.concatenate(rows).astype(np.int32) if rows else np.empty((0, 2), np.int32)
+
+
+def span_samples(patches: int) -> int:
+    """Return the number of samples that consecutive patches cover."""
+    return (patches - 1) * PATCH_HOP_SAMPLES + PATCH_SAMPLES
 
 
 def cut(pool: ClipPool, clip: int, offset: int, samples: int = PATCH_SAMPLES) -> NDArray[np.float32]:

@@ -1,4 +1,4 @@
-"""Evaluate a bundle by its agreement with the teacher on recordings that were not used for training."""
+"""Evaluate a bundle by its agreement with the teachers on recordings that were not used for training."""
 
 from __future__ import annotations
 
@@ -17,13 +17,15 @@ from audio_classifier.assets import audioset_labels_path
 from audio_classifier.audio.log_mel import log_mel_patches
 from audio_classifier.audio.reader import read_window
 from audio_classifier.constants import CLIP_PATCHES, SAMPLE_RATE_HZ
+from audio_classifier.evaluation.ranking import average_precision_and_auc
 from audio_classifier.model.labels import LabelSet
 from training.data.balance import sigmoid
 from training.data.clips import ClipPool
 from training.data.splits import VALIDATION, splits
 from training.evaluation.agreement import COMMON_CLASSES, Agreement, agreement
-from training.teacher.segments import pooled
-from training.teacher.yamnet import Teacher, as_audioset, known_classes, teacher_log_mels
+from training.teacher.clip_teacher import ClipTeacher
+from training.teacher.segments import combined, pooled
+from training.teacher.yamnet import Teacher, as_audioset, known_classes, teacher_log_mels, unknown_classes
 
 # The top level of AudioSet's ontology, as ranges in its order of classes.
 GROUPS: Final = {
@@ -43,7 +45,7 @@ CLIP_SAMPLES: Final = 10 * SAMPLE_RATE_HZ
 
 @dataclass(frozen=True, slots=True)
 class EvaluationSet:
-    """Audio files and the teacher's scores of them.
+    """Audio files and the teachers' scores of them.
 
     Attributes
     ----------
@@ -52,18 +54,20 @@ class EvaluationSet:
     sources
         Path or content of each audio file.
     teacher
-        ``(n, 527)``, the teacher's scores of each input, pooled over its patches.
+        ``(n, 527)``, YAMNet's scores of each input, pooled over its patches.
+    clip_teacher
+        ``(n, 527)``, the clip teacher's; None if there is none.
     """
 
     names: list[str]
     sources: list[Path | bytes]
     teacher: NDArray[np.float32]
+    clip_teacher: NDArray[np.float32] | None = None
 
     @property
-    def uncommon(self) -> NDArray[np.bool_]:
-        """Whether the teacher's top class is not speech, music or silence, ``(n,)``."""
-        common = [index for index, name in enumerate(class_names()) if name in COMMON_CLASSES]
-        return ~np.isin(self.teacher.argmax(axis=1), common)
+    def target(self) -> NDArray[np.float32]:
+        """The scores that the model learns, ``(n, 527)``."""
+        return combined(self.teacher[:, known_classes()], self.clip_teacher)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +79,7 @@ class Bin:
     probability
         Mean probability of the bundle.
     teacher
-        Mean score of the teacher.
+        Mean score of the teachers.
     count
         Number of scores.
     """
@@ -86,32 +90,23 @@ class Bin:
 
 
 @dataclass(frozen=True, slots=True)
-class Evaluation:
-    """Measurements of one bundle.
+class TeacherAgreement:
+    """Agreement of a bundle with one teacher.
 
     Attributes
     ----------
-    scores
-        ``(n, 527)``, the bundle's probabilities.
     everything, uncommon
         Agreement over all inputs, and over those whose top class is not speech, music or silence.
-    groups
-        Agreement by the ontology group of the teacher's top class.
     precisions
         Average precision by class, for the classes that are present in at least `MIN_INPUTS` inputs.
     input_counts
         Number of inputs in which each of these classes is present.
-    reliability
-        Bins of the reliability diagram by their index; empty bins are left out.
     """
 
-    scores: NDArray[np.float32]
     everything: Agreement
     uncommon: Agreement
-    groups: dict[str, Agreement]
     precisions: dict[str, float]
     input_counts: dict[str, int]
-    reliability: dict[int, Bin]
 
     @property
     def mean_precision(self) -> float:
@@ -124,9 +119,38 @@ class Evaluation:
         values = [value for name, value in self.precisions.items() if name not in COMMON_CLASSES]
         return float(np.mean(values)) if values else float("nan")
 
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """Measurements of one bundle.
+
+    Attributes
+    ----------
+    scores
+        ``(n, 527)``, the bundle's probabilities.
+    with_teacher
+        Agreement with YAMNet.
+    with_clip_teacher
+        Agreement with the clip teacher; None if there is none.
+    groups
+        Agreement with YAMNet by the ontology group of its top class.
+    areas
+        For the classes that YAMNet does not know, the area under the ROC curve and the number of inputs in
+        which the class is present; NaN if it is present in none.
+    reliability
+        Bins of the reliability diagram by their index; empty bins are left out.
+    """
+
+    scores: NDArray[np.float32]
+    with_teacher: TeacherAgreement
+    with_clip_teacher: TeacherAgreement | None
+    groups: dict[str, Agreement]
+    areas: dict[str, tuple[float, int]]
+    reliability: dict[int, Bin]
+
     @property
     def calibration_error(self) -> float:
-        """Expected calibration error: mean distance of the bins' probabilities from the teacher's scores.
+        """Expected calibration error: mean distance of the bins' probabilities from the teachers' scores.
 
         The lowest bin is left out, because it contains nearly all of the 527 classes and its error is always
         small.
@@ -136,44 +160,62 @@ class Evaluation:
         return gaps / max(sum(one.count for one in bins), 1)
 
 
-def validation_set(pool: ClipPool, teacher: Teacher) -> EvaluationSet:
-    """Score the first ten seconds of every validation clip with the teacher."""
+def validation_set(
+    pool: ClipPool, teacher: Teacher, clip_teacher: ClipTeacher | None = None
+) -> EvaluationSet:
+    """Score the first ten seconds of every validation clip with the teachers."""
     chosen = np.flatnonzero(splits(pool.clips) == VALIDATION)
     names = [f"{pool.clips[index].source}/{pool.clips[index].recording}" for index in chosen]
-    return score(names, [_wav(pool.samples(int(index))[:CLIP_SAMPLES]) for index in chosen], teacher)
+    sources = [_wav(pool.samples(int(index))[:CLIP_SAMPLES]) for index in chosen]
+    return score(names, sources, teacher, clip_teacher)
 
 
-def wav_files(folder: Path, teacher: Teacher) -> EvaluationSet:
-    """Score the WAV files in a folder with the teacher."""
+def wav_files(folder: Path, teacher: Teacher, clip_teacher: ClipTeacher | None = None) -> EvaluationSet:
+    """Score the WAV files in a folder with the teachers."""
     paths = sorted(folder.glob("*.wav"))
-    return score([path.stem for path in paths], paths, teacher)
+    return score([path.stem for path in paths], paths, teacher, clip_teacher)
 
 
-def score(names: list[str], sources: Sequence[Path | bytes], teacher: Teacher) -> EvaluationSet:
-    """Score audio files with the teacher."""
+def score(
+    names: list[str],
+    sources: Sequence[Path | bytes],
+    teacher: Teacher,
+    clip_teacher: ClipTeacher | None,
+) -> EvaluationSet:
+    """Score audio files with the teachers."""
     return EvaluationSet(
-        names, [*sources], np.stack([_teacher_scores(source, teacher) for source in sources])
+        names,
+        [*sources],
+        np.stack([_teacher_scores(source, teacher) for source in sources]),
+        np.stack([_clip_teacher_scores(source, clip_teacher) for source in sources])
+        if clip_teacher
+        else None,
     )
 
 
 def evaluate(classifier: AudioClassifier, inputs: EvaluationSet) -> Evaluation:
-    """Classify the inputs with a bundle's classifier, and compare the results with the teacher's scores."""
+    """Classify the inputs with a bundle's classifier, and compare the results with the teachers' scores."""
     scores = np.stack([classifier.probabilities(source) for source in inputs.sources])
     first = inputs.teacher.argmax(axis=1)
-    precisions, input_counts = _precisions(scores, inputs.teacher)
+    clip_teacher = inputs.clip_teacher
     return Evaluation(
         scores=scores,
-        everything=agreement(scores, inputs.teacher),
-        uncommon=agreement(scores[inputs.uncommon], inputs.teacher[inputs.uncommon]),
+        with_teacher=_with_teacher(scores, inputs.teacher),
+        with_clip_teacher=None if clip_teacher is None else _with_teacher(scores, clip_teacher),
         groups={
             name: agreement(scores[inside], inputs.teacher[inside])
             for name, group in GROUPS.items()
             if (inside := np.isin(first, [*group])).any()
         },
-        precisions=precisions,
-        input_counts=input_counts,
-        reliability=_reliability(scores, inputs.teacher),
+        areas={} if clip_teacher is None else _areas(scores, clip_teacher),
+        reliability=_reliability(scores, inputs.target),
     )
+
+
+def is_uncommon(teacher: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Return whether the top class of each ``(n, 527)`` score is not speech, music or silence, ``(n,)``."""
+    common = [index for index, name in enumerate(class_names()) if name in COMMON_CLASSES]
+    return ~np.isin(teacher.argmax(axis=1), common)
 
 
 def average_precision(scores: NDArray[np.float32], present: NDArray[np.bool_]) -> float:
@@ -181,6 +223,25 @@ def average_precision(scores: NDArray[np.float32], present: NDArray[np.bool_]) -
     ranked = present[np.argsort(-scores, kind="stable")]
     hits = np.flatnonzero(ranked)
     return float(np.mean((1 + np.arange(len(hits))) / (1 + hits)))
+
+
+def _with_teacher(scores: NDArray[np.float32], teacher: NDArray[np.float32]) -> TeacherAgreement:
+    uncommon = is_uncommon(teacher)
+    return TeacherAgreement(
+        agreement(scores, teacher),
+        agreement(scores[uncommon], teacher[uncommon]),
+        *_precisions(scores, teacher),
+    )
+
+
+def _areas(scores: NDArray[np.float32], clip_teacher: NDArray[np.float32]) -> dict[str, tuple[float, int]]:
+    areas = {}
+    once = np.ones((1, len(scores)), int)
+    for index in unknown_classes():
+        present = clip_teacher[:, index] > PRESENT_SCORE
+        _, (area,) = average_precision_and_auc(scores[:, index], present, once)
+        areas[class_names()[index]] = (float(area), int(present.sum()))
+    return areas
 
 
 def _precisions(
@@ -210,6 +271,12 @@ def _teacher_scores(source: Path | bytes, teacher: Teacher) -> NDArray[np.float3
     patches = log_mel_patches(read_window(source))
     logits, _ = teacher(teacher_log_mels(patches[np.arange(CLIP_PATCHES) % len(patches)]))
     return as_audioset(pooled(sigmoid(logits)))
+
+
+def _clip_teacher_scores(source: Path | bytes, clip_teacher: ClipTeacher) -> NDArray[np.float32]:
+    """Score the ten seconds that the classifier reads, ``(527,)``; a short file is repeated."""
+    samples = read_window(source)
+    return sigmoid(clip_teacher(samples, len(log_mel_patches(samples))).clip[0])
 
 
 def class_names() -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
@@ -10,7 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.evaluation.agreement import Agreement
-from training.evaluation.evaluate import BINS, PRESENT_SCORE, Bin, Evaluation, EvaluationSet, class_names
+from training.evaluation.evaluate import (
+    BINS,
+    PRESENT_SCORE,
+    Bin,
+    Evaluation,
+    EvaluationSet,
+    TeacherAgreement,
+    class_names,
+    is_uncommon,
+)
+from training.teacher.segments import CLIP_TEACHER_SHARE
 
 WEAK_CLASSES: Final = 20
 TOP: Final = 5
@@ -56,27 +66,32 @@ def document(
     parts = [
         f"# Evaluation of `compact` {current.version}",
         "Written by `python -m training`; do not edit.",
-        _method(validation, len(current.validation.precisions)),
-        "## Agreement with the teacher",
-        _table(("measure", *versions), _agreement(pair)),
+        _method(validation, len(current.validation.with_teacher.precisions)),
+        "## Agreement with YAMNet",
+        _table(("measure", *versions), _agreement([one.with_teacher for one in pair])),
+        *_second_teacher(pair, versions),
         "## Agreement by group of classes",
-        "Clips are grouped by the top level of AudioSet's ontology, according to the teacher's top class.",
+        "Clips are grouped by the top level of AudioSet's ontology, according to YAMNet's top class.",
         _table(("group", "clips", *_both("top-1", versions), *_both("cosine", versions)), _groups(pair)),
         "## Calibration",
-        "The table divides the model's probabilities into intervals and compares their means with the "
-        "teacher's mean scores of the same clips and classes. The expected calibration error, without the "
-        f"lowest interval, is {errors[0]} for {versions[0]} and {errors[1]} for {versions[1]}.",
-        _table(("probability", *_both("mean", versions), *_both("teacher", versions)), _reliability(pair)),
+        "The table divides the model's probabilities into intervals and compares their means with the mean "
+        "targets of the same clips and classes, which are the teachers' scores that the model learns. The "
+        f"expected calibration error, without the lowest interval, is {errors[0]} for {versions[0]} and "
+        f"{errors[1]} for {versions[1]}.",
+        _table(("probability", *_both("mean", versions), *_both("target", versions)), _reliability(pair)),
         *([real_labels] if real_labels else []),
         "## Limitations",
         *_limitations(current.validation),
     ]
     if samples is not None and current.samples is not None and earlier.samples is not None:
-        scores = (samples.teacher, earlier.samples.scores, current.samples.scores)
+        columns = {"YAMNet": samples.teacher}
+        if samples.clip_teacher is not None:
+            columns["clip teacher"] = samples.clip_teacher
+        columns |= {earlier.version: earlier.samples.scores, current.version: current.samples.scores}
         parts += [
             "## Predictions for sample recordings",
-            "The tables list the five highest scores of the teacher and of both versions.",
-            *_one_by_one(samples.names, versions, scores),
+            "The tables list the five highest scores of the teachers and of both versions.",
+            *_one_by_one(samples.names, columns),
         ]
     parts += ["## Size and speed", _table(("measurement", "value"), facts.items())]
     return "\n\n".join(parts) + "\n"
@@ -90,30 +105,34 @@ def metrics(evaluation: Evaluation) -> dict[str, Any]:
         return {name: round(value, 3) for name, value in names.items()}
 
     return {
-        "validation": "agreement with the teacher on recordings that were not used for training",
-        "all": figures(evaluation.everything),
-        "without_speech_music_silence": figures(evaluation.uncommon),
-        "mean_average_precision": round(evaluation.mean_precision, 3),
+        "validation": "agreement with YAMNet on recordings that were not used for training",
+        "all": figures(evaluation.with_teacher.everything),
+        "without_speech_music_silence": figures(evaluation.with_teacher.uncommon),
+        "mean_average_precision": round(evaluation.with_teacher.mean_precision, 3),
         "calibration_error": round(evaluation.calibration_error, 4),
     }
 
 
 def _method(validation: EvaluationSet, classes: int) -> str:
-    uncommon = int(validation.uncommon.sum())
+    uncommon = int(is_uncommon(validation.teacher).sum())
+    second = f"""\
+The second teacher scores the clip as a whole. The target that the model learns is the sum of both, in which
+the second teacher's share is {CLIP_TEACHER_SHARE:g}; the classes that YAMNet does not know have the second
+teacher's scores only."""
     return f"""\
-The training data has no labels by people, so the model is evaluated by its agreement with its teacher,
-YAMNet. The validation set contains {len(validation.names)} clips of recordings that were not used for
-training: one recording in twenty is kept for it. The teacher's scores of a clip are pooled over its patches
-(`sum p^2 / sum p`). The earlier version was trained before this split existed, on some of these recordings,
-so its figures are too favourable.
+The training data has no labels by people, so the model is evaluated by its agreement with its teachers. The
+validation set contains {len(validation.names)} clips of recordings that were not used for training: one
+recording in twenty is kept for it. The scores of YAMNet, the first teacher, are pooled over the patches of a
+clip (`sum p^2 / sum p`). {"" if validation.clip_teacher is None else second}
 
-"Uncommon" clips are the {uncommon} clips whose top class, according to the teacher, is not speech, music or
-silence. Mean average precision is over the {classes} classes that are present in at least three clips; a
-class is present if the teacher's score is above {PRESENT_SCORE}."""
+"Uncommon" clips are those whose top class, according to the teacher, is not speech, music or silence:
+{uncommon} clips according to YAMNet. Mean average precision is over the classes that are present in at least
+three clips, {classes} according to YAMNet; a class is present if the teacher's score is above
+{PRESENT_SCORE}."""
 
 
-def _agreement(pair: Pair) -> list[list[str]]:
-    measures: dict[str, Callable[[Evaluation], float]] = {
+def _agreement(pair: Sequence[TeacherAgreement]) -> list[list[str]]:
+    measures: dict[str, Callable[[TeacherAgreement], float]] = {
         "same top class, all clips": lambda one: one.everything.top1,
         "same top class, uncommon clips": lambda one: one.uncommon.top1,
         "overlap of the top five classes, all clips": lambda one: one.everything.top5,
@@ -124,6 +143,25 @@ def _agreement(pair: Pair) -> list[list[str]]:
         "mean average precision, without speech, music and silence": lambda one: one.uncommon_precision,
     }
     return [[name, *(f"{measure(one):.3f}" for one in pair)] for name, measure in measures.items()]
+
+
+def _second_teacher(pair: Pair, versions: tuple[str, str]) -> list[str]:
+    """Write the sections on the second teacher; none if there was none."""
+    agreements = [one.with_clip_teacher for one in pair if one.with_clip_teacher is not None]
+    if len(agreements) < len(pair):
+        return []
+    rows = [
+        [name, str(clips), *(f"{one.areas[name][0]:.3f}" if clips else "-" for one in pair)]
+        for name, (_, clips) in pair[0].areas.items()
+    ]
+    return [
+        "## Agreement with the second teacher",
+        _table(("measure", *versions), _agreement(agreements)),
+        "## Classes that only the second teacher knows",
+        "The area under the ROC curve, where a class is present in the clips that the second teacher scores "
+        f"above {PRESENT_SCORE}:",
+        _table(("class", "clips", *versions), rows),
+    ]
 
 
 def _groups(pair: Pair) -> list[list[str]]:
@@ -146,30 +184,34 @@ def _reliability(pair: Pair) -> list[list[str]]:
 
 
 def _limitations(evaluation: Evaluation) -> list[str]:
-    precisions, counts, groups = evaluation.precisions, evaluation.input_counts, evaluation.groups
-    weakest = sorted(precisions, key=lambda name: precisions[name])[:WEAK_CLASSES]
+    with_teacher, groups = evaluation.with_teacher, evaluation.groups
+    weakest = sorted(with_teacher.precisions, key=lambda name: with_teacher.precisions[name])[:WEAK_CLASSES]
     first, second, *_ = sorted(groups, key=lambda name: groups[name].top1)
+    unknown = (
+        "Six classes are never predicted, because the teacher does not know them: male and female speech, "
+        "male and female singing, battle cries and funny music. Speech and singing in general are predicted. "
+    )
     return [
         f"Agreement on the top class is lowest for {first} and {second}. The classes with the lowest average "
         "precision are:",
         _table(
             ("class", "average precision", "clips"),
-            [[name, f"{precisions[name]:.2f}", str(counts[name])] for name in weakest],
+            [
+                [name, f"{with_teacher.precisions[name]:.2f}", str(with_teacher.input_counts[name])]
+                for name in weakest
+            ],
         ),
-        "Six classes are never predicted, because the teacher does not know them: male and female speech, "
-        "male and female singing, battle cries and funny music. Speech and singing in general are predicted. "
-        "The model learned rare classes from few examples, or only from synthetic clips. It is small: the "
-        "published model is more accurate and preferable where it is available.",
+        ("" if evaluation.with_clip_teacher else unknown)
+        + "The model learned rare classes from few examples, or only from synthetic clips. It is small: the "
+        "published models of `audio-classifier bundle list` are more accurate where they are available.",
     ]
 
 
-def _one_by_one(
-    names: Sequence[str], versions: tuple[str, str], scores: Sequence[NDArray[np.float32]]
-) -> list[str]:
+def _one_by_one(names: Sequence[str], columns: Mapping[str, NDArray[np.float32]]) -> list[str]:
     parts = []
     for index, name in enumerate(names):
-        columns = [_best(values[index]) for values in scores]
-        parts += [f"**{name}**", _table(("teacher", *versions), zip(*columns, strict=True))]
+        best = [_best(scores[index]) for scores in columns.values()]
+        parts += [f"**{name}**", _table([*columns], zip(*best, strict=True))]
     return parts
 
 

@@ -18,8 +18,11 @@ NAME: Final = "compact"
 LICENCE: Final = "Apache-2.0; labels CC BY-SA 4.0"
 DESCRIPTION: Final = (
     "A small model: YAMNet in 8 bits with an attention head, trained by training/ in its repository. "
+    "The published models of `audio-classifier bundle list` are more accurate where they are available."
+)
+NEVER_PREDICTED: Final = (
     f"{len(teacher.UNKNOWN_CLASSES)} classes are never predicted, because the teacher does not know them: "
-    f"{'; '.join(teacher.UNKNOWN_CLASSES)}. The published model is more accurate where it is available."
+    f"{'; '.join(teacher.UNKNOWN_CLASSES)}."
 )
 
 
@@ -29,6 +32,7 @@ def write(
     clips: Sequence[Clip],
     *,
     teacher_path: Path,
+    clip_teacher_path: Path | None = None,
     version: str,
     metrics: Mapping[str, Any],
 ) -> Bundle:
@@ -44,6 +48,8 @@ def write(
         The clips of the pool, whose sources and licences are listed as provenance.
     teacher_path
         ``yamnet.tflite``.
+    clip_teacher_path
+        The bundle of the clip teacher; None if there was none.
     version
         Version of the bundle.
     metrics
@@ -54,10 +60,10 @@ def write(
         {name: work / name for name in (EMBEDDING, POSTPROCESS, HEAD)} | {LABELS: audioset_labels_path()},
         name=NAME,
         version=version,
-        description=DESCRIPTION,
+        description=DESCRIPTION if clip_teacher_path else f"{DESCRIPTION} {NEVER_PREDICTED}",
         licence=LICENCE,
         precision="int8",
-        provenance=(_teacher(teacher_path), *_audio(clips)),
+        provenance=(_teacher(teacher_path), *_clip_teacher(clip_teacher_path), *_audio(clips)),
         metrics=dict(metrics),
     )
 
@@ -69,6 +75,16 @@ def _teacher(path: Path) -> Source:
         sha512=hash_file(path, "sha512"),
         verified=True,
     )
+
+
+def _clip_teacher(path: Path | None) -> list[Source]:
+    if path is None:
+        return []
+    manifest = Bundle.open(path).manifest
+    weights = manifest.provenance[0]
+    name = f"{manifest.name} {manifest.version}, on whose scores the model was trained"
+    origin = f"{weights.name}; {manifest.licence}"
+    return [Source(name=name, origin=origin, sha512=weights.sha512, verified=weights.verified)]
 
 
 def _audio(clips: Sequence[Clip]) -> list[Source]:

@@ -6,11 +6,13 @@ from typing import Final
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
 
 from audio_classifier.constants import ATTENTION_EPSILON, CLASSES, EMBEDDING_SIZE
 from audio_classifier.model.attention import AttentionHead, Dense, Level
+from training.student.network import Student
 from training.teacher.yamnet import known_classes
 
 HIDDEN: Final = 384
@@ -40,7 +42,7 @@ class Head(nn.Module):
     Parameters
     ----------
     classes
-        The student's last layer for dequantised codes, ``(128, 521)``; see `codes.layer_for_codes`.
+        The student's classes for dequantised codes, ``(128, 527)``; see `student_classes`.
     """
 
     def __init__(self, classes: Dense) -> None:
@@ -55,11 +57,7 @@ class Head(nn.Module):
             for layer in self.hidden:
                 _initialise(layer, torch.cat([given, -given]))
                 given = torch.cat([torch.eye(EMBEDDING_SIZE), -torch.eye(EMBEDDING_SIZE)], 1)
-            kernel = torch.zeros(CLASSES, EMBEDDING_SIZE)
-            bias = torch.full((CLASSES,), RARE_BIAS)
-            kernel[known_classes()], bias[known_classes()] = (
-                torch.tensor(array) for array in (classes.kernel.T, classes.bias)
-            )
+            kernel, bias = torch.tensor(classes.kernel.T), torch.tensor(classes.bias)
             for attention, scores in zip(self.attention, self.scores, strict=True):
                 _initialise(attention, kernel @ given)
                 attention.bias.copy_(bias)
@@ -84,15 +82,15 @@ class Head(nn.Module):
             levels.append((torch.sigmoid(scores(activations[block])) * weights).sum(1))
         return self.output(torch.cat(levels, 1))
 
-    def for_inference(self) -> AttentionHead:
-        """Convert the head for inference; it never predicts classes that the teacher does not know."""
+    def for_inference(self, known: NDArray[np.intp]) -> AttentionHead:
+        """Convert the head for inference; it never predicts classes other than the known ones."""
         levels = []
         for block, scores, attention in zip(LEVEL_BLOCKS, self.scores, self.attention, strict=True):
             both = dense(scores), dense(attention)
             kernel = np.concatenate([dense.kernel for dense in both], axis=1)
             levels.append(Level(block, Dense(kernel, np.concatenate([dense.bias for dense in both]))))
         output = dense(self.output)
-        unknown = np.setdiff1d(np.arange(CLASSES), known_classes())
+        unknown = np.setdiff1d(np.arange(CLASSES), known)
         output.kernel[:, unknown] = 0
         output.bias[unknown] = UNKNOWN_BIAS
         return AttentionHead(tuple(map(dense, self.hidden)), tuple(levels), output)
@@ -112,16 +110,33 @@ def dense(layer: nn.Linear) -> Dense:
     return Dense(np.ascontiguousarray(kernel), bias)
 
 
-def loss(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """Compute the mean cross-entropy to the teacher, summed over the classes that it knows.
+def student_classes(student: Student, *, has_clip_teacher: bool) -> Dense:
+    """Return the student's classes for embeddings, ``(128, 527)``.
+
+    The classes that YAMNet does not know are those of pairs of patches; without a clip teacher they are rare.
+    """
+    patches, pairs = dense(student.classes), dense(student.pair_classes)
+    kernel, bias = np.zeros_like(pairs.kernel), np.full_like(pairs.bias, RARE_BIAS)
+    if has_clip_teacher:
+        kernel, bias = pairs.kernel, pairs.bias
+    kernel[:, known_classes()], bias[known_classes()] = patches.kernel, patches.bias
+    return Dense(kernel, bias)
+
+
+def loss(logits: torch.Tensor, targets: torch.Tensor, known: NDArray[np.intp]) -> torch.Tensor:
+    """Compute the mean cross-entropy to the teachers, summed over the classes that they know.
 
     Parameters
     ----------
     logits
         ``(n, 527)``, the head's logits.
     targets
-        ``(n, 521)``, the teacher's pooled probabilities.
+        ``(n, 527)``, the teachers' probabilities.
+    known
+        The classes that they know.
     """
-    known = torch.from_numpy(known_classes())
-    total = functional.binary_cross_entropy_with_logits(logits[:, known], targets, reduction="sum")
+    classes = torch.from_numpy(known)
+    total = functional.binary_cross_entropy_with_logits(
+        logits[:, classes], targets[:, classes], reduction="sum"
+    )
     return total / len(targets)

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from audio_classifier.constants import EMBEDDING_SIZE, LOG_OFFSET
+from audio_classifier.constants import CLASSES, EMBEDDING_SIZE, LOG_OFFSET
 from training.student.rounding import Rounding, round_kernel
 from training.teacher.yamnet import HINT_SIZE, TEACHER_CLASSES, TEACHER_LOG_OFFSET, Layer
 
@@ -23,6 +23,7 @@ STRIDES: Final = (2, 1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1)  # of YAMNet's stem 
 RARE_BIAS: Final = -7.0  # most classes are absent from most patches
 LOGIT_FLOOR: Final = -9.0  # differences between lower logits are ignored
 LOGIT_LOSS: Final = 0.05
+PAIR_LOSS: Final = 1.0
 BOTTLENECK_HINT_LOSS: Final = 2.0
 POOLED_HINT_LOSS: Final = 4.0
 HINT_RANGE: Final = 5.0
@@ -99,8 +100,9 @@ class Trunk(nn.Module):
 
 
 class Outputs(NamedTuple):
-    """Logits ``(n, 521)``, and two predictions of the teacher's pooled embedding ``(n, 1024)``."""
+    """Embeddings ``(n, 128)``, logits ``(n, 521)``, and two predictions of the teacher's pooled embedding."""
 
+    embedding: torch.Tensor
     logits: torch.Tensor
     hint_from_bottleneck: torch.Tensor
     hint_from_pooled: torch.Tensor
@@ -115,9 +117,11 @@ class Student(nn.Module):
         self.trunk = trunk
         self.bottleneck = nn.Linear(pooled, EMBEDDING_SIZE)
         self.classes = nn.Linear(EMBEDDING_SIZE, TEACHER_CLASSES)
+        self.pair_classes = nn.Linear(EMBEDDING_SIZE, CLASSES)
         self.hint_from_bottleneck = nn.Linear(EMBEDDING_SIZE, HINT_SIZE)
         self.hint_from_pooled = nn.Linear(pooled, HINT_SIZE)
-        nn.init.constant_(self.classes.bias, RARE_BIAS)
+        for classes in (self.classes, self.pair_classes):
+            nn.init.constant_(classes.bias, RARE_BIAS)
 
     def inherited_and_new(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
         """Return the parameters that were the teacher's, and those of the new layers."""
@@ -140,8 +144,15 @@ class Student(nn.Module):
         """Compute the outputs from the result of `pool`."""
         embedding = self.embed(pooled)
         return Outputs(
-            self.classes(embedding), self.hint_from_bottleneck(embedding), self.hint_from_pooled(pooled)
+            embedding,
+            self.classes(embedding),
+            self.hint_from_bottleneck(embedding),
+            self.hint_from_pooled(pooled),
         )
+
+    def pair_logits(self, embeddings: torch.Tensor) -> torch.Tensor:
+        """Compute the logits ``(n, 527)`` of pairs of patches from their ``(2, n, 128)`` embeddings."""
+        return self.pair_classes(embeddings.mean(0))
 
 
 def with_teacher_offset(log_mels: torch.Tensor) -> torch.Tensor:
@@ -168,6 +179,25 @@ class HintScale(nn.Module):
     def forward(self, hints: torch.Tensor) -> torch.Tensor:
         """Scale ``(n, 1024)`` hints to values between -5 and 5."""
         return ((hints.sqrt() - self.mean) / self.deviation).clamp(-HINT_RANGE, HINT_RANGE)
+
+
+def pair_loss(student: Student, embeddings: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
+    """Compute the loss of pairs of patches; zero if there are none.
+
+    Parameters
+    ----------
+    student
+        The student.
+    embeddings
+        The student's embeddings of the patches, ``(2 * pairs, 128)``: the first ones, then the second ones.
+    logits
+        The clip teacher's logits, ``(pairs, 527)``.
+    """
+    if not len(logits):
+        return torch.zeros(())
+    pairs = embeddings.view(2, len(logits), EMBEDDING_SIZE)
+    divergence, weighted = score_loss(student.pair_logits(pairs), logits)
+    return PAIR_LOSS * (divergence + LOGIT_LOSS * weighted)
 
 
 def loss(outputs: Outputs, logits: torch.Tensor, hints: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

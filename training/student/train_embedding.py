@@ -35,6 +35,7 @@ from training.student.network import (
     Student,
     Trunk,
     loss,
+    pair_loss,
     with_teacher_offset,
 )
 from training.student.sampling import Patches, Sampler, read
@@ -213,7 +214,7 @@ def initialise(layers: Sequence[Layer], patches: Patches, seconds: float, seed: 
 
 
 def _train_new_layers(state: State, patches: Patches, seconds: float) -> None:
-    hints, logits = torch.from_numpy(patches.hint), torch.from_numpy(patches.logits)
+    _, logits, hints, pair_logits = map(torch.from_numpy, patches)
     scaled = state.hint_scale(hints)
     _, new = state.student.inherited_and_new()
     optimizer = torch.optim.AdamW(new, weight_decay=WEIGHT_DECAY)
@@ -223,6 +224,10 @@ def _train_new_layers(state: State, patches: Patches, seconds: float) -> None:
         optimizer.param_groups[0]["lr"] = HINT_LEARNING_RATE * factor
         rows = torch.randint(len(hints), (HINT_BATCH_PATCHES,))
         total, _ = loss(state.student.outputs(hints[rows]), logits[rows], scaled[rows])
+        if pairs := len(pair_logits):
+            first = torch.randint(pairs, (HINT_BATCH_PATCHES // 4,))
+            embeddings = state.student.embed(hints[torch.cat([first, pairs + first])])
+            total = total + pair_loss(state.student, embeddings, pair_logits[first])
         optimizer.zero_grad()
         total.backward()
         optimizer.step()
@@ -232,8 +237,10 @@ def _train_new_layers(state: State, patches: Patches, seconds: float) -> None:
 def train_step(state: State, batch: Patches) -> torch.Tensor:
     """Take one optimiser step; return the divergence of the scores before it."""
     state.student.train()
-    mel, logits, hint = map(torch.from_numpy, batch)
-    total, divergence = loss(state.student(mel), logits, state.hint_scale(hint))
+    mel, logits, hint, pair_logits = map(torch.from_numpy, batch)
+    outputs = state.student(mel)
+    total, divergence = loss(outputs, logits, state.hint_scale(hint))
+    total = total + pair_loss(state.student, outputs.embedding[: 2 * len(pair_logits)], pair_logits)
     state.optimizer.zero_grad()
     total.backward()
     nn.utils.clip_grad_norm_(state.student.parameters(), GRADIENT_NORM)

@@ -15,8 +15,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from audio_classifier.assets import audioset_labels_path
 from audio_classifier.cpus import available_cpus
-from audio_classifier.model.attention import AttentionHead, Dense
+from audio_classifier.model.attention import AttentionHead
+from audio_classifier.model.labels import LabelSet
 from audio_classifier.model.manifest import HEAD, POSTPROCESS
 from audio_classifier.model.postprocess import Postprocessor, dequantize
 from training.data.balance import class_frequencies, rarity, shares
@@ -26,13 +28,13 @@ from training.evaluation.agreement import Comparison, compare
 from training.logs import log_progress, show_log
 from training.student.calibrate import calibrated, fit
 from training.student.codes import embed_shard, fit_pca, layer_for_codes
-from training.student.head import Head, dense, loss
+from training.student.head import Head, loss, student_classes
+from training.student.network import Student
 from training.student.schedule import learning_rate_factor, update_mean
 from training.student.train_embedding import load_student
 from training.teacher.label import CLIPS, MIXED, NATURAL, SHARDS
-from training.teacher.segments import Segments, SegmentSampler, find_segments, pooled, rows_of, teacher_scores
+from training.teacher.segments import Rows, Segments, SegmentSampler, TeacherScores, find_segments, rows_of
 from training.teacher.shards import ShardReader
-from training.teacher.yamnet import known_classes, teacher_classes
 
 _log = logging.getLogger(__name__)
 
@@ -58,7 +60,7 @@ class TrainingData:
     embeddings
         ``(rows, 128)`` float32.
     scores
-        ``(rows, 521)`` float16, the teacher's.
+        The teachers'.
     segments
         The rows of each clip or mixture.
     split
@@ -68,7 +70,7 @@ class TrainingData:
     """
 
     embeddings: NDArray[np.float32]
-    scores: NDArray[np.float16]
+    scores: TeacherScores
     segments: Segments
     split: NDArray[np.int8]
     weights: NDArray[np.float64]
@@ -80,15 +82,14 @@ def gather(work: Path, clips: list[Clip], model: Path) -> TrainingData:
     folders = [work / SHARDS / NATURAL, *sorted((work / SHARDS).glob(f"{MIXED}-*"))]
     shards = [ShardReader(folder) for folder in folders]
     frequencies = class_frequencies(shards[0].logits[: shards[0].count])
-    columns: list[tuple[NDArray[np.float32], NDArray[np.float16]]] = []
+    embeddings: list[NDArray[np.float32]] = []
     segments: list[Segments] = []
     clip: list[NDArray[np.int32]] = []
     rare: list[NDArray[np.float32]] = []
     before = 0
     for folder, shard in zip(folders, shards, strict=True):
-        embeddings = embed_shard(model, shard, work / EMBEDDINGS / folder.name, log_progress())
+        embeddings.append(embed_shard(model, shard, work / EMBEDDINGS / folder.name, log_progress()))
         found = find_segments(shard)
-        columns.append((embeddings, teacher_scores(shard)))
         segments.append(Segments(found.first + before, found.patches))
         clip.append(shard.clip[found.first])
         rare.append(np.maximum.reduceat(rarity(shard.logits[: shard.count], frequencies), found.first))
@@ -96,8 +97,8 @@ def gather(work: Path, clips: list[Clip], model: Path) -> TrainingData:
     owner = np.concatenate(clip)
     by_class = shares(np.concatenate(rare)) * np.where(recorded[owner], RECORDED_FACTOR, 1.0)
     return TrainingData(
-        np.concatenate([embeddings for embeddings, _ in columns]),
-        np.concatenate([scores for _, scores in columns]),
+        np.concatenate(embeddings),
+        TeacherScores(shards),
         Segments(*map(np.concatenate, zip(*segments, strict=True))),
         clip_splits[owner],
         CLASS_SHARE * by_class + (1 - CLASS_SHARE) / len(owner),
@@ -105,7 +106,7 @@ def gather(work: Path, clips: list[Clip], model: Path) -> TrainingData:
 
 
 def train(
-    work: Path, clips: list[Clip], model: Path, classes: Dense, *, minutes: float, seed: int = 0
+    work: Path, clips: list[Clip], model: Path, student: Student, *, minutes: float, seed: int = 0
 ) -> tuple[Postprocessor, AttentionHead, Comparison]:
     """Fit the PCA, and train and calibrate the head.
 
@@ -117,8 +118,8 @@ def train(
         The clips of the pool.
     model
         ``embedding.tflite``.
-    classes
-        The student's last layer, ``(128, 521)``, with which the head begins.
+    student
+        The student that the model was exported from; the head begins with its classes.
     minutes
         Training time of the head.
     seed
@@ -126,7 +127,7 @@ def train(
 
     Returns
     -------
-    The PCA, the head, and their agreement with the teacher on the validation segments.
+    The PCA, the head, and their agreement with the teachers on the validation segments.
     """
     torch.set_num_threads(available_cpus())
     torch.manual_seed(seed)
@@ -135,31 +136,32 @@ def train(
     postprocessor = fit_pca(data.embeddings[_all_rows(segments)])
     codes = postprocessor.quantize(data.embeddings)
     sampler = SegmentSampler(segments, data.weights[data.split == TRAINING])
+    classes = student_classes(student, has_clip_teacher=data.scores.clips is not None)
+    known = data.scores.classes
     head = _train_head(
         Head(layer_for_codes(classes, postprocessor)), sampler, codes, data.scores, minutes, seed
-    ).for_inference()
-    known = known_classes()
+    ).for_inference(known)
 
     rows = _rows_of_split(data, CALIBRATION)
-    if len(rows):
-        logits = _logits(head, codes[rows])[:, known]
-        scale, offsets = fit(logits, pooled(data.scores[rows].astype(np.float32)))
+    if len(rows.patches):
+        logits = _logits(head, codes[rows.patches])[:, known]
+        scale, offsets = fit(logits, data.scores.targets(rows)[:, known])
         _log.info(
             "calibrated on %d segments: scale %.3f, largest offset %.2f",
-            len(rows), scale, np.abs(offsets).max(),
+            len(rows.patches), scale, np.abs(offsets).max(),
         )  # fmt: skip
         head = calibrated(head, scale, offsets, known)
     rows = _rows_of_split(data, VALIDATION)
-    scores = head(dequantize(codes[rows]))[:, known]
-    targets = pooled(data.scores[rows].astype(np.float32))
-    return postprocessor, head, compare(scores, targets, teacher_classes())
+    scores = head(dequantize(codes[rows.patches]))
+    names = [label.name for label in LabelSet.read(audioset_labels_path())]
+    return postprocessor, head, compare(scores, data.scores.targets(rows), names)
 
 
 def _train_head(
     head: Head,
     sampler: SegmentSampler,
     codes: NDArray[np.uint8],
-    scores: NDArray[np.float16],
+    scores: TeacherScores,
     minutes: float,
     seed: int,
 ) -> Head:
@@ -172,8 +174,9 @@ def _train_head(
             group["lr"] = LEARNING_RATE * learning_rate_factor(share, step, DECAY_SHARE)
         rows = sampler.batch(rng, BATCH_SIZE)
         batch_loss = loss(
-            head(torch.from_numpy(dequantize(codes[rows]))),
-            torch.from_numpy(pooled(scores[rows].astype(np.float32))),
+            head(torch.from_numpy(dequantize(codes[rows.patches]))),
+            torch.from_numpy(scores.targets(rows)),
+            scores.classes,
         )
         optimizer.zero_grad()
         batch_loss.backward()
@@ -188,8 +191,8 @@ def _train_head(
     return mean
 
 
-def _rows_of_split(data: TrainingData, split: int) -> NDArray[np.intp]:
-    """Return the first ten rows of each segment of a split, ``(n, 10)``, as at inference."""
+def _rows_of_split(data: TrainingData, split: int) -> Rows:
+    """Return the first ten rows of each segment of a split, as at inference."""
     chosen = np.flatnonzero(data.split == split)
     return rows_of(data.segments, chosen)
 
@@ -231,8 +234,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     show_log()
     clips = ClipPool.open(options.work / CLIPS).clips
-    classes = dense(load_student(options.checkpoint).classes)
-    postprocessor, head, agreed = train(options.work, clips, options.model, classes, minutes=options.minutes)
+    student = load_student(options.checkpoint)
+    postprocessor, head, agreed = train(options.work, clips, options.model, student, minutes=options.minutes)
     save(options.work, postprocessor, head)
     _log.info("validation: %s", agreed)
 

@@ -9,7 +9,7 @@ import argparse
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ from training.data.mixtures import Mixer
 from training.data.splits import TRAINING, splits
 from training.data.windows import cut, read_patch
 from training.logs import Progress, log_progress, show_log
+from training.teacher.clip_teacher import ClipLogits, ClipTeacher
 from training.teacher.shards import ShardReader, ShardWriter
 from training.teacher.yamnet import Teacher, teacher_classes, teacher_log_mels
 
@@ -50,22 +51,38 @@ def window_offsets(samples: int) -> NDArray[np.int32]:
     return np.concatenate([*phases]).astype(np.int32)
 
 
-def label_natural(pool: ClipPool, teacher: Teacher, folder: Path, progress: Progress) -> ShardReader:
-    """Label every window of every clip without augmentation, continuing an interrupted shard."""
+def label_natural(
+    pool: ClipPool,
+    teacher: Teacher,
+    folder: Path,
+    progress: Progress,
+    clip_teacher: ClipTeacher | None = None,
+) -> ShardReader:
+    """Label every window of every clip without augmentation, continuing an interrupted shard.
+
+    Raises
+    ------
+    ShardError
+        If other teachers have labelled the existing rows.
+    """
     ends = np.cumsum([len(window_offsets(clip.samples)) for clip in pool.clips])
-    writer = ShardWriter(folder, capacity=int(ends[-1]))
+    writer = ShardWriter(folder, capacity=int(ends[-1]), has_clip_logits=clip_teacher is not None)
     patches: list[NDArray[np.float32]] = []
     owners: list[int] = []
+    clip_logits: list[ClipLogits] = []
     for index in range(int(np.searchsorted(ends, writer.count, side="right")), len(pool)):
         samples = pool.clips[index].samples
         signal = read_patch(pool, index, 0) if samples < PATCH_SAMPLES else cut(pool, index, 0, samples)
-        patches += [log_mel_patches(signal), log_mel_patches(signal[WINDOW_HOP_SAMPLES:])]
+        for phase in (signal, signal[WINDOW_HOP_SAMPLES:]):
+            patches.append(log_mel_patches(phase))
+            if clip_teacher and len(patches[-1]):
+                clip_logits.append(clip_teacher(phase, len(patches[-1])))
         owners.append(index)
         if sum(map(len, patches)) >= BATCH_PATCHES or index == len(pool) - 1:
             offsets = [window_offsets(pool.clips[owner].samples) for owner in owners]
             clip = np.repeat(owners, list(map(len, offsets)))
-            _append(writer, teacher, np.concatenate(patches), clip, np.concatenate(offsets))
-            patches, owners = [], []
+            _append(writer, teacher, np.concatenate(patches), clip, np.concatenate(offsets), clip_logits)
+            patches, owners, clip_logits = [], [], []
             progress(writer.count, writer.capacity)
     return ShardReader(folder)
 
@@ -81,6 +98,7 @@ def label_augmented(
     capacity: int,
     until: Callable[[], bool],
     progress: Progress,
+    clip_teacher: ClipTeacher | None = None,
 ) -> None:
     """Label augmented patches or mixtures of training clips, continuing an interrupted shard.
 
@@ -96,18 +114,34 @@ def label_augmented(
         Maximum number of rows in the shard.
     until
         Labelling stops when this returns true, or when the shard is full.
+    clip_teacher
+        Scores mixtures, too; single patches are too short for it.
+
+    Raises
+    ------
+    ShardError
+        If other teachers have labelled the existing rows.
     """
-    writer = ShardWriter(folder, capacity)
+    if kind == AUGMENTED:
+        clip_teacher = None
+    writer = ShardWriter(folder, capacity, has_clip_logits=clip_teacher is not None)
     make = (_augmented if kind == AUGMENTED else _mixed)(
         pool, *weighted_windows(pool, natural), (seed << 32) + writer.count
     )
     while writer.room >= BATCH_PATCHES and not until():
-        patches, clip, offset = make()
-        _append(writer, teacher, patches, clip, offset)
+        made = make()
+        scored = [clip_teacher(mixture, CLIP_PATCHES) for mixture in made.mixtures] if clip_teacher else []
+        _append(writer, teacher, made.patches, made.clip, made.offset, scored)
         progress(writer.count, capacity)
 
 
-_Made: TypeAlias = tuple[NDArray[np.float32], NDArray[Any], NDArray[Any]]
+class _Made(NamedTuple):
+    """Patches with their clips and offsets, and the mixtures that they were cut from."""
+
+    patches: NDArray[np.float32]
+    clip: NDArray[Any]
+    offset: NDArray[Any]
+    mixtures: list[NDArray[np.float32]]
 
 
 def _augmented(
@@ -118,7 +152,10 @@ def _augmented(
     def make() -> _Made:
         made = [augmenter.patch() for _ in range(BATCH_PATCHES)]
         patches = np.concatenate([log_mel_patches(patch.samples) for patch in made])
-        return patches, np.array([patch.clip for patch in made]), np.array([patch.offset for patch in made])
+        clip, offset = (
+            np.array(values) for values in zip(*((one.clip, one.offset) for one in made), strict=True)
+        )
+        return _Made(patches, clip, offset, [])
 
     return make
 
@@ -131,9 +168,10 @@ def _mixed(
 
     def make() -> _Made:
         made = [mixer.mixture() for _ in range(BATCH_PATCHES // CLIP_PATCHES)]
-        patches = np.concatenate([log_mel_patches(mixture.samples) for mixture in made])
+        mixtures = [mixture.samples for mixture in made]
+        patches = np.concatenate([*map(log_mel_patches, mixtures)])
         clip = np.repeat([mixture.clip for mixture in made], CLIP_PATCHES)
-        return patches, clip, np.concatenate([mixture.offset + within for mixture in made])
+        return _Made(patches, clip, np.concatenate([mixture.offset + within for mixture in made]), mixtures)
 
     return make
 
@@ -164,9 +202,14 @@ def _append(
     patches: NDArray[np.float32],
     clip: NDArray[Any],
     offset: NDArray[Any],
+    clip_logits: Sequence[ClipLogits],
 ) -> None:
     logits, hint = teacher(teacher_log_mels(patches))
-    writer.append({"mel": patches, "logits": logits, "hint": hint, "clip": clip, "offset": offset})
+    rows = {"mel": patches, "logits": logits, "hint": hint, "clip": clip, "offset": offset}
+    if clip_logits:
+        clips, pairs = zip(*clip_logits, strict=True)
+        rows |= {"clip_logits": np.concatenate(clips), "pair_logits": np.concatenate(pairs)}
+    writer.append(rows)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -175,15 +218,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("kind", choices=(NATURAL, AUGMENTED, MIXED), help="kind of patches to label")
     parser.add_argument("--work", type=Path, required=True, help="work directory with the pool of clips")
     parser.add_argument("--teacher", type=Path, required=True, help="path of yamnet.tflite")
+    parser.add_argument("--clip-teacher", type=Path, help="bundle of the clip teacher")
     parser.add_argument("--seed", type=int, default=0, help="seed of the shard, different for each worker")
     parser.add_argument("--minutes", type=float, default=60.0, help="how long to label augmented patches")
     parser.add_argument("--patches", type=int, default=500_000, help="maximum number of patches in the shard")
     options = parser.parse_args(arguments)
     show_log()
     pool, teacher = ClipPool.open(options.work / CLIPS), Teacher(options.teacher)
+    clip_teacher = ClipTeacher(options.clip_teacher) if options.clip_teacher else None
     shards = options.work / SHARDS
     if options.kind == NATURAL:
-        label_natural(pool, teacher, shards / NATURAL, log_progress())
+        label_natural(pool, teacher, shards / NATURAL, log_progress(), clip_teacher)
         return
     end_s = time.monotonic() + 60 * options.minutes
     label_augmented(
@@ -196,6 +241,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         capacity=options.patches,
         until=lambda: time.monotonic() > end_s,
         progress=log_progress(),
+        clip_teacher=clip_teacher,
     )
 
 

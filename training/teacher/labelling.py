@@ -11,6 +11,7 @@ from typing import Final
 
 from training.data.clips import ClipPool
 from training.logs import log_progress, show_log
+from training.teacher.clip_teacher import ClipTeacher
 from training.teacher.label import AUGMENTED, CLIPS, MIXED, NATURAL, SHARDS, label_augmented
 from training.teacher.shards import ShardReader
 from training.teacher.yamnet import Teacher
@@ -25,7 +26,9 @@ class LabellingError(Exception):
 
 
 @contextmanager
-def labelling(work: Path, teacher: Path, minutes: float, patches: int) -> Iterator[None]:
+def labelling(
+    work: Path, teacher: Path, minutes: float, patches: int, clip_teacher: Path | None = None
+) -> Iterator[None]:
     """Label patches in a background process while the block runs.
 
     Raises
@@ -34,7 +37,7 @@ def labelling(work: Path, teacher: Path, minutes: float, patches: int) -> Iterat
         At the end of the block, if the process failed.
     """
     # The process is spawned because one forked from a process with PyTorch's threads may hang.
-    worker = get_context("spawn").Process(target=_label, args=(work, teacher, minutes, patches))
+    worker = get_context("spawn").Process(target=_label, args=(work, teacher, minutes, patches, clip_teacher))
     worker.start()
     try:
         yield
@@ -46,10 +49,13 @@ def labelling(work: Path, teacher: Path, minutes: float, patches: int) -> Iterat
         raise LabellingError(f"the labelling process exited with status {worker.exitcode}; see its output")
 
 
-def _label(work: Path, teacher_path: Path, minutes: float, patches: int) -> None:
+def _label(
+    work: Path, teacher_path: Path, minutes: float, patches: int, clip_teacher_path: Path | None
+) -> None:
     show_log()
     clips, natural = ClipPool.open(work / CLIPS), ShardReader(work / SHARDS / NATURAL)
     teacher = Teacher(teacher_path)
+    clip_teacher = ClipTeacher(clip_teacher_path) if clip_teacher_path else None
     begin_s = time.monotonic()
     for seed, (kind, share) in enumerate(SHARES.items()):
         end_s = begin_s + 60 * minutes * share
@@ -63,4 +69,5 @@ def _label(work: Path, teacher_path: Path, minutes: float, patches: int) -> None
             capacity=int(patches * share),
             until=lambda end_s=end_s: time.monotonic() > end_s,  # type: ignore[misc]
             progress=log_progress(),
+            clip_teacher=clip_teacher,
         )

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from audio_classifier.constants import CLIP_PATCHES, PATCH_HOP_SAMPLES
+from audio_classifier.constants import CLASSES, CLIP_PATCHES, PATCH_HOP_SAMPLES
 from training.data.balance import CHUNK, Draw, sigmoid
 from training.teacher.shards import ShardReader
-from training.teacher.yamnet import TEACHER_CLASSES
+from training.teacher.yamnet import as_audioset, known_classes, unknown_classes
 
 SPLICED_SHARE: Final = 0.25  # of inputs that continue with a second segment
+CLIP_TEACHER_SHARE: Final = 0.5  # of the targets; the other half is YAMNet's
 
 
 class Segments(NamedTuple):
@@ -46,10 +48,24 @@ def find_segments(shard: ShardReader) -> Segments:
     return Segments(first, np.diff(np.append(first, shard.count)))
 
 
-def rows_of(
-    segments: Segments, chosen: NDArray[np.intp], rng: np.random.Generator | None = None
-) -> NDArray[np.intp]:
-    """Return ten consecutive rows of each chosen segment, ``(n, 10)``; a short segment is repeated.
+class Rows(NamedTuple):
+    """The rows of ten-patch inputs.
+
+    Attributes
+    ----------
+    patches
+        The row of each patch, ``(n, 10)``.
+    begin
+        The row that begins the ten patches from which each patch is, ``(n, 10)``: one and the same for an
+        input from one segment.
+    """
+
+    patches: NDArray[np.intp]
+    begin: NDArray[np.intp]
+
+
+def rows_of(segments: Segments, chosen: NDArray[np.intp], rng: np.random.Generator | None = None) -> Rows:
+    """Return ten consecutive rows of each chosen segment; a short segment is repeated.
 
     With ``rng`` the rows begin at a random position, without it at the segment's beginning, as at inference.
     """
@@ -57,7 +73,8 @@ def rows_of(
     spare = np.maximum(patches - CLIP_PATCHES, 0)
     start = np.zeros_like(spare) if rng is None else rng.integers(spare, endpoint=True)
     within = (start + np.arange(CLIP_PATCHES)) % np.maximum(patches, 1)
-    return np.asarray(segments.first[chosen, np.newaxis] + within)
+    rows = segments.first[chosen, np.newaxis] + within
+    return Rows(rows, np.repeat(rows[:, :1], CLIP_PATCHES, axis=1))
 
 
 class SegmentSampler:
@@ -75,12 +92,15 @@ class SegmentSampler:
         self._segments = segments
         self._draw = Draw(weights)
 
-    def batch(self, rng: np.random.Generator, size: int) -> NDArray[np.intp]:
-        """Draw the rows of a batch, ``(size, 10)``; some inputs splice two segments."""
+    def batch(self, rng: np.random.Generator, size: int) -> Rows:
+        """Draw the rows of a batch; some inputs splice two segments."""
         first, second = (rows_of(self._segments, self._draw(rng, size), rng) for _ in range(2))
         cut = rng.integers(2, CLIP_PATCHES - 1, (size, 1))
         cut[rng.random(size) >= SPLICED_SHARE] = CLIP_PATCHES
-        return np.asarray(np.where(np.arange(CLIP_PATCHES) < cut, first, second))
+        of_first = np.arange(CLIP_PATCHES) < cut
+        return Rows(
+            np.where(of_first, first.patches, second.patches), np.where(of_first, first.begin, second.begin)
+        )
 
 
 def pooled(scores: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -92,10 +112,73 @@ def pooled(scores: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(np.square(scores).sum(axis=-2) / np.maximum(scores.sum(axis=-2), 1e-6), np.float32)
 
 
-def teacher_scores(shard: ShardReader) -> NDArray[np.float16]:
-    """Load the teacher's probabilities of all patches into memory, ``(n, 521)``."""
-    scores = np.empty((shard.count, TEACHER_CLASSES), np.float16)
-    for start in range(0, shard.count, CHUNK):
-        chunk = slice(start, min(start + CHUNK, shard.count))
-        scores[chunk] = sigmoid(shard.logits[chunk])
+class TeacherScores:
+    """The teachers' probabilities of all patches, in memory.
+
+    Parameters
+    ----------
+    shards
+        All of them with a clip teacher's labels, or none.
+
+    Attributes
+    ----------
+    patches
+        ``(n, 521)`` float16, by YAMNet.
+    clips
+        ``(n, 527)`` float16, by the clip teacher, of the ten patches that begin with each; None without it.
+    """
+
+    def __init__(self, shards: Sequence[ShardReader]) -> None:
+        clip_logits = [shard.clip_logits for shard in shards]
+        counts = [shard.count for shard in shards]
+        self.patches = _probabilities([shard.logits for shard in shards], counts)
+        present = [logits for logits in clip_logits if logits is not None]
+        self.clips = _probabilities(present, counts) if len(present) == len(shards) else None
+
+    @property
+    def classes(self) -> NDArray[np.intp]:
+        """The classes that a teacher knows, ascending."""
+        return known_classes() if self.clips is None else np.arange(CLASSES)
+
+    def targets(self, rows: Rows) -> NDArray[np.float32]:
+        """Return the probabilities of ten-patch inputs, ``(n, 527)``; see `combined`."""
+        patches = pooled(self.patches[rows.patches].astype(np.float32))
+        clips = None if self.clips is None else pooled(self.clips[rows.begin].astype(np.float32))
+        return combined(patches, clips)
+
+
+def combined(
+    patches: NDArray[np.float32], clips: NDArray[np.float32] | None, share: float = CLIP_TEACHER_SHARE
+) -> NDArray[np.float32]:
+    """Combine the teachers' probabilities of ten-patch inputs.
+
+    Parameters
+    ----------
+    patches
+        ``(n, 521)``, YAMNet's.
+    clips
+        ``(n, 527)``, the clip teacher's; None if there is none.
+    share
+        The weight of the clip teacher for the classes that both know.
+
+    Returns
+    -------
+    ``(n, 527)``; zero for classes that no teacher knows.
+    """
+    scores = as_audioset(patches)
+    if clips is None:
+        return scores
+    mean = (1 - share) * scores + share * clips
+    mean[:, unknown_classes()] = clips[:, unknown_classes()]
+    return mean
+
+
+def _probabilities(logits: Sequence[NDArray[np.float16]], counts: Sequence[int]) -> NDArray[np.float16]:
+    scores = np.empty((sum(counts), logits[0].shape[1]), np.float16)
+    end = 0
+    for part, count in zip(logits, counts, strict=True):
+        for start in range(0, count, CHUNK):
+            chunk = part[start : min(start + CHUNK, count)]
+            scores[end : end + len(chunk)] = sigmoid(chunk)
+            end += len(chunk)
     return scores

@@ -15,7 +15,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from audio_classifier.constants import MEL_BANDS, PATCH_FRAMES
+from audio_classifier.constants import CLASSES, MEL_BANDS, PATCH_FRAMES
 from training.teacher.yamnet import HINT_SIZE, TEACHER_CLASSES
 
 COUNT: Final = "count"
@@ -39,6 +39,15 @@ COLUMNS: Final = {
     "clip": _Column("clip.i32", "<i4"),
     "offset": _Column("offset.i32", "<i4"),
 }
+# Columns of shards that a clip teacher has labelled, too; see `clip_teacher.ClipLogits`.
+CLIP_COLUMNS: Final = {
+    "clip_logits": _Column("clip_logits.f16", "<f2", (CLASSES,)),
+    "pair_logits": _Column("pair_logits.f16", "<f2", (CLASSES,)),
+}
+
+
+class ShardError(Exception):
+    """A shard has other columns than expected."""
 
 
 class ShardWriter:
@@ -50,13 +59,23 @@ class ShardWriter:
         Created if missing.
     capacity
         Maximum number of rows; unused rows take no space on disk. The capacity of a shard never shrinks.
+    has_clip_logits
+        Whether the rows have `CLIP_COLUMNS`, too.
+
+    Raises
+    ------
+    ShardError
+        If an existing shard was labelled with a clip teacher and this one is not, or the reverse.
     """
 
-    def __init__(self, folder: Path, capacity: int) -> None:
+    def __init__(self, folder: Path, capacity: int, *, has_clip_logits: bool = False) -> None:
         folder.mkdir(parents=True, exist_ok=True)
+        columns = COLUMNS | (CLIP_COLUMNS if has_clip_logits else {})
+        if (folder / ROOM).exists() and columns != _columns(folder):
+            raise ShardError(f"{folder} was labelled with other teachers; use another work directory")
         self._folder = folder
         self.capacity = max(capacity, _read_number(folder / ROOM))
-        for column in COLUMNS.values():
+        for column in columns.values():
             with (folder / column.file).open("ab") as file:
                 file.truncate(self.capacity * _row_bytes(column))
         _replace_number(folder / ROOM, self.capacity)
@@ -69,7 +88,7 @@ class ShardWriter:
         return self.capacity - self.count
 
     def append(self, rows: Mapping[str, NDArray[Any]]) -> None:
-        """Append one row per patch; ``rows`` has an array for each of `COLUMNS`.
+        """Append one row per patch; ``rows`` has an array for each column.
 
         Raises
         ------
@@ -93,6 +112,8 @@ class ShardReader:
     ----------
     mel, logits, hint, clip, offset
         The `COLUMNS`, memory-mapped; rows from `count` on are not yet valid.
+    clip_logits, pair_logits
+        The `CLIP_COLUMNS`; None if no clip teacher has labelled the shard.
     """
 
     mel: NDArray[np.float16]
@@ -100,6 +121,8 @@ class ShardReader:
     hint: NDArray[np.float16]
     clip: NDArray[np.int32]
     offset: NDArray[np.int32]
+    clip_logits: NDArray[np.float16] | None = None
+    pair_logits: NDArray[np.float16] | None = None
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -129,8 +152,14 @@ def _map(folder: Path, mode: Any) -> dict[str, NDArray[Any]]:
     capacity = _read_number(folder / ROOM)
     return {
         name: np.memmap(folder / column.file, column.dtype, mode, shape=(capacity, *column.shape))
-        for name, column in COLUMNS.items()
+        for name, column in _columns(folder).items()
     }
+
+
+def _columns(folder: Path) -> dict[str, _Column]:
+    """Return the columns of an existing shard."""
+    has_clip_logits = all((folder / column.file).exists() for column in CLIP_COLUMNS.values())
+    return COLUMNS | (CLIP_COLUMNS if has_clip_logits else {})
 
 
 def _read_number(path: Path) -> int:

@@ -17,6 +17,7 @@ from training.evaluation.evaluate import (
     average_precision,
     class_names,
     evaluate,
+    is_uncommon,
 )
 
 
@@ -45,7 +46,7 @@ def inputs(classifier: AudioClassifier, assets: Path) -> EvaluationSet:
     """The sample recordings, with the built-in model's probabilities as the teacher's scores."""
     paths = sorted(assets.glob("*.wav"))
     scores = np.stack([classifier.probabilities(path) for path in paths])
-    return EvaluationSet([path.stem for path in paths], [*paths], scores)
+    return EvaluationSet([path.stem for path in paths], [*paths], scores, scores)
 
 
 @pytest.fixture(scope="module")
@@ -56,11 +57,14 @@ def perfect(classifier: AudioClassifier, inputs: EvaluationSet) -> Evaluation:
 def test_evaluation_is_perfect_when_scores_equal_the_teachers(
     perfect: Evaluation, inputs: EvaluationSet
 ) -> None:
-    assert perfect.everything == agreement(inputs.teacher, inputs.teacher)
-    assert (perfect.everything.top1, perfect.everything.top5) == (1, 1)
-    assert perfect.uncommon.count == int(inputs.uncommon.sum()) < perfect.everything.count
+    for agreed in (perfect.with_teacher, perfect.with_clip_teacher):
+        assert agreed is not None
+        assert agreed.everything == agreement(inputs.teacher, inputs.teacher)
+        assert (agreed.everything.top1, agreed.everything.top5) == (1, 1)
+        assert agreed.uncommon.count == int(is_uncommon(inputs.teacher).sum()) < agreed.everything.count
+        assert {*agreed.precisions.values()} <= {1.0}
+    assert {area for area, clips in perfect.areas.values() if clips} <= {1.0}
     assert sum(one.count for one in perfect.groups.values()) == len(inputs.names)
-    assert {*perfect.precisions.values()} <= {1.0}
     assert perfect.calibration_error == pytest.approx(0, abs=1e-6)
 
 
@@ -69,14 +73,20 @@ def test_calibration_error_is_large_when_probabilities_are_too_low(
 ) -> None:
     halved = inputs.teacher * np.float32(0.5)
     bins = evaluation._reliability(halved, inputs.teacher)
-    underconfident = Evaluation(halved, perfect.everything, perfect.uncommon, {}, {}, {}, bins)
+    underconfident = Evaluation(halved, perfect.with_teacher, None, {}, {}, bins)
     assert underconfident.calibration_error > 0.1
 
 
 def test_report_contains_all_sections_samples_and_facts(perfect: Evaluation, inputs: EvaluationSet) -> None:
     current, earlier = (report.BundleResults(version, perfect, perfect) for version in ("2.0", "1.0"))
     text = report.document(current, earlier, inputs, inputs, {"size": "6 MB"})
-    for part in ("# Evaluation of `compact` 2.0", "## Calibration", "## Limitations", "| size | 6 MB |"):
+    for part in (
+        "# Evaluation of `compact` 2.0",
+        "## Calibration",
+        "## Agreement with the second teacher",
+        "## Limitations",
+        "| size | 6 MB |",
+    ):
         assert part in text
     for name in inputs.names:
         assert f"**{name}**" in text

@@ -12,7 +12,7 @@ from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 
 from audio_classifier import AudioClassifier
-from audio_classifier.constants import CLIP_PATCHES, EMBEDDING_SIZE
+from audio_classifier.constants import CLASSES, CLIP_PATCHES, EMBEDDING_SIZE
 from audio_classifier.model.attention import AttentionHead, Dense
 from audio_classifier.model.embedding import Embedder
 from audio_classifier.model.labels import LabelSet
@@ -20,14 +20,14 @@ from audio_classifier.model.manifest import EMBEDDING
 from audio_classifier.model.postprocess import dequantize
 from tests.training.material import NOISE, TONE, FakeTeacher, make_layers, make_pool
 from training.teacher.label import CLIPS, MIXED, NATURAL, SHARDS, label_augmented, label_natural
-from training.teacher.yamnet import TEACHER_CLASSES, UNKNOWN_CLASSES, known_classes, teacher_classes
+from training.teacher.yamnet import UNKNOWN_CLASSES, known_classes, teacher_classes
 
 torch = pytest.importorskip("torch")
 pytestmark = [pytest.mark.training, pytest.mark.timeout(900)]
 
 from training.student import assemble, calibrate, export, train_embedding, train_head  # noqa: E402
 from training.student.codes import fit_pca, layer_for_codes  # noqa: E402
-from training.student.head import Head, dense  # noqa: E402
+from training.student.head import Head  # noqa: E402
 from training.student.network import Student, Trunk  # noqa: E402
 from training.student.schedule import learning_rate_factor, update_mean  # noqa: E402
 
@@ -109,8 +109,7 @@ def work(tmp_path_factory: pytest.TempPathFactory, clock: None) -> Path:  # trai
     train_embedding.train(work, pool.clips, make_layers(), minutes=MINUTES)
     trained = train_embedding.load_student(work / train_embedding.CHECKPOINT)
     (work / EMBEDDING).write_bytes(export.export_embedding(trained))
-    classes = dense(trained.classes)
-    postprocessor, head, _ = train_head.train(work, pool.clips, work / EMBEDDING, classes, minutes=MINUTES)
+    postprocessor, head, _ = train_head.train(work, pool.clips, work / EMBEDDING, trained, minutes=MINUTES)
     train_head.save(work, postprocessor, head)
     (work / "yamnet.tflite").write_bytes(b"the teacher")
     assemble.write(
@@ -159,7 +158,7 @@ def test_head_for_inference_computes_the_trained_head() -> None:
         values.data += 0.05 * torch.randn_like(values)
     with torch.inference_mode():
         expected = torch.sigmoid(head(codes)).numpy()
-    actual = AttentionHead.from_arrays(head.for_inference().arrays())(codes.numpy())
+    actual = AttentionHead.from_arrays(head.for_inference(known_classes()).arrays())(codes.numpy())
     known = known_classes()
     np.testing.assert_allclose(actual[:, known], expected[:, known], atol=1e-5)
     unknown = [LabelSet.read(assets_labels()).find(name).index for name in UNKNOWN_CLASSES]
@@ -173,7 +172,7 @@ def test_untrained_head_computes_the_students_logits() -> None:
     codes = np.repeat(rng.normal(0, 0.3, (5, 1, EMBEDDING_SIZE)), CLIP_PATCHES, axis=1).astype(np.float32)
     expected = codes[:, 0] @ classes.kernel + classes.bias
     with torch.inference_mode():
-        actual = Head(classes).eval()(torch.from_numpy(codes))[:, known_classes()].numpy()
+        actual = Head(classes).eval()(torch.from_numpy(codes)).numpy()
     near_zero = np.abs(expected) < 2
     assert near_zero.sum() > 100
     np.testing.assert_allclose(actual[near_zero], expected[near_zero], atol=0.3)
@@ -195,10 +194,10 @@ def test_layer_for_codes_is_equivalent_to_the_layer_for_embeddings() -> None:
 
 
 def make_classes() -> Dense:
-    """Make a student's last layer for codes."""
+    """Make a student's classes for codes."""
     rng = np.random.default_rng(1)
-    kernel = rng.normal(0, 0.5, (EMBEDDING_SIZE, TEACHER_CLASSES)).astype(np.float32)
-    return Dense(kernel, rng.uniform(-4, 0, TEACHER_CLASSES).astype(np.float32))
+    kernel = rng.normal(0, 0.5, (EMBEDDING_SIZE, CLASSES)).astype(np.float32)
+    return Dense(kernel, rng.uniform(-4, 0, CLASSES).astype(np.float32))
 
 
 def assets_labels() -> Path:
@@ -224,7 +223,7 @@ def test_calibration_offsets_are_small_when_there_is_little_data() -> None:
 
 
 def test_calibration_is_folded_into_the_last_layer() -> None:
-    head = Head(make_classes()).for_inference()
+    head = Head(make_classes()).for_inference(known_classes())
     classes = known_classes()
     offsets = np.linspace(-1, 1, len(classes), dtype=np.float32)
     codes = np.random.default_rng(0).normal(size=(2, CLIP_PATCHES, EMBEDDING_SIZE)).astype(np.float32)

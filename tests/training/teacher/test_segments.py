@@ -32,19 +32,21 @@ def test_each_clip_has_a_segment_for_whole_and_one_for_half_hops(tmp_path: Path)
 
 def test_a_short_segment_is_repeated_to_ten_patches() -> None:
     rows = rows_of(SEGMENTS, np.array([SHORT]))
-    assert rows[0].tolist() == np.resize([100, 101, 102], CLIP_PATCHES).tolist()
+    assert rows.patches[0].tolist() == np.resize([100, 101, 102], CLIP_PATCHES).tolist()
+    assert (rows.begin == 100).all()
 
 
 def test_inputs_of_a_long_segment_begin_at_any_patch() -> None:
     rows = rows_of(SEGMENTS, np.full(500, LONG), np.random.default_rng(0))
-    assert (np.diff(rows) == 1).all()
-    assert {*rows[:, 0]} == {*range(200, 216)}
-    assert rows_of(SEGMENTS, np.array([LONG]))[0].tolist() == [*range(200, 210)]
+    assert (np.diff(rows.patches) == 1).all()
+    assert {*rows.patches[:, 0]} == {*range(200, 216)}
+    assert rows_of(SEGMENTS, np.array([LONG])).patches[0].tolist() == [*range(200, 210)]
 
 
 def test_some_inputs_splice_two_segments() -> None:
     sampler = SegmentSampler(SEGMENTS, np.array([0.5, 0.5]))
-    rows = sampler.batch(np.random.default_rng(0), 2000)
+    rows, begin = sampler.batch(np.random.default_rng(0), 2000)
+    assert ((rows < 200) == (begin < 200)).all()
     assert rows.shape == (2000, CLIP_PATCHES)
     both = ((rows < 200).any(axis=1) & (rows >= 200).any(axis=1)).mean()
     assert both == pytest.approx(0.25 / 2, abs=0.03)
