@@ -116,9 +116,9 @@ def metrics(evaluation: Evaluation) -> dict[str, Any]:
 def _method(validation: EvaluationSet, classes: int) -> str:
     uncommon = int(is_uncommon(validation.teacher).sum())
     second = f"""\
-The second teacher scores the clip as a whole. The target that the model learns is the sum of both, in which
-the second teacher's share is {CLIP_TEACHER_SHARE:g}; the classes that YAMNet does not know have the second
-teacher's scores only."""
+The second teacher scores the clip as a whole. The target that the model learns is the mean of both teachers'
+logits, in which the second teacher's share is {CLIP_TEACHER_SHARE:g}; for classes that YAMNet does not know,
+the target is the second teacher's score."""
     return f"""\
 The training data has no labels by people, so the model is evaluated by its agreement with its teachers. The
 validation set contains {len(validation.names)} clips of recordings that were not used for training: one

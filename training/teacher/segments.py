@@ -11,10 +11,13 @@ from numpy.typing import NDArray
 from audio_classifier.constants import CLASSES, CLIP_PATCHES, PATCH_HOP_SAMPLES
 from training.data.balance import CHUNK, Draw, sigmoid
 from training.teacher.shards import ShardReader
-from training.teacher.yamnet import as_audioset, known_classes, unknown_classes
+from training.teacher.yamnet import as_audioset, known_classes
 
 SPLICED_SHARE: Final = 0.25  # of inputs that continue with a second segment
-CLIP_TEACHER_SHARE: Final = 0.5  # of the targets; the other half is YAMNet's
+# Of the logits of the targets; the other half is YAMNet's. The mean of the logits is right more often than either
+# teacher on ESC-10, and more often than the mean of the probabilities.
+CLIP_TEACHER_SHARE: Final = 0.5
+SMALLEST_SCORE: Final = 1e-6
 
 
 class Segments(NamedTuple):
@@ -147,10 +150,8 @@ class TeacherScores:
         return combined(patches, clips)
 
 
-def combined(
-    patches: NDArray[np.float32], clips: NDArray[np.float32] | None, share: float = CLIP_TEACHER_SHARE
-) -> NDArray[np.float32]:
-    """Combine the teachers' probabilities of ten-patch inputs.
+def combined(patches: NDArray[np.float32], clips: NDArray[np.float32] | None) -> NDArray[np.float32]:
+    """Combine the teachers' probabilities of ten-patch inputs, by the mean of their logits.
 
     Parameters
     ----------
@@ -158,19 +159,22 @@ def combined(
         ``(n, 521)``, YAMNet's.
     clips
         ``(n, 527)``, the clip teacher's; None if there is none.
-    share
-        The weight of the clip teacher for the classes that both know.
 
     Returns
     -------
-    ``(n, 527)``; zero for classes that no teacher knows.
+    ``(n, 527)``; of a class that YAMNet does not know, the clip teacher's, or zero if there is none.
     """
-    scores = as_audioset(patches)
     if clips is None:
-        return scores
-    mean = (1 - share) * scores + share * clips
-    mean[:, unknown_classes()] = clips[:, unknown_classes()]
-    return mean
+        return as_audioset(patches)
+    known, scores = known_classes(), clips.copy()
+    mean = (1 - CLIP_TEACHER_SHARE) * _logits(patches) + CLIP_TEACHER_SHARE * _logits(clips[:, known])
+    scores[:, known] = sigmoid(mean)
+    return scores
+
+
+def _logits(scores: NDArray[np.float32]) -> NDArray[np.float32]:
+    bounded = np.clip(scores, SMALLEST_SCORE, 1 - SMALLEST_SCORE)
+    return np.log(bounded / (1 - bounded))
 
 
 def _probabilities(logits: Sequence[NDArray[np.float16]], counts: Sequence[int]) -> NDArray[np.float16]:

@@ -11,7 +11,8 @@ import pytest
 from audio_classifier.constants import CLIP_PATCHES
 from tests.training.material import FakeTeacher, make_pool
 from training.teacher.label import label_natural, window_offsets
-from training.teacher.segments import Segments, SegmentSampler, find_segments, pooled, rows_of
+from training.teacher.segments import Segments, SegmentSampler, combined, find_segments, pooled, rows_of
+from training.teacher.yamnet import known_classes, unknown_classes
 
 TEACHER: Any = FakeTeacher()
 SHORT, LONG = 0, 1
@@ -56,3 +57,13 @@ def test_pooled_scores_are_high_for_continuous_sounds_and_for_single_events() ->
     continuous, single, absent = np.full(10, 0.6), np.eye(10)[3], np.zeros(10)
     scores = pooled(np.column_stack([continuous, single, absent]).astype(np.float32))
     np.testing.assert_allclose(scores, [0.6, 1.0, 0.0], atol=1e-6)
+
+
+def test_targets_are_the_mean_of_the_teachers_logits() -> None:
+    patches, clips = np.full((1, 521), 0.5, np.float32), np.full((1, 527), 0.9, np.float32)
+    scores = combined(patches, clips)[0]
+    assert scores[known_classes()] == pytest.approx(0.75)  # odds of 1 and 9: their geometric mean is 3
+    assert scores[unknown_classes()] == pytest.approx(0.9)
+    alone = combined(patches, None)[0]
+    assert (alone[known_classes()] == 0.5).all()
+    assert (alone[unknown_classes()] == 0).all()
