@@ -42,7 +42,7 @@ FAULTS ?=
 # Exported, so that recipes can quote values with spaces or other special characters.
 export TEACHER RECORDINGS IMAGE BASE_IMAGE BUNDLE EXTRAS BUILD RUNTIME_PYTHON ARCHITECTURE
 
-.PHONY: help classify plot invoke events serve lint lint-infra test test-e2e test-faults test-convert test-web test-training train train-quick check image test-image sam-local layers template-zip lock samples pictures demo-picture formats deviations bench bench-models bench-quick clean
+.PHONY: help classify plot invoke events serve lint lint-infra test test-e2e test-faults test-arm64 test-convert test-web test-training train train-quick check image test-image sam-local layers template-zip lock samples outputs pictures demo-picture formats deviations bench bench-models bench-quick clean
 
 help:  ## list all commands
 	@sed -n 's/^\([a-z0-9-]*\):.*  ## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -57,7 +57,7 @@ serve: $(VENV)/.serve  ## start the HTTP server on port 5000
 	$(BIN)/audio-classifier serve
 
 test: $(VENV)/.test  ## run the tests that need only the packages of requirements/test.txt
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile -m "not convert and not e2e and not image and not infra and not sam and not training and not web"
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile -m "not arm64 and not convert and not e2e and not image and not infra and not sam and not training and not web"
 
 test-e2e: $(VENV)/.test $(SAM)/.sam  ## test the Lambda function under AWS's runtime client and emulator
 	PATH="$(CURDIR)/$(SAM)/bin:$$PATH" $(BIN)/python -m pytest -m e2e
@@ -65,6 +65,10 @@ test-e2e: $(VENV)/.test $(SAM)/.sam  ## test the Lambda function under AWS's run
 test-faults: $(VENV)/.test  ## inject faults for up to four minutes, or with FAULTS=long for an hour, and print a table
 	$(if $(filter-out long,$(FAULTS)),$(error FAULTS must be long or empty, got $(FAULTS)))
 	PYTHONPATH=. $(BIN)/python -m tests.faults --seed $(SEED) $(if $(FAULTS),--long)
+
+test-arm64: $(VENV)/.test  ## compare the answers on emulated arm64 and x86-64 CPUs (needs Debian on x86-64, and root)
+	PYTHON=$(BIN)/python tests/arm64/make_root.sh build/arm64
+	$(BIN)/python -m pytest -m arm64 tests/arm64
 
 test-convert: $(VENV)/.convert  ## run the tests that need TensorFlow: import of the published weights, parity with the original
 	$(BIN)/python -m pytest -m convert
@@ -136,6 +140,9 @@ train-quick: train  ## run the training on a few clips, in minutes
 
 samples: $(VENV)/.test  ## synthesise the sample recordings assets/*.wav again (needs espeak-ng)
 	$(BIN)/python assets/make_samples.py
+
+outputs: $(VENV)/.test  ## write tests/inference/outputs.csv, the built-in bundle's answers for assets/*.wav, again
+	PYTHONPATH=. $(BIN)/python -m tests.inference.outputs
 
 pictures: $(VENV)/.test  ## redraw docs/pictures/*.png, and the table of docs/models.md
 	$(BIN)/python assets/make_pictures.py
