@@ -14,8 +14,8 @@ from training.teacher.shards import ShardReader
 from training.teacher.yamnet import as_audioset, known_classes
 
 SPLICED_SHARE: Final = 0.25  # of inputs that continue with a second segment
-# Of the logits of the targets; the other half is YAMNet's. The mean of the logits is right more often than either
-# teacher on ESC-10, and more often than the mean of the probabilities.
+# Of the logits of the targets; the other half is YAMNet's. On ESC-10 the mean of the logits is right more often
+# than either teacher, and more often than the mean of the probabilities.
 CLIP_TEACHER_SHARE: Final = 0.5
 SMALLEST_SCORE: Final = 1e-6
 
@@ -174,7 +174,7 @@ def combined(patches: NDArray[np.float32], clips: NDArray[np.float32] | None) ->
 
 def _logits(scores: NDArray[np.float32]) -> NDArray[np.float32]:
     bounded = np.clip(scores, SMALLEST_SCORE, 1 - SMALLEST_SCORE)
-    return np.log(bounded / (1 - bounded))
+    return np.asarray(np.log(bounded / (1 - bounded)), np.float32)
 
 
 def _probabilities(logits: Sequence[NDArray[np.float16]], counts: Sequence[int]) -> NDArray[np.float16]:
