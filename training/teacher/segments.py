@@ -14,8 +14,8 @@ from training.teacher.shards import ShardReader
 from training.teacher.yamnet import as_audioset, known_classes
 
 SPLICED_SHARE: Final = 0.25  # of inputs that continue with a second segment
-# Of the logits of the targets; the other half is YAMNet's. On ESC-10 the mean of the logits is right more often
-# than either teacher, and more often than the mean of the probabilities.
+# Of the logits of the targets; the other half is YAMNet's. On ESC-10 the mean of the logits is right more
+# often than either teacher, and more often than the mean of the probabilities.
 CLIP_TEACHER_SHARE: Final = 0.5
 SMALLEST_SCORE: Final = 1e-6
 
