@@ -7,11 +7,21 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from audio_classifier.constants import SAMPLE_RATE_HZ
+from audio_classifier.audio.log_mel import log_mel_patches
+from audio_classifier.constants import CLASSES, SAMPLE_RATE_HZ
 from training.data.clips import ClipPool, ClipWriter
-from training.teacher.yamnet import HINT_SIZE, TEACHER_CLASSES, Layer
+from training.teacher.clip_teacher import ClipLogits
+from training.teacher.yamnet import (
+    HINT_SIZE,
+    TEACHER_CLASSES,
+    Layer,
+    known_classes,
+    teacher_log_mels,
+    unknown_classes,
+)
 
-TONE, NOISE = 100, 200
+TONE, NOISE = 100, 200  # indices among YAMNet's classes
+UNKNOWN = int(unknown_classes()[0])  # index among all classes
 
 
 class FakeTeacher:
@@ -27,6 +37,19 @@ class FakeTeacher:
         """Return embeddings that depend on the input, ``(n, 1024)``."""
         mixed = np.abs(np.random.default_rng(0).normal(size=(log_mels.shape[2], HINT_SIZE)))
         return np.asarray(np.exp(log_mels).mean(axis=1) @ mixed, np.float32)
+
+
+class FakeClipTeacher:
+    """Scores the class `UNKNOWN`, which YAMNet does not know, as `FakeTeacher` scores `TONE`."""
+
+    def __call__(self, signal: NDArray[np.float32], patches: int) -> ClipLogits:
+        logits, _ = FakeTeacher()(teacher_log_mels(log_mel_patches(signal)[:patches]))
+        clip = np.full((patches, CLASSES), -8.0, np.float32)
+        clip[:, known_classes()] = logits.mean(axis=0)
+        clip[:, UNKNOWN] = logits[:, TONE].mean()
+        pair = clip.copy()
+        pair[-1] = np.nan
+        return ClipLogits(clip, pair)
 
 
 def make_pool(folder: Path, clips: int = 60) -> ClipPool:

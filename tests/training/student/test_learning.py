@@ -18,7 +18,7 @@ from audio_classifier.model.embedding import Embedder
 from audio_classifier.model.labels import LabelSet
 from audio_classifier.model.manifest import EMBEDDING
 from audio_classifier.model.postprocess import dequantize
-from tests.training.material import NOISE, TONE, FakeTeacher, make_layers, make_pool
+from tests.training.material import NOISE, TONE, UNKNOWN, FakeClipTeacher, FakeTeacher, make_layers, make_pool
 from training.teacher.label import CLIPS, MIXED, NATURAL, SHARDS, label_augmented, label_natural
 from training.teacher.yamnet import UNKNOWN_CLASSES, known_classes, teacher_classes
 
@@ -44,6 +44,7 @@ class LayeredTeacher(FakeTeacher):
 
 
 TEACHER: Any = LayeredTeacher()
+CLIP_TEACHER: Any = FakeClipTeacher()
 CHANNELS = (8, 8, 16, 16, 16, 16, 32, 32, 32, 32, 32, 32, 64, 64)
 MINUTES = 0.3
 EMBEDDING_CALL_S = 0.04  # about 150 steps
@@ -94,7 +95,7 @@ def work(tmp_path_factory: pytest.TempPathFactory, clock: None) -> Path:  # trai
     """A work directory in which all stages have run."""
     work = tmp_path_factory.mktemp("work")
     pool = make_pool(work / CLIPS, clips=120)
-    natural = label_natural(pool, TEACHER, work / SHARDS / NATURAL, lambda done, of: None)
+    natural = label_natural(pool, TEACHER, work / SHARDS / NATURAL, lambda done, of: None, CLIP_TEACHER)
     label_augmented(
         pool,
         natural,
@@ -105,6 +106,7 @@ def work(tmp_path_factory: pytest.TempPathFactory, clock: None) -> Path:  # trai
         capacity=300,
         until=lambda: False,
         progress=lambda done, of: None,
+        clip_teacher=CLIP_TEACHER,
     )
     train_embedding.train(work, pool.clips, make_layers(), minutes=MINUTES)
     trained = train_embedding.load_student(work / train_embedding.CHECKPOINT)
@@ -278,9 +280,12 @@ def test_trained_bundle_distinguishes_tones_from_noise(work: Path) -> None:
     for index, signal in signals.items():
         path = work / f"{index}.wav"
         write_wav(path, signal)
-        first, second = classifier.predict(path, top_k=2)
-        assert first.label == teacher_classes()[index]
+        label, unknown = teacher_classes()[index], classifier.labels[UNKNOWN].name
+        first, second = classifier.predict(path, top_k=2, exclude=[unknown])
+        assert first.label == label
         assert first.probability > 2 * second.probability
+        (of_unknown,) = classifier.predict(path, labels=[unknown])
+        assert of_unknown.probability == pytest.approx(first.probability if index == TONE else 0, abs=0.2)
 
 
 def write_wav(path: Path, signal: Any) -> None:
