@@ -1,4 +1,4 @@
-"""Classify audio: recordings in, the most probable of AudioSet's 527 classes out."""
+"""Classify audio: recordings in, the most probable of AudioSet's 527 classes, or of your own, out."""
 
 from __future__ import annotations
 

@@ -1,12 +1,13 @@
-"""``labels``: list the classes, or the groups of AudioSet's ontology."""
+"""``labels``: list the classes of AudioSet or of a bundle, or the groups of AudioSet's ontology."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from audio_classifier.cli.common import EXIT_OK, EXIT_SOME_FAILED
+from audio_classifier.cli.common import EXIT_OK, EXIT_SOME_FAILED, add_bundle, open_bundle, read_settings
 from audio_classifier.cli.terminal import print_error
 
 if TYPE_CHECKING:
@@ -15,8 +16,9 @@ if TYPE_CHECKING:
 
 def add(commands: Any) -> None:
     """Add the command to the parser."""
-    labels = commands.add_parser("labels", help="the 527 classes")
+    labels = commands.add_parser("labels", help="the classes of AudioSet, or of a bundle")
     labels.set_defaults(run=_labels)
+    add_bundle(labels)
     labels.add_argument(
         "--search", default="", metavar="TEXT", help="only classes whose name or id contains it"
     )
@@ -28,10 +30,9 @@ def add(commands: Any) -> None:
 
 
 def _labels(args: argparse.Namespace) -> int:
-    from audio_classifier.assets import audioset_labels_path
     from audio_classifier.model.labels import LabelSet
 
-    labels = LabelSet.read(audioset_labels_path())
+    labels = LabelSet.read(_table(args.bundle))
     found = False
     for index, label_id, name in _tree(labels, args.search) if args.groups else _list(labels, args.search):
         print(f"{index:3}  {label_id:<13}  {name}")
@@ -39,6 +40,17 @@ def _labels(args: argparse.Namespace) -> int:
     if not found:
         print_error(f"no {'class or group' if args.groups else 'class'} name or id contains {args.search!r}")
     return EXIT_OK if found else EXIT_SOME_FAILED
+
+
+def _table(bundle: str | None) -> Path:
+    """Return the path of the table of a bundle, which is verified, or of AudioSet's classes."""
+    if bundle is None:
+        from audio_classifier.assets import audioset_labels_path
+
+        return audioset_labels_path()
+    from audio_classifier.model.manifest import LABELS
+
+    return open_bundle(bundle, read_settings()).path(LABELS)
 
 
 def _list(labels: LabelSet, text: str) -> Iterator[tuple[int | str, str, str]]:
@@ -68,6 +80,6 @@ def _tree(labels: LabelSet, text: str) -> Iterator[tuple[int | str, str, str]]:
             for child_id in ontology.children(label_id):
                 yield from subtree(child_id, indent + "  ")
 
-    for node in ontology:
-        if node.label_id in found - below:
-            yield from subtree(node.label_id, "")
+    for label_id in dict.fromkeys([*(node.label_id for node in ontology), *indices]):
+        if label_id in found - below:
+            yield from subtree(label_id, "")

@@ -13,9 +13,16 @@ MANIFEST: Final = "manifest.json"
 EMBEDDING: Final = "embedding.tflite"
 POSTPROCESS: Final = "postprocess.npz"
 HEAD: Final = "head.npz"
+LINEAR_HEAD: Final = "linear_head.npz"
 NETWORK: Final = "network.tflite"
 LABELS: Final = "labels.csv"
-FILES: Final = (EMBEDDING, POSTPROCESS, HEAD, LABELS)  # of a network that reads patches
+HEADS: Final = (HEAD, LINEAR_HEAD)
+PATCH_FILES: Final = (
+    EMBEDDING,
+    POSTPROCESS,
+    LABELS,
+)  # of a network that reads patches, and one or both heads
+FILES: Final = (*PATCH_FILES, HEAD)  # of one that has only an attention head
 CLIP_FILES: Final = (NETWORK, LABELS)  # of a network that reads clips
 MAX_MANIFEST_BYTES: Final = 1 << 20
 MAX_BUNDLE_BYTES: Final = 2 << 30  # all files together; the largest bundle has 310 MB
@@ -88,10 +95,11 @@ class Manifest(_Model):
     Attributes
     ----------
     schema_version
-        2 if the manifest describes the network; 1 if it is one that reads patches of VGGish's front end.
+        2 if the manifest describes the network, or a linear head is listed; 1 if it is a network with an
+        attention head that reads patches of VGGish's front end.
     network
-        ``patches``: an embedding of each patch, and a head that classifies ten.  ``clip``: class scores of
-        log-mels of any length.
+        ``patches``: an embedding of each patch, and one or two heads that classify up to ten.  ``clip``:
+        class scores of log-mels of any length.
     front_end
         The front end of a network that reads clips.
     """
@@ -118,8 +126,12 @@ class Manifest(_Model):
         paths = [entry.path for entry in self.files]
         if len(set(paths)) < len(paths):
             raise ValueError("a file is listed twice")
-        if missing := set(CLIP_FILES if reads_clips else FILES) - set(paths):
+        if missing := set(CLIP_FILES if reads_clips else PATCH_FILES) - set(paths):
             raise ValueError(f"{', '.join(sorted(missing))} must be listed")
+        if not reads_clips and not set(HEADS) & set(paths):
+            raise ValueError(f"{' or '.join(HEADS)} must be listed")
+        if self.schema_version == 1 and LINEAR_HEAD in paths:
+            raise ValueError(f"{LINEAR_HEAD} needs schema_version 2")
         if len(paths) > MAX_FILES:
             raise ValueError(f"at most {MAX_FILES} files may be listed, got {len(paths)}")
         if (total := sum(entry.size for entry in self.files)) > MAX_BUNDLE_BYTES:

@@ -1,4 +1,4 @@
-"""The network of the original: an embedding of each patch, and an attention head for ten."""
+"""Networks of the kind of the original: an embedding of each patch, and heads for up to ten patches."""
 
 from __future__ import annotations
 
@@ -13,12 +13,15 @@ from audio_classifier.constants import CLIP_PATCHES, MEL_BANDS, PATCH_FRAMES
 from audio_classifier.model.attention import AttentionHead
 from audio_classifier.model.bundle import Bundle
 from audio_classifier.model.embedding import Embedder
-from audio_classifier.model.manifest import EMBEDDING, HEAD, POSTPROCESS
+from audio_classifier.model.linear_head import LinearHead
+from audio_classifier.model.manifest import EMBEDDING, HEAD, LINEAR_HEAD, POSTPROCESS
 from audio_classifier.model.postprocess import Postprocessor, dequantize
 
 
 class PatchNetwork:
     """A `Network` that encodes patches as 8-bit codes.
+
+    It has an attention head, a linear head, or both; then the classes of the attention head come first.
 
     Parameters
     ----------
@@ -36,12 +39,14 @@ class PatchNetwork:
     def __init__(self, bundle: Bundle, threads: int) -> None:
         self.embedder = Embedder(bundle.path(EMBEDDING), threads=threads)
         self._postprocessor = Postprocessor.from_arrays(bundle.arrays(POSTPROCESS))
-        self._head = AttentionHead.from_arrays(bundle.arrays(HEAD))
+        files = {entry.path for entry in bundle.manifest.files}
+        self._attention = AttentionHead.from_arrays(bundle.arrays(HEAD)) if HEAD in files else None
+        self._linear = LinearHead.from_arrays(bundle.arrays(LINEAR_HEAD)) if LINEAR_HEAD in files else None
 
     @property
     def classes(self) -> int:
         """The number of classes."""
-        return self._head.classes
+        return sum(head.classes for head in (self._attention, self._linear) if head)
 
     def encode(self, log_mel: NDArray[np.float32]) -> NDArray[np.uint8]:
         """Encode ``(n * 96, 64)`` log-mels as ``(n, 128)`` codes."""
@@ -49,7 +54,12 @@ class PatchNetwork:
 
     def classify_windows(self, encoded: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Compute ``(..., classes)`` probabilities from ``(..., 1..10, 128)`` codes."""
-        return self._head(dequantize(repeated(encoded)))
+        probabilities = []
+        if self._attention:
+            probabilities.append(self._attention(dequantize(repeated(encoded))))
+        if self._linear:
+            probabilities.append(self._linear(dequantize(encoded)))
+        return np.concatenate(probabilities, axis=-1)
 
     def classify_clips(
         self, clips: Sequence[NDArray[np.float32]]
@@ -60,9 +70,19 @@ class PatchNetwork:
         embedded = time.perf_counter()
         ends = np.cumsum([len(log_mel) // PATCH_FRAMES for log_mel in clips])
         codes = [self._postprocessor.quantize(rows) for rows in np.split(embeddings, ends[:-1])]
-        probabilities = self.classify_windows(np.stack([repeated(rows) for rows in codes]))
+        probabilities = self._classify_codes(codes)
         seconds = {"embedding": embedded - begin, "head": time.perf_counter() - embedded}
         return probabilities, seconds
+
+    def _classify_codes(self, codes: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+        """Compute ``(clips, classes)`` probabilities of clips of different numbers of patches."""
+        probabilities = []
+        if self._attention:
+            repeated_codes = np.stack([repeated(rows) for rows in codes])
+            probabilities.append(self._attention(dequantize(repeated_codes)))
+        if self._linear:
+            probabilities.append(np.stack([self._linear(dequantize(rows)) for rows in codes]))
+        return np.concatenate(probabilities, axis=-1)
 
 
 def repeated(codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
