@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from audio_classifier.cli.errors import describe
-from audio_classifier.cli.terminal import download_progress, native_stderr_hidden, print_error, print_line
+from audio_classifier.cli.terminal import (
+    download_progress,
+    native_stderr_hidden,
+    print_error,
+    print_line,
+    silence_matplotlib,
+)
 from audio_classifier.constants import EVENT_HOP_S, EVENT_WINDOW_S
 from audio_classifier.durations import parse_duration
 from audio_classifier.errors import AudioError
@@ -162,12 +170,13 @@ def open_classifier(
         return AudioClassifier(
             bundle,
             threads=max(1, settings.threads // 2),
-            decoder=_decoder_pool(settings),
+            decoder=decoder_pool(settings),
             thresholds=thresholds,
         )
 
 
-def _decoder_pool(settings: Settings) -> Decoder | None:
+def decoder_pool(settings: Settings) -> Decoder | None:
+    """Return processes that decode, or None if the settings do not isolate decoding."""
     if not settings.isolate_decoding:
         return None
     from audio_classifier.service.decoder_pool import DecoderPool
@@ -180,3 +189,25 @@ def read_settings() -> Settings:
     from audio_classifier.service.settings import Settings
 
     return Settings.from_environment()
+
+
+def import_measurements() -> ModuleType | None:
+    """Import the module that draws measurements; print a notice if matplotlib is not installed."""
+    silence_matplotlib()
+    try:
+        from audio_classifier.plotting import measurements
+    except ImportError:
+        print_line("no plots, because matplotlib is not installed")
+        print_line("  Run: pip install 'serverless-audio-classifier[plot]'")
+        return None
+    return measurements
+
+
+def write_file(path: Path, text: str) -> None:
+    """Write a file completely or not at all."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
@@ -14,16 +13,12 @@ from audio_classifier.cli.common import (
     EXIT_SOME_FAILED,
     add_windows,
     duration,
+    import_measurements,
     open_classifier,
+    write_file,
 )
 from audio_classifier.cli.errors import describe
-from audio_classifier.cli.terminal import (
-    FilesProgress,
-    print_error,
-    print_line,
-    silence_matplotlib,
-    terminated_cleanly,
-)
+from audio_classifier.cli.terminal import FilesProgress, print_error, terminated_cleanly
 from audio_classifier.constants import EVENT_THRESHOLD
 from audio_classifier.errors import InvalidParameterError
 
@@ -94,15 +89,15 @@ def _evaluate(args: argparse.Namespace) -> int:
         evaluation = _run(args)
     text = markdown(evaluation)
     if args.output:
-        _write(args.output / "report.md", text)
-        _write(args.output / "report.json", json.dumps(evaluation.to_dict(), indent=2) + "\n")
+        write_file(args.output / "report.md", text)
+        write_file(args.output / "report.json", json.dumps(evaluation.to_dict(), indent=2) + "\n")
         if figures:
             _draw(figures, evaluation, args.output)
         print(args.output / "report.md")
     else:
         print(text, end="")
     if args.thresholds:
-        _write(args.thresholds, json.dumps(evaluation.models[0].thresholds(), indent=2) + "\n")
+        write_file(args.thresholds, json.dumps(evaluation.models[0].thresholds(), indent=2) + "\n")
     return EXIT_SOME_FAILED if evaluation.failures else EXIT_OK
 
 
@@ -158,14 +153,7 @@ def _run(args: argparse.Namespace) -> Evaluation:
 def _prepare_output(folder: Path) -> ModuleType | None:
     """Create the folder before the work begins, and import the module that draws, if matplotlib exists."""
     folder.mkdir(parents=True, exist_ok=True)
-    silence_matplotlib()
-    try:
-        from audio_classifier.plotting import measurements
-    except ImportError:
-        print_line("no plots, because matplotlib is not installed")
-        print_line("  Run: pip install 'serverless-audio-classifier[plot]'")
-        return None
-    return measurements
+    return import_measurements()
 
 
 def _draw(figures: ModuleType, evaluation: Evaluation, folder: Path) -> None:
@@ -186,13 +174,3 @@ def _draw(figures: ModuleType, evaluation: Evaluation, folder: Path) -> None:
     labels = [classes[index].target.label for index in shown]
     figure = figures.draw_class_bars(labels, precisions, measure="average precision")
     write_picture(figure, folder / "classes.png")
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a file completely or not at all."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)

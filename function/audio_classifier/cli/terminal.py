@@ -82,10 +82,12 @@ class FilesProgress:
     steady
         Whether the bar is visible all the time.  Otherwise it is visible only within `working`, so that it
         does not share a line with text that is printed to standard output in between.
+    task
+        What is done with the files, in front of the bar.
     """
 
-    def __init__(self, count: Callable[[], int], *, steady: bool) -> None:
-        self._count, self._steady = count, steady
+    def __init__(self, count: Callable[[], int], *, steady: bool, task: str = "classifying") -> None:
+        self._count, self._steady, self._name = count, steady, task
         self._bar: rich.progress.Progress | None = None
         self._failed = 0
 
@@ -96,7 +98,7 @@ class FilesProgress:
             yield
             return
         self._bar = _files_bar(redirect_stderr=self._steady)
-        self._task = self._bar.add_task("classifying", total=None, failed="")
+        self._task = self._bar.add_task(self._name, total=None, failed="")
         threading.Thread(target=self._find_total, args=(self._bar,), daemon=True).start()
         with self._bar if self._steady else nullcontext():
             yield

@@ -111,7 +111,7 @@ def overall_table(evaluation: Evaluation) -> str:
     """Write the measures over all recordings, a column for each model."""
     models = evaluation.models
     rows = [
-        (MEAN_TITLES.get(name, TITLES[name]), *(_text(model.measures[name]) for model in models))
+        (MEAN_TITLES.get(name, TITLES[name]), *(estimate_text(model.measures[name]) for model in models))
         for name in models[0].measures
     ]
     rows.append(("expected calibration error", *(f"{model.calibration_error:.3f}" for model in models)))
@@ -129,7 +129,7 @@ def _class_table(classes: Sequence[ClassEvaluation]) -> str:
         ),
         [
             (
-                *(one.target.label, str(one.recordings), _text(one.measures[AVERAGE_PRECISION])),
+                *(one.target.label, str(one.recordings), estimate_text(one.measures[AVERAGE_PRECISION])),
                 *(_number(one.measures[name].value) for name in names),
                 *_suggestion(one),
             )
@@ -169,7 +169,7 @@ def _cell(text: str) -> str:
     return printable(text).replace("|", "\\|")
 
 
-def _text(measure: Estimate) -> str:
+def estimate_text(measure: Estimate) -> str:
     if math.isnan(measure.low):
         return _number(measure.value)
     return f"{_number(measure.value)} ({_number(measure.low)}–{_number(measure.high)})"

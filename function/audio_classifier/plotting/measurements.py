@@ -1,4 +1,4 @@
-"""Pictures of measurements: reliability diagrams, and bars for each class."""
+"""Pictures of measurements: reliability diagrams, bars for each class, and confusion matrices."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from audio_classifier.plotting.figures import COLOURS, INK, LINE, ROW_IN, WIDTH_
 SIDE_IN: Final = 5.0
 BORDERS_IN: Final = 1.1
 BAR_WIDTH: Final = 0.8
+CELL_IN: Final = 0.4
+DARK_SHARE: Final = 0.5
 
 
 @styled()
@@ -42,6 +44,24 @@ def draw_class_bars(labels: Sequence[str], values: Mapping[str, Sequence[float]]
     axes.set_yticks(np.arange(len(labels)) + 0.5, labels)
     if len(values) > 1:
         figure.legend(loc="outside upper right", ncols=len(values), frameon=False)
+    return figure
+
+
+@styled()
+def draw_confusion(labels: Sequence[str], counts: Sequence[Sequence[int]]) -> Figure:
+    """Draw the number of examples by label (rows) and prediction (columns), coloured by share of the row."""
+    matrix = np.array(counts)
+    side = max(SIDE_IN, len(labels) * CELL_IN + BORDERS_IN)
+    figure = Figure(figsize=(side, side), layout="constrained")
+    axes = figure.add_subplot()
+    shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    axes.imshow(shares, vmin=0, vmax=1, cmap=COLOURS)
+    for row, column in np.argwhere(matrix):
+        colour = "white" if shares[row, column] > DARK_SHARE else "black"
+        axes.text(column, row, str(matrix[row, column]), ha="center", va="center", color=colour, fontsize=8)
+    axes.set(xlabel="predicted as", ylabel="is")
+    axes.set_xticks(range(len(labels)), labels, rotation=90)
+    axes.set_yticks(range(len(labels)), labels)
     return figure
 
 

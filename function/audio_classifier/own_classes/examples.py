@@ -1,0 +1,160 @@
+"""Examples: windows of recordings with their labels and features."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audio_classifier.audio.source import AudioSource
+from audio_classifier.constants import CLIP_PATCHES, PATCH_FRAMES, PATCH_S
+from audio_classifier.errors import AudioClassifierError, StartBeyondEndError
+from audio_classifier.inference.blocks import Block
+from audio_classifier.inference.decoding import Decoder
+from audio_classifier.inference.prefetch import prefetched_batches
+from audio_classifier.model.linear_head import pooled
+from audio_classifier.model.patch_network import PatchNetwork
+from audio_classifier.model.postprocess import dequantize
+from audio_classifier.own_classes.regions import cut, labelled_region, loud_regions, overlaps
+from audio_classifier.own_classes.sounds import Sound
+
+SILENCE_DB: Final = -120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A window of a recording.
+
+    Attributes
+    ----------
+    sound
+        The recording.
+    start_s, end_s
+        Where the window begins and ends.
+    labels
+        Its classes; empty for a negative.
+    features
+        ``(256,)`` float32: mean and maximum of the codes of its patches, as `LinearHead` reads them.
+    """
+
+    sound: Sound
+    start_s: float
+    end_s: float
+    labels: frozenset[str]
+    features: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadSound:
+    """A recording that was read: its length, without an incomplete step at the end, and its examples."""
+
+    sound: Sound
+    duration_s: float
+    examples: list[Example]
+
+    @property
+    def is_split(self) -> bool:
+        """Whether the examples are less than the recording, or several."""
+        return len(self.examples) != 1 or self.examples[0].end_s - self.examples[0].start_s < self.duration_s
+
+
+@dataclass(frozen=True, slots=True)
+class FailedSound:
+    """A recording that cannot be used."""
+
+    sound: Sound
+    error: AudioClassifierError | OSError
+
+
+def read_examples(
+    sounds: Sequence[Sound], network: PatchNetwork, decoder: Decoder, *, threads: int
+) -> Iterator[ReadSound | FailedSound]:
+    """Read recordings in ``threads`` threads, and yield the examples of each in their order."""
+
+    def read(sound: Sound) -> ReadSound | FailedSound:
+        try:
+            codes, levels_db = _encode(sound.path, network, decoder)
+            return ReadSound(sound, _seconds(len(codes)), _examples(sound, codes, levels_db))
+        except (AudioClassifierError, OSError) as error:
+            return FailedSound(sound, error)
+
+    for batch in prefetched_batches(read, sounds, threads=threads):
+        yield from batch
+
+
+def windows_of(sound: Sound, levels_db: NDArray[np.float64]) -> list[range]:
+    """Return the windows of a recording, in steps, from the ``(steps,)`` levels in decibels.
+
+    Labelled regions are cut into windows.  A recording without them is one window if it is no longer than
+    that.  Otherwise the windows are those of its loud regions; a negative is used as a whole.
+
+    Raises
+    ------
+    StartBeyondEndError
+        If a labelled region begins after the end of the recording.
+    """
+    steps = len(levels_db)
+    for span in sound.spans:
+        if span.start_s >= _seconds(steps + 1):
+            raise StartBeyondEndError(
+                f"a label begins at {span.start_s:g} s, but the recording ends at {_seconds(steps):g} s",
+                hint="Correct the start in the table: it is in seconds from the beginning of the file.",
+            )
+    if sound.spans:
+        regions = [labelled_region(span.start_s, span.end_s, steps) for span in sound.spans]
+    elif steps <= CLIP_PATCHES or sound.is_negative:
+        regions = [range(steps)]
+    else:
+        regions = loud_regions(levels_db)
+    return list(dict.fromkeys(window for region in regions for window in cut(region)))
+
+
+def levels(block: Block) -> list[float]:
+    """Return the level of each step of a block, in decibels relative to full scale."""
+    steps = len(block.log_mel) // PATCH_FRAMES
+    step_samples = block.front_end.step_samples
+    parts = (block.samples[step * step_samples :][:step_samples] for step in range(steps))
+    return [_level_db(part) for part in parts]
+
+
+def _encode(
+    source: AudioSource, network: PatchNetwork, decoder: Decoder
+) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+    """Return the ``(steps, 128)`` codes and ``(steps,)`` levels of a whole recording."""
+    codes: list[NDArray[np.uint8]] = []
+    levels_db: list[float] = []
+    for item in decoder.blocks(source):
+        if isinstance(item, Block):
+            codes.append(network.encode(item.log_mel))
+            levels_db += levels(item)
+    return np.concatenate(codes), np.array(levels_db)
+
+
+def _examples(sound: Sound, codes: NDArray[np.uint8], levels_db: NDArray[np.float64]) -> list[Example]:
+    return [
+        Example(
+            sound,
+            _seconds(window.start),
+            _seconds(window.stop),
+            _labels(sound, window),
+            pooled(dequantize(codes[window.start : window.stop])),
+        )
+        for window in windows_of(sound, levels_db)
+    ]
+
+
+def _labels(sound: Sound, window: range) -> frozenset[str]:
+    own = (span.labels for span in sound.spans if overlaps(window, span.start_s, span.end_s))
+    return sound.labels.union(*own)
+
+
+def _level_db(samples: NDArray[np.float32]) -> float:
+    power = float(np.mean(np.square(samples, dtype=np.float64))) if len(samples) else 0.0
+    return max(SILENCE_DB, 10 * float(np.log10(power))) if power else SILENCE_DB
+
+
+def _seconds(steps: int) -> float:
+    return round(steps * PATCH_S, 2)
