@@ -38,7 +38,8 @@ def test_there_are_no_more_folds_than_groups() -> None:
 
 def test_one_group_cannot_be_cross_validated() -> None:
     present, _ = two_classes(3)
-    assert cross_validate(np.zeros((6, 256), np.float32), present, ["a"] * 6, seed=0) is None
+    zeros = np.zeros((6, 256), np.float32)
+    assert cross_validate(zeros, present, zeros, ["a"] * 6, seed=0) is None
 
 
 @pytest.mark.skipif(find_spec("sklearn") is None, reason="scikit-learn is not installed")
@@ -56,7 +57,7 @@ def test_near_duplicates_are_left_out_of_training(monkeypatch: pytest.MonkeyPatc
         return fit_head(rows, truth)
 
     monkeypatch.setattr(cross_validation, "fit_head", record)
-    held_out = cross_validate(features, present, groups, seed=0)
+    held_out = cross_validate(features, present, features, groups, seed=0)
     assert held_out is not None
     assert held_out.pairs.tolist() == [[0, other]]
     assert held_out.left_out == 2

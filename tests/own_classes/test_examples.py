@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
 from audio_classifier.errors import AudioError, StartBeyondEndError
 from audio_classifier.inference.decoding import LocalDecoder
@@ -12,6 +13,7 @@ from audio_classifier.model.linear_head import pooled
 from audio_classifier.model.patch_network import PatchNetwork
 from audio_classifier.model.postprocess import dequantize
 from audio_classifier.own_classes.examples import FailedSound, ReadSound, read_examples, windows_of
+from audio_classifier.own_classes.near_duplicates import near_duplicates
 from audio_classifier.own_classes.sounds import LabelledSpan, Sound
 from tests.support.sounds import encode
 
@@ -91,3 +93,15 @@ def test_unreadable_recordings_take_their_place(network: PatchNetwork, assets: P
     assert isinstance(second, ReadSound)
     assert isinstance(third, FailedSound)
     assert isinstance(third.error, AudioError)
+
+
+@pytest.mark.parametrize("name", ["rain", "siren", "speech", "thunder"])
+def test_copy_at_almost_the_same_volume_is_a_near_duplicate(
+    network: PatchNetwork, assets: Path, tmp_path: Path, name: str
+) -> None:
+    samples, rate = soundfile.read(assets / f"{name}.wav")
+    (tmp_path / "copy.flac").write_bytes(encode(samples * 0.98, rate, "FLAC"))
+    paths = [assets / f"{name}.wav", tmp_path / "copy.flac", assets / "melody.wav"]
+    found = read(network, *(Sound(str(path)) for path in paths))
+    embeddings = [one.examples[0].embedding for one in found if isinstance(one, ReadSound)]
+    assert near_duplicates(np.stack(embeddings)).tolist() == [[0, 1]]

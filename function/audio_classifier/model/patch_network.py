@@ -52,6 +52,13 @@ class PatchNetwork:
         """Encode ``(n * 96, 64)`` log-mels as ``(n, 128)`` codes."""
         return self._postprocessor.quantize(self.embedder.embed(_patches(log_mel)))
 
+    def encode_with_embeddings(
+        self, log_mel: NDArray[np.float32]
+    ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+        """Return the codes, and the ``(n, 128)`` embeddings that they code, minus the mean of the PCA."""
+        embeddings = self.embedder.embed(_patches(log_mel))
+        return self._postprocessor.quantize(embeddings), embeddings - self._postprocessor.means
+
     def classify_windows(self, encoded: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Compute ``(..., classes)`` probabilities from ``(..., 1..10, 128)`` codes."""
         probabilities = []

@@ -39,7 +39,12 @@ class HeldOut:
 
 
 def cross_validate(
-    features: NDArray[np.float32], present: NDArray[np.bool_], groups: Sequence[str], *, seed: int
+    features: NDArray[np.float32],
+    present: NDArray[np.bool_],
+    embeddings: NDArray[np.float32],
+    groups: Sequence[str],
+    *,
+    seed: int,
 ) -> HeldOut | None:
     """Predict all examples in up to five folds; return None if there is only one group.
 
@@ -49,6 +54,8 @@ def cross_validate(
     ----------
     features, present
         See `fit_head`.
+    embeddings
+        By which near-duplicates are found; see `near_duplicates`.
     groups
         One per example.
     seed
@@ -57,7 +64,7 @@ def cross_validate(
     folds = assign_folds(present, groups, seed=seed)
     if folds.max() == 0:
         return None
-    pairs = near_duplicates(features)
+    pairs = near_duplicates(embeddings)
     scores = np.empty(present.shape, np.float32)
     left_out = 0
     for fold in range(folds.max() + 1):

@@ -38,6 +38,9 @@ class Example:
         Its classes; empty for a negative.
     features
         ``(256,)`` float32: mean and maximum of the codes of its patches, as `LinearHead` reads them.
+    embedding
+        ``(128,)`` float32: the mean of the embeddings before they are coded, by which near-duplicates are
+        found: codes amplify small differences.
     """
 
     sound: Sound
@@ -45,6 +48,7 @@ class Example:
     end_s: float
     labels: frozenset[str]
     features: NDArray[np.float32]
+    embedding: NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +80,8 @@ def read_examples(
 
     def read(sound: Sound) -> ReadSound | FailedSound:
         try:
-            codes, levels_db = _encode(sound.path, network, decoder)
-            return ReadSound(sound, _seconds(len(codes)), _examples(sound, codes, levels_db))
+            encoded = _encode(sound.path, network, decoder)
+            return ReadSound(sound, _seconds(len(encoded.codes)), _examples(sound, encoded))
         except (AudioClassifierError, OSError) as error:
             return FailedSound(sound, error)
 
@@ -120,29 +124,39 @@ def levels(block: Block) -> list[float]:
     return [_level_db(part) for part in parts]
 
 
-def _encode(
-    source: AudioSource, network: PatchNetwork, decoder: Decoder
-) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
-    """Return the ``(steps, 128)`` codes and ``(steps,)`` levels of a whole recording."""
+@dataclass(frozen=True, slots=True)
+class _Encoded:
+    """A whole recording: ``(steps, 128)`` codes and embeddings, and ``(steps,)`` levels in decibels."""
+
+    codes: NDArray[np.uint8]
+    embeddings: NDArray[np.float32]
+    levels_db: NDArray[np.float64]
+
+
+def _encode(source: AudioSource, network: PatchNetwork, decoder: Decoder) -> _Encoded:
     codes: list[NDArray[np.uint8]] = []
+    embeddings: list[NDArray[np.float32]] = []
     levels_db: list[float] = []
     for item in decoder.blocks(source):
         if isinstance(item, Block):
-            codes.append(network.encode(item.log_mel))
+            block_codes, block_embeddings = network.encode_with_embeddings(item.log_mel)
+            codes.append(block_codes)
+            embeddings.append(block_embeddings)
             levels_db += levels(item)
-    return np.concatenate(codes), np.array(levels_db)
+    return _Encoded(np.concatenate(codes), np.concatenate(embeddings), np.array(levels_db))
 
 
-def _examples(sound: Sound, codes: NDArray[np.uint8], levels_db: NDArray[np.float64]) -> list[Example]:
+def _examples(sound: Sound, encoded: _Encoded) -> list[Example]:
     return [
         Example(
             sound,
             _seconds(window.start),
             _seconds(window.stop),
             _labels(sound, window),
-            pooled(dequantize(codes[window.start : window.stop])),
+            pooled(dequantize(encoded.codes[window.start : window.stop])),
+            encoded.embeddings[window.start : window.stop].mean(axis=0),
         )
-        for window in windows_of(sound, levels_db)
+        for window in windows_of(sound, encoded.levels_db)
     ]
 
 

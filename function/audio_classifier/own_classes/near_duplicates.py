@@ -1,4 +1,4 @@
-"""Near-duplicates: examples whose features are almost the same, such as copies of a recording."""
+"""Near-duplicates: examples whose embeddings are almost the same, such as copies of a recording."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ MIN_COSINE: Final = 0.98
 ROWS: Final = 1024  # of the matrix of similarities that are computed at once
 
 
-def near_duplicates(features: NDArray[np.float32]) -> NDArray[np.intp]:
+def near_duplicates(embeddings: NDArray[np.float32]) -> NDArray[np.intp]:
     """Return the pairs of examples whose cosine similarity exceeds 0.98, ``(pairs, 2)``, the lower first.
 
     Parameters
     ----------
-    features
+    embeddings
         ``(examples, n)``.
     """
-    norms = np.linalg.norm(features, axis=1, keepdims=True)
-    unit = features / np.maximum(norms, np.finfo(np.float32).tiny)
+    norms = np.linalg.norm(embeddings, axis=1, keepdims=True)
+    unit = embeddings / np.maximum(norms, np.finfo(np.float32).tiny)
     pairs = [np.empty((0, 2), np.intp)]
     for first in range(0, len(unit), ROWS):
         rows, columns = np.nonzero(unit[first : first + ROWS] @ unit[first:].T > MIN_COSINE)

@@ -135,7 +135,8 @@ def train(
     features = np.stack([example.features for example in examples])
     groups = [example.sound.group for example in examples]
     head = fit_head(features, present)
-    held_out = cross_validate(features, present, groups, seed=seed)
+    embeddings = np.stack([example.embedding for example in examples])
+    held_out = cross_validate(features, present, embeddings, groups, seed=seed)
     measures = _measure(held_out, present, examples, seed) if held_out else None
     return Trained(classes, read, failures, head, held_out, measures)
 
