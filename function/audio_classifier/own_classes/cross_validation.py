@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audio_classifier.own_classes.fitting import fit_head
-from audio_classifier.own_classes.near_duplicates import near_duplicates, touching
+from audio_classifier.own_classes.near_duplicates import near, near_duplicates
 
 MAX_FOLDS: Final = 5
 
@@ -26,7 +26,7 @@ class HeldOut:
     folds
         ``(examples,)``, the fold in which each was predicted.
     pairs
-        The near-duplicates; see `near_duplicates`.
+        Near-duplicates of different groups; see `near_duplicates`.
     left_out
         How often an example was left out of the training of a fold, because it is a near-duplicate of an
         example in the fold.
@@ -64,16 +64,16 @@ def cross_validate(
     folds = assign_folds(present, groups, seed=seed)
     if folds.max() == 0:
         return None
-    pairs = near_duplicates(embeddings)
     scores = np.empty(present.shape, np.float32)
     left_out = 0
     for fold in range(folds.max() + 1):
         tested = folds == fold
-        duplicates = touching(pairs, tested) & ~tested
+        duplicates = near(embeddings, tested)
         trained = ~tested & ~duplicates
         left_out += int(duplicates.sum())
         scores[tested] = fit_head(features[trained], present[trained]).from_features(features[tested])
-    return HeldOut(scores, folds, pairs, left_out)
+    _, numbers = np.unique(np.array(groups), return_inverse=True)
+    return HeldOut(scores, folds, near_duplicates(embeddings, numbers), left_out)
 
 
 def assign_folds(present: NDArray[np.bool_], groups: Sequence[str], *, seed: int) -> NDArray[np.intp]:

@@ -44,8 +44,9 @@ def fit_head(features: NDArray[np.float32], present: NDArray[np.bool_]) -> Linea
 
     kernel = np.zeros((features.shape[1], present.shape[1]), np.float32)
     bias = np.where(present.any(axis=0), -NEVER, NEVER).astype(np.float32)
+    rows = features.astype(np.float64)
     for index in np.flatnonzero(present.any(axis=0) & ~present.all(axis=0)):
         model = LogisticRegression(C=INVERSE_REGULARIZATION, tol=TOLERANCE, max_iter=MAX_ITERATIONS)
-        model.fit(features.astype(np.float64), present[:, index])
+        model.fit(rows, present[:, index])
         kernel[:, index], bias[index] = model.coef_[0], model.intercept_[0]
     return LinearHead(Dense(kernel, bias))

@@ -13,7 +13,7 @@ from audio_classifier.errors import describe_error
 from audio_classifier.evaluation.report import estimate_text, table
 from audio_classifier.model.bundle import Bundle
 from audio_classifier.own_classes.examples import Example
-from audio_classifier.own_classes.near_duplicates import MIN_COSINE
+from audio_classifier.own_classes.near_duplicates import MAX_PAIRS, MIN_COSINE
 from audio_classifier.own_classes.training import Trained
 
 NONE: Final = "none of these"
@@ -198,8 +198,10 @@ def _duplicates(trained: Trained) -> str:
         for index in order
         for one, other in [held_out.pairs[index]]
     ]
+    count = f"At least {MAX_PAIRS}" if len(differ) == MAX_PAIRS else str(len(differ))
     text = (
-        f"{len(held_out.pairs)} pairs of examples are almost equal (cosine similarity above {MIN_COSINE}). "
+        f"{count} pairs of examples of different groups are almost equal "
+        f"(cosine similarity above {MIN_COSINE}). "
         f"{held_out.left_out} times, an example was left out of the training of a fold for that reason. "
         f"{sum(differ)} pairs have different labels."
     )
