@@ -28,7 +28,7 @@ from audio_classifier.errors import (
     OutputError,
     ProcessingFailedError,
 )
-from audio_classifier.model.manifest import CLIP_FILES, FILES
+from audio_classifier.model.manifest import CLIP_FILES, FILES, LINEAR_HEAD
 from audio_classifier.s3.location import S3Location
 from audio_classifier.server.errors import status_of
 from audio_classifier.service.settings import PREFIX, Settings
@@ -175,7 +175,7 @@ def test_output_shown_in_readme_equals_printed_output() -> None:
         assert shown_bar in drawn_of
 
 
-@pytest.mark.parametrize("command", ["classify", "timeline", "plot", "evaluate"])
+@pytest.mark.parametrize("command", ["classify", "timeline", "plot", "evaluate", "train"])
 def test_table_of_options_lists_every_option_and_choice(command: str) -> None:
     options = {
         action.option_strings[-1]: action
@@ -204,7 +204,9 @@ def test_table_of_packages_lists_every_package() -> None:
 
 
 def test_table_of_bundle_files_lists_every_file() -> None:
-    assert {*FILES, *CLIP_FILES} <= {*re.findall(r"^\| `([\w.]+)` \|", ARCHITECTURE, re.MULTILINE)}
+    assert {*FILES, LINEAR_HEAD, *CLIP_FILES} <= {
+        *re.findall(r"^\| `([\w.]+)` \|", ARCHITECTURE, re.MULTILINE)
+    }
 
 
 def test_tables_of_dependencies_list_every_requirement_and_extra() -> None:
