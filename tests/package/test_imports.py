@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 HEAVY = {
-    *("tensorflow", "h5py", "numba", "llvmlite", "resampy", "scipy", "pandas", "matplotlib"),
+    *("tensorflow", "h5py", "numba", "llvmlite", "resampy", "scipy", "pandas", "matplotlib", "sklearn"),
     *("boto3", "botocore", "urllib3", "fastapi", "mangum", "rich", "av"),
 }
 ENGINE = {"numpy", "ai_edge_litert", "soundfile", "soxr", "pydantic"}

@@ -16,7 +16,10 @@ HEADER: Final = ("index", "mid", "display_name")
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """One class: its index in the model's output, its AudioSet id and its English name."""
+    """One class: its index in the model's output, its id and its name.
+
+    AudioSet's ids begin with ``/``; the id of an own class is its name.
+    """
 
     index: int
     label_id: str

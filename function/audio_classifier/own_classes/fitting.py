@@ -19,8 +19,8 @@ NEVER: Final = -20.0  # the logit of a class without examples
 
 
 def require_scikit_learn() -> None:
-    """Raise `MissingExtraError` if scikit-learn is not installed."""
-    if find_spec("sklearn") is None:
+    """Raise `MissingExtraError` if scikit-learn or threadpoolctl is not installed."""
+    if find_spec("sklearn") is None or find_spec("threadpoolctl") is None:
         raise MissingExtraError("training", "train")
 
 
@@ -41,12 +41,15 @@ def fit_head(features: NDArray[np.float32], present: NDArray[np.bool_]) -> Linea
     """
     require_scikit_learn()
     from sklearn.linear_model import LogisticRegression
+    from threadpoolctl import threadpool_limits
 
     kernel = np.zeros((features.shape[1], present.shape[1]), np.float32)
     bias = np.where(present.any(axis=0), -NEVER, NEVER).astype(np.float32)
     rows = features.astype(np.float64)
-    for index in np.flatnonzero(present.any(axis=0) & ~present.all(axis=0)):
-        model = LogisticRegression(C=INVERSE_REGULARIZATION, tol=TOLERANCE, max_iter=MAX_ITERATIONS)
-        model.fit(rows, present[:, index])
-        kernel[:, index], bias[index] = model.coef_[0], model.intercept_[0]
+    # Several threads of BLAS would wait for each other most of the time, and add in varying order.
+    with threadpool_limits(limits=1, user_api="blas"):
+        for index in np.flatnonzero(present.any(axis=0) & ~present.all(axis=0)):
+            model = LogisticRegression(C=INVERSE_REGULARIZATION, tol=TOLERANCE, max_iter=MAX_ITERATIONS)
+            model.fit(rows, present[:, index])
+            kernel[:, index], bias[index] = model.coef_[0], model.intercept_[0]
     return LinearHead(Dense(kernel, bias))
