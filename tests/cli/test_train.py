@@ -219,3 +219,14 @@ def test_missing_scikit_learn_is_reported_with_the_extra(
     monkeypatch.setattr(fitting, "find_spec", lambda _: None)
     assert run("train", recordings / "sounds", "--output", tmp_path / "out") == 2
     assert "serverless-audio-classifier[train]" in capsys.readouterr().err
+
+
+@needs_scikit_learn
+def test_warnings_about_recordings_are_shown(
+    recordings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(recordings / "sounds", tmp_path / "sounds")
+    clip = tmp_path / "sounds" / "low" / "0.wav"
+    clip.write_bytes(clip.read_bytes()[:-20_000])
+    assert run("train", tmp_path / "sounds", "--output", tmp_path / "out") == 0
+    assert re.search(r"warning: .*low/0\.wav: ", capsys.readouterr().err)

@@ -91,3 +91,9 @@ def test_empty_folder_of_negatives_is_refused(tmp_path: Path) -> None:
     touch(tmp_path, "sounds/dog/a.wav", "others/notes.txt")
     with pytest.raises(NoInputError):
         find_sounds(tmp_path / "sounds", negatives=tmp_path / "others")
+
+
+def test_negatives_inside_the_folder_of_classes_are_refused(tmp_path: Path) -> None:
+    touch(tmp_path, "sounds/dog/a.wav", "sounds/none/b.wav")
+    with pytest.raises(InvalidParameterError, match="negatives: expected a folder outside"):
+        find_sounds(tmp_path / "sounds", negatives=tmp_path / "sounds" / "none")

@@ -15,6 +15,7 @@ from audio_classifier.cli.common import (
     import_measurements,
     open_bundle,
     read_settings,
+    report_warning,
     write_file,
 )
 from audio_classifier.cli.errors import describe
@@ -113,6 +114,9 @@ def _run(args: argparse.Namespace, base: Bundle) -> Trained:
         if isinstance(item, FailedSound):
             body = describe(item.error)
             print_error(f"{item.sound.path}: {body['message']}", body["hint"])
+        else:
+            for warning in item.warnings:
+                report_warning(item.sound.path, warning)
         progress.advance(failed=isinstance(item, FailedSound))
 
     with progress.shown(), native_stderr_hidden():

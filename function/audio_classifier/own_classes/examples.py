@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audio_classifier.audio.source import AudioSource
+from audio_classifier.audio.warnings import AudioWarning
 from audio_classifier.constants import CLIP_PATCHES, PATCH_FRAMES, PATCH_S
 from audio_classifier.errors import AudioClassifierError, StartBeyondEndError
 from audio_classifier.inference.blocks import Block
@@ -53,11 +55,22 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class ReadSound:
-    """A recording that was read: its length, without an incomplete step at the end, and its examples."""
+    """A recording that was read.
+
+    Attributes
+    ----------
+    duration_s
+        Its length, without an incomplete step at the end.
+    examples
+        Its windows.
+    warnings
+        What can make the examples wrong, such as a truncated file.
+    """
 
     sound: Sound
     duration_s: float
     examples: list[Example]
+    warnings: list[AudioWarning]
 
     @property
     def is_split(self) -> bool:
@@ -75,18 +88,19 @@ class FailedSound:
 
 def read_examples(
     sounds: Sequence[Sound], network: PatchNetwork, decoder: Decoder, *, threads: int
-) -> Iterator[ReadSound | FailedSound]:
+) -> Generator[ReadSound | FailedSound, None, None]:
     """Read recordings in ``threads`` threads, and yield the examples of each in their order."""
 
     def read(sound: Sound) -> ReadSound | FailedSound:
         try:
             encoded = _encode(sound.path, network, decoder)
-            return ReadSound(sound, _seconds(len(encoded.codes)), _examples(sound, encoded))
+            return ReadSound(sound, _seconds(len(encoded.codes)), _examples(sound, encoded), encoded.warnings)
         except (AudioClassifierError, OSError) as error:
             return FailedSound(sound, error)
 
-    for batch in prefetched_batches(read, sounds, threads=threads):
-        yield from batch
+    with closing(prefetched_batches(read, sounds, threads=threads)) as batches:
+        for batch in batches:
+            yield from batch
 
 
 def windows_of(sound: Sound, levels_db: NDArray[np.float64]) -> list[range]:
@@ -131,19 +145,23 @@ class _Encoded:
     codes: NDArray[np.uint8]
     embeddings: NDArray[np.float32]
     levels_db: NDArray[np.float64]
+    warnings: list[AudioWarning]
 
 
 def _encode(source: AudioSource, network: PatchNetwork, decoder: Decoder) -> _Encoded:
     codes: list[NDArray[np.uint8]] = []
     embeddings: list[NDArray[np.float32]] = []
     levels_db: list[float] = []
+    warnings: list[AudioWarning] = []
     for item in decoder.blocks(source):
         if isinstance(item, Block):
             block_codes, block_embeddings = network.encode_with_embeddings(item.log_mel)
             codes.append(block_codes)
             embeddings.append(block_embeddings)
             levels_db += levels(item)
-    return _Encoded(np.concatenate(codes), np.concatenate(embeddings), np.array(levels_db))
+        else:
+            warnings.append(item)
+    return _Encoded(np.concatenate(codes), np.concatenate(embeddings), np.array(levels_db), warnings)
 
 
 def _examples(sound: Sound, encoded: _Encoded) -> list[Example]:

@@ -79,6 +79,13 @@ def find_sounds(sounds: Path, *, labels: Path | None = None, negatives: Path | N
     InvalidParameterError, NoInputError, OSError
         If a folder or table is malformed, contains no recordings, or cannot be read.
     """
+    if negatives and not labels and negatives.resolve().is_relative_to(sounds.resolve()):
+        raise InvalidParameterError(
+            "negatives",
+            f"expected a folder outside of {str(sounds)!r}, whose subfolders are classes, "
+            f"got {str(negatives)!r}",
+            hint="Move the folder out of that of the classes.",
+        )
     if labels:
         found = _in_table(labels, sounds)
     elif sounds.is_dir():

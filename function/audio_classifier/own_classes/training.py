@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -115,13 +116,14 @@ def train(
     network = PatchNetwork(base, threads)
     read: list[ReadSound] = []
     failures: list[FailedSound] = []
-    for item in read_examples(sounds, network, decoder, threads=threads):
-        if isinstance(item, FailedSound):
-            failures.append(item)
-        else:
-            read.append(item)
-        if on_read is not None:
-            on_read(item)
+    with closing(read_examples(sounds, network, decoder, threads=threads)) as items:
+        for item in items:
+            if isinstance(item, FailedSound):
+                failures.append(item)
+            else:
+                read.append(item)
+            if on_read is not None:
+                on_read(item)
     examples = [example for one in read for example in one.examples]
     if not any(example.labels for example in examples):
         raise NoInputError(f"no recording with a class can be read; {len(failures)} failed")
