@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +16,7 @@ import requests
 
 from audio_classifier import AudioClassifier, SoundEvent, Window
 from audio_classifier.errors import BundleInvalidError, UnknownLabelError
-from audio_classifier.model.bundle import Bundle
+from audio_classifier.model.bundle import Bundle, write_bundle
 from audio_classifier.model.manifest import Manifest
 from tests.cli.commands import run
 from tests.support.own_bundles import OWN_CLASSES, make_own_bundle
@@ -95,10 +98,6 @@ def test_commands_read_the_bundle(own: Path, assets: Path, capsys: pytest.Captur
 
 
 def test_lambda_function_answers_with_own_classes(own: Path, assets: Path, tmp_path: Path) -> None:
-    import os
-    import subprocess
-    import sys
-
     event = {"audio_base64": base64.b64encode((assets / "rain.wav").read_bytes()).decode()}
     (tmp_path / "event.json").write_text(json.dumps(event))
     code = (
@@ -138,8 +137,6 @@ def test_manifest_of_another_schema_or_without_a_head_is_refused(
 
 
 def test_bundle_with_more_labels_than_classes_is_refused(own: Path, both: Path, tmp_path: Path) -> None:
-    from audio_classifier.model.bundle import write_bundle
-
     files = {entry.path: own / entry.path for entry in Bundle.open(own).manifest.files}
     fields = Bundle.open(own).manifest.model_dump(exclude={"files"})
     write_bundle(tmp_path / "wrong", files | {"labels.csv": both / "labels.csv"}, **fields)
