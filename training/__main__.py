@@ -100,7 +100,7 @@ def build_parser() -> argparse.ArgumentParser:
         default=10,
         help="minutes of training for the head (default: %(default)s)",
     )
-    parser.add_argument("--version", default="0.3.0", help="version of the bundle (default: %(default)s)")
+    parser.add_argument("--version", default="0.4.0", help="version of the bundle (default: %(default)s)")
     parser.add_argument("--earlier", default="compact", help="bundle to compare with (default: %(default)s)")
     parser.add_argument(
         "--esc10", type=Path, help="folder of ESC-10, for the section of the report on labels by people"
