@@ -37,7 +37,7 @@ def section(folder: Path, classifiers: Sequence[AudioClassifier], *, resamples: 
             "## Real labels: ESC-10",
             "ESC-10 has 400 clips of up to five seconds, 40 for each of ten labels by people; "
             f"{evaluation.recordings} of them were measured. `compact` 0.3.0 has learned from these clips, "
-            "although without their labels, so its figures are too favourable; training now leaves them out. "
+            "although without their labels, so its figures are too favourable; 0.4.0 has not. "
             "`training/evaluation/esc10.csv` lists the classes of AudioSet that count as right for each "
             "label. The figures can be repeated with a copy of <https://github.com/karoldvl/ESC-10>:",
             "```\naudio-classifier evaluate ESC-10 --map training/evaluation/esc10.csv --bundle compact\n```",

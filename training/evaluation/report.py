@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from training.evaluation.agreement import Agreement
 from training.evaluation.evaluate import (
     BINS,
+    LOW_PRESENT_SCORE,
     PRESENT_SCORE,
     Bin,
     Evaluation,
@@ -20,10 +22,10 @@ from training.evaluation.evaluate import (
     class_names,
     is_uncommon,
 )
-from training.teacher.segments import CLIP_TEACHER_SHARE
 
 WEAK_CLASSES: Final = 20
 TOP: Final = 5
+WIDTH: Final = 110
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +76,12 @@ def document(
         "Clips are grouped by the top level of AudioSet's ontology, according to YAMNet's top class.",
         _table(("group", "clips", *_both("top-1", versions), *_both("cosine", versions)), _groups(pair)),
         "## Calibration",
-        "The table divides the model's probabilities into intervals and compares their means with the mean "
-        "targets of the same clips and classes, which are the teachers' scores that the model learns. The "
-        f"expected calibration error, without the lowest interval, is {errors[0]} for {versions[0]} and "
-        f"{errors[1]} for {versions[1]}.",
+        textwrap.fill(
+            "The table divides the model's probabilities into intervals and compares their means with the "
+            "mean targets of the same clips and classes. The expected calibration error, without the lowest "
+            f"interval, is {errors[0]} for {versions[0]} and {errors[1]} for {versions[1]}.",
+            WIDTH,
+        ),
         _table(("probability", *_both("mean", versions), *_both("target", versions)), _reliability(pair)),
         *([real_labels] if real_labels else []),
         "## Limitations",
@@ -115,20 +119,24 @@ def metrics(evaluation: Evaluation) -> dict[str, Any]:
 
 def _method(validation: EvaluationSet, classes: int) -> str:
     uncommon = int(is_uncommon(validation.teacher).sum())
-    second = f"""\
-The second teacher scores the clip as a whole. The target that the model learns is the mean of both teachers'
-logits, in which the second teacher's share is {CLIP_TEACHER_SHARE:g}; for classes that YAMNet does not know,
-the target is the second teacher's score."""
-    return f"""\
-The training data has no labels by people, so the model is evaluated by its agreement with its teachers. The
-validation set contains {len(validation.names)} clips of recordings that were not used for training: one
-recording in twenty is kept for it. The scores of YAMNet, the first teacher, are pooled over the patches of a
-clip (`sum p^2 / sum p`). {"" if validation.clip_teacher is None else second}
-
-"Uncommon" clips are those whose top class, according to the teacher, is not speech, music or silence:
-{uncommon} clips according to YAMNet. Mean average precision is over the classes that are present in at least
-three clips, {classes} according to YAMNet; a class is present if the teacher's score is above
-{PRESENT_SCORE}."""
+    second = (
+        "The second teacher scores the clip as a whole. The target that the model learns is the probability "
+        "that either of them is right; for classes that YAMNet does not know, it is the second teacher's "
+        "score. Agreement with YAMNet alone decreases where the second teacher finds other classes; "
+        "recordings with labels by people show which of them is right more often."
+    )
+    paragraphs = [
+        "The training data has no labels by people, so the model is evaluated by its agreement with its "
+        f"teachers. The validation set contains {len(validation.names)} clips of recordings that were not "
+        "used for training: one recording in twenty is kept for it. The scores of YAMNet, the first teacher, "
+        "are pooled over the patches of a clip (`sum p^2 / sum p`). "
+        f"{'' if validation.clip_teacher is None else second}",
+        '"Uncommon" clips are those whose top class, according to the teacher, is not speech, music or '
+        f"silence: {uncommon} clips according to YAMNet. Mean average precision is over the classes that are "
+        f"present in at least three clips, {classes} according to YAMNet; a class is present if the score of "
+        f"the teacher is above {PRESENT_SCORE}.",
+    ]
+    return "\n\n".join(textwrap.fill(paragraph, WIDTH) for paragraph in paragraphs)
 
 
 def _agreement(pair: Sequence[TeacherAgreement]) -> list[list[str]]:
@@ -159,7 +167,7 @@ def _second_teacher(pair: Pair, versions: tuple[str, str]) -> list[str]:
         _table(("measure", *versions), _agreement(agreements)),
         "## Classes that only the second teacher knows",
         "The area under the ROC curve, where a class is present in the clips that the second teacher scores "
-        f"above {PRESENT_SCORE}:",
+        f"above {LOW_PRESENT_SCORE}. It scores these classes low, and so does the model:",
         _table(("class", "clips", *versions), rows),
     ]
 

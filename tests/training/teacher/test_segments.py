@@ -11,7 +11,15 @@ import pytest
 from audio_classifier.constants import CLIP_PATCHES
 from tests.training.material import FakeTeacher, make_pool
 from training.teacher.label import label_natural, window_offsets
-from training.teacher.segments import Segments, SegmentSampler, combined, find_segments, pooled, rows_of
+from training.teacher.segments import (
+    CLIP_LOGIT_OFFSET,
+    Segments,
+    SegmentSampler,
+    combined,
+    find_segments,
+    pooled,
+    rows_of,
+)
 from training.teacher.yamnet import known_classes, unknown_classes
 
 TEACHER: Any = FakeTeacher()
@@ -59,11 +67,13 @@ def test_pooled_scores_are_high_for_continuous_sounds_and_for_single_events() ->
     np.testing.assert_allclose(scores, [0.6, 1.0, 0.0], atol=1e-6)
 
 
-def test_targets_are_the_mean_of_the_teachers_logits() -> None:
-    patches, clips = np.full((1, 521), 0.5, np.float32), np.full((1, 527), 0.9, np.float32)
+def test_class_is_probable_if_either_teacher_finds_it() -> None:
+    raised = 0.5  # by the offset of the clip teacher's logits
+    score = 1 / (1 + np.exp(CLIP_LOGIT_OFFSET))
+    patches, clips = np.full((1, 521), 0.8, np.float32), np.full((1, 527), score, np.float32)
     scores = combined(patches, clips)[0]
-    assert scores[known_classes()] == pytest.approx(0.75)  # odds of 1 and 9: their geometric mean is 3
-    assert scores[unknown_classes()] == pytest.approx(0.9)
+    assert scores[known_classes()] == pytest.approx(1 - 0.2 * (1 - raised))
+    assert scores[unknown_classes()] == pytest.approx(raised)
     alone = combined(patches, None)[0]
-    assert (alone[known_classes()] == 0.5).all()
+    assert alone[known_classes()] == pytest.approx(0.8)
     assert (alone[unknown_classes()] == 0).all()
