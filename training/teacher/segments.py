@@ -14,7 +14,8 @@ from training.teacher.shards import ShardReader
 from training.teacher.yamnet import as_audioset, known_classes
 
 SPLICED_SHARE: Final = 0.25  # of inputs that continue with a second segment
-# The clip teacher's scores are lower than the share of recordings in which it is right: its logits are raised.
+# The clip teacher's scores are lower than the share of recordings in which it is right; its logits are
+# therefore raised.
 CLIP_LOGIT_OFFSET: Final = 1.0
 SMALLEST_SCORE: Final = 1e-6
 
