@@ -31,8 +31,9 @@ TORCH = -r requirements/torch.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_
 BUILD ?= build
 RUNTIME_PYTHON ?= 3.12
 ARCHITECTURE ?= x86_64
-# Training: the teacher's file, a folder with recordings of your own, and further options.
+# Training: the teacher's file, the bundle of the second teacher, a folder with recordings of your own, and further options.
 TEACHER ?= yamnet.tflite
+CLIP_TEACHER ?=
 RECORDINGS ?=
 TRAIN_OPTIONS ?=
 # Fuzzing and injecting faults: the time, and the seed that determines the inputs and faults; FAULTS=long for an hour of faults.
@@ -40,7 +41,7 @@ SECONDS ?= 60
 SEED ?= 1
 FAULTS ?=
 # Exported, so that recipes can quote values with spaces or other special characters.
-export TEACHER RECORDINGS IMAGE BASE_IMAGE BUNDLE EXTRAS BUILD RUNTIME_PYTHON ARCHITECTURE
+export TEACHER CLIP_TEACHER RECORDINGS IMAGE BASE_IMAGE BUNDLE EXTRAS BUILD RUNTIME_PYTHON ARCHITECTURE
 
 .PHONY: help classify plot invoke events serve lint lint-infra test test-e2e test-faults test-arm64 test-convert test-web test-training train train-quick check image test-image sam-local layers template-zip lock samples outputs pictures demo-picture formats deviations bench bench-models bench-quick clean
 
@@ -132,8 +133,9 @@ train: export MALLOC_MMAP_MAX_ := 0
 train: export MALLOC_TRIM_THRESHOLD_ := 8589934592
 # numpy's BLAS leaves the CPUs to PyTorch.
 train: export OPENBLAS_NUM_THREADS := 1
-train: $(TRAINING)/.training  ## train the built-in bundle from scratch, in hours (TEACHER=yamnet.tflite, RECORDINGS=a folder)
-	$(TRAINING)/bin/python -m training --teacher "$$TEACHER" $(if $(RECORDINGS),--recordings "$$RECORDINGS") $(TRAIN_OPTIONS)
+train: $(TRAINING)/.training  ## train the built-in bundle from scratch, in hours (TEACHER=yamnet.tflite, CLIP_TEACHER=a bundle, RECORDINGS=a folder)
+	$(TRAINING)/bin/python -m training --teacher "$$TEACHER" $(if $(CLIP_TEACHER),--clip-teacher "$$CLIP_TEACHER") \
+	  $(if $(RECORDINGS),--recordings "$$RECORDINGS") $(TRAIN_OPTIONS)
 
 train-quick: TRAIN_OPTIONS := --quick --work build/training-quick
 train-quick: train  ## run the training on a few clips, in minutes
