@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -55,7 +56,7 @@ def perfect(classifier: AudioClassifier, inputs: EvaluationSet) -> Evaluation:
 
 
 def test_evaluation_is_perfect_when_scores_equal_the_teachers(
-    perfect: Evaluation, inputs: EvaluationSet
+    classifier: AudioClassifier, perfect: Evaluation, inputs: EvaluationSet
 ) -> None:
     for agreed in (perfect.with_teacher, perfect.with_clip_teacher):
         assert agreed is not None
@@ -65,7 +66,9 @@ def test_evaluation_is_perfect_when_scores_equal_the_teachers(
         assert {*agreed.precisions.values()} <= {1.0}
     assert {area for area, clips in perfect.areas.values() if clips} <= {1.0}
     assert sum(one.count for one in perfect.groups.values()) == len(inputs.names)
-    assert perfect.calibration_error == pytest.approx(0, abs=1e-6)
+    one_teacher = evaluate(classifier, replace(inputs, clip_teacher=None))
+    assert one_teacher.with_clip_teacher is None
+    assert one_teacher.calibration_error == pytest.approx(0, abs=1e-6)
 
 
 def test_calibration_error_is_large_when_probabilities_are_too_low(
