@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from audio_classifier.errors import AudioClassifierError
     from audio_classifier.inference.classifier import AudioClassifier
     from audio_classifier.inference.clip import Classification
+    from audio_classifier.inference.embeddings import Embeddings
     from audio_classifier.inference.selection import Prediction, Selection
     from audio_classifier.inference.sound_events import Hysteresis, SoundEvent
     from audio_classifier.inference.windows import Window
@@ -20,6 +21,7 @@ __all__ = [
     "AudioClassifier",
     "AudioClassifierError",
     "Classification",
+    "Embeddings",
     "Hysteresis",
     "Prediction",
     "Selection",
@@ -33,6 +35,7 @@ _MODULES: Final = {
     "AudioClassifier": "inference.classifier",
     "AudioClassifierError": "errors",
     "Classification": "inference.clip",
+    "Embeddings": "inference.embeddings",
     "Hysteresis": "inference.sound_events",
     "Prediction": "inference.selection",
     "Selection": "inference.selection",

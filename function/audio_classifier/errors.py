@@ -29,6 +29,7 @@
     ├── ProcessingFailedError           an object was not processed in the configured number of attempts
     ├── StorageFullError                the disk has no space for a temporary file
     ├── UnknownEventError               an event of an unsupported kind
+    ├── NoEmbeddingError                the model computes no embeddings
     ├── NoInputError                    a folder or prefix contains no audio files
     ├── InvalidParameterError           an argument is out of range
     │   └── UnknownLabelError           no class has that name or id
@@ -294,6 +295,13 @@ class UnknownEventError(AudioClassifierError):
     """The event is of an unsupported kind."""
 
     code = "unknown_event"
+
+
+class NoEmbeddingError(AudioClassifierError):
+    """The model computes no embeddings."""
+
+    code = "no_embedding"
+    default_hint = "Use the bundle compact or max, or one that was trained on their embeddings."
 
 
 class NoInputError(AudioClassifierError):

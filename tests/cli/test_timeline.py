@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import soundfile
 
 from audio_classifier import AudioClassifier, Hysteresis
 from tests.cli.commands import run
@@ -70,3 +71,39 @@ def test_unusable_recording_is_an_error_body_in_json(tmp_path: Path, capsys: Any
     body = json.loads(capsys.readouterr().out)
     assert body.keys() == {"file", "status", "code", "message", "hint"}
     assert (body["status"], body["code"]) == ("error", "unreadable_audio")
+
+
+def test_events_are_saved_as_clips(assets: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["timeline", assets / "thunder.wav", "--format", "json", "--filter", "Thunder"]
+    arguments += ["--threshold", "0.2", "--save-clips", tmp_path / "clips"]
+    assert run(*arguments, "--margin", "0") == 0
+    printed = capsys.readouterr()
+    events = json.loads(printed.out)["events"]
+    saved = sorted((tmp_path / "clips" / "Thunder").iterdir())
+    assert len(saved) == len(events) > 0
+    assert f"{len(saved)} clips saved in {tmp_path / 'clips'}" in printed.err
+    first = min(events, key=lambda event: event["start_s"])
+    assert saved[0].name.startswith(f"thunder.wav-00m{first['start_s']:05.2f}s-")
+    info, recording = soundfile.info(saved[0]), soundfile.info(assets / "thunder.wav")
+    assert info.samplerate == recording.samplerate
+    assert info.duration == pytest.approx(
+        min(first["end_s"], recording.duration) - first["start_s"], abs=0.01
+    )
+    assert run(*arguments) == 0
+    error = capsys.readouterr().err
+    assert f"kept, because it exists: {saved[0]}" in error
+    assert f"0 clips saved in {tmp_path / 'clips'}, {len(saved)} existing files kept" in error
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--margin", "1"], "needs --save-clips"),
+        (["--margin", "-1", "--save-clips", "x"], "must be at least 0"),
+    ],
+)
+def test_invalid_margin_is_refused(
+    assets: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    assert run("timeline", assets / "rain.wav", *arguments) == 2
+    assert f"--margin: {message}" in capsys.readouterr().err

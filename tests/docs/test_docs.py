@@ -89,7 +89,7 @@ def test_documented_command_succeeds_and_prints_output(command: str, tmp_path: P
     (tmp_path / "assets").symlink_to(ROOT / "assets")
     binaries = Path(sys.executable).parent
     assert command.startswith(".venv/bin/audio-classifier ")
-    command = command.replace(".venv/bin/", f"{binaries}{os.sep}", 1)
+    command = command.replace(".venv/bin/", f"{binaries}{os.sep}")
     result = subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     assert result.stdout
@@ -159,6 +159,19 @@ def test_python_example_in_readme_succeeds() -> None:
     assert len(result.stdout.splitlines()) > 5
 
 
+def test_python_example_reads_the_file_of_the_command_before_it(tmp_path: Path) -> None:
+    (example,) = re.findall(r"```python\n(.*?)```", COMMAND_LINE, re.DOTALL)
+    command = [sys.executable, "-m", "audio_classifier", "embed", str(ROOT / "assets"), "-o", "sounds.npz"]
+    subprocess.run(command, cwd=tmp_path, capture_output=True, check=True)
+    result = subprocess.run(
+        [sys.executable, "-c", example], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    shape, name = re.findall(r"\(\d+, 128\)|\S+alarm\.wav 0\.0", result.stdout)
+    assert shape
+    assert name
+
+
 def test_output_shown_in_readme_equals_printed_output() -> None:
     (shown,) = re.findall(r"```console\n\$ make classify WAV=(\S+)\n(.*?)```", README, re.DOTALL)
     command = [Path(sys.executable).with_name("audio-classifier"), "classify", shown[0]]
@@ -175,7 +188,7 @@ def test_output_shown_in_readme_equals_printed_output() -> None:
         assert shown_bar in drawn_of
 
 
-@pytest.mark.parametrize("command", ["classify", "timeline", "plot", "evaluate", "train"])
+@pytest.mark.parametrize("command", ["classify", "timeline", "plot", "embed", "search", "evaluate", "train"])
 def test_table_of_options_lists_every_option_and_choice(command: str) -> None:
     options = {
         action.option_strings[-1]: action

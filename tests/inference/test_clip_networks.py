@@ -14,7 +14,7 @@ import requests
 from audio_classifier import AudioClassifier, SoundEvent, Window
 from audio_classifier.audio.log_mel import log_mel_frames
 from audio_classifier.cli.parser import main
-from audio_classifier.errors import InvalidParameterError
+from audio_classifier.errors import InvalidParameterError, NoEmbeddingError
 from audio_classifier.inference.blocks import Block
 from audio_classifier.inference.decoding import LocalDecoder
 from audio_classifier.service.decoder_pool import DecoderPool
@@ -138,7 +138,7 @@ def test_workers_decode_for_the_network(clips: AudioClassifier) -> None:
 
 
 def test_codes_exist_only_in_networks_that_read_patches(clips: AudioClassifier) -> None:
-    with pytest.raises(InvalidParameterError, match="mn01 does not code patches"):
+    with pytest.raises(NoEmbeddingError, match="mn01 has no embeddings"):
         clips.codes(busy(3, 16_000)[:, 0])
 
 

@@ -211,6 +211,16 @@ class AudioReader:
         return np.resize(samples, min_samples) if len(samples) < min_samples else samples
 
 
+def own_rate_reader(source: AudioSource, *, channel: Channel = None) -> AudioReader:
+    """Open a recording to read its samples at its own rate, or that of its first stream if these differ.
+
+    The parameters and errors are those of `AudioReader`.
+    """
+    with AudioReader(source, channel=channel) as reader:
+        rate_hz = reader.info.sample_rate_hz
+    return AudioReader(source, front_end=replace(VGGISH, sample_rate_hz=rate_hz), channel=channel)
+
+
 def read_window(
     source: AudioSource, *, start_s: float = 0.0, patches: int = CLIP_PATCHES, resampler: Resampler = "soxr"
 ) -> NDArray[Any]:

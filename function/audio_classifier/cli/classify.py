@@ -8,20 +8,22 @@ import time
 from collections import Counter
 from collections.abc import Generator, Iterator
 from contextlib import closing, nullcontext
-from functools import cache, partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from audio_classifier.cli.common import (
     EXIT_OK,
     EXIT_SOME_FAILED,
+    NETWORK_THREADS,
     add_bundle,
     add_channel,
     add_filter,
     add_thresholds,
     duration,
+    find_recordings,
     open_classifier,
-    read_settings,
+    report_skipped,
     report_warning,
+    uses_network,
 )
 from audio_classifier.cli.errors import describe
 from audio_classifier.cli.plot import ClipPicture
@@ -32,8 +34,6 @@ if TYPE_CHECKING:
     from audio_classifier.batch.inputs import FoundInput
     from audio_classifier.batch.run import Outcome
     from audio_classifier.cli.clip_formats import ClipReport
-
-NETWORK_THREADS: Final = 8  # more than CPUs, because they wait for the network
 
 
 def add(commands: Any) -> None:
@@ -106,14 +106,11 @@ class _Run:
     def __init__(self, args: argparse.Namespace) -> None:
         from audio_classifier.batch.inputs import is_single
         from audio_classifier.batch.stores import open_store
-        from audio_classifier.batch.urls import is_url
 
         self._names, self._output = args.files, args.output
         self.single = len(args.files) == 1 and is_single(args.files[0])
         self.failed = self.stored_errors = self._classified = self._already_stored = 0
-        self._uses_network = any(
-            name.startswith("s3://") or is_url(name) for name in (*args.files, args.output or "")
-        )
+        self._uses_network = uses_network((*args.files, args.output or ""))
         self._skipped: Counter[str] = Counter()
         self._picture = None if args.plot is None else self._clip_picture(args.plot, args.top_k)
         self._classifier = open_classifier(args.bundle, many=not self.single, thresholds_path=args.thresholds)
@@ -199,17 +196,7 @@ class _Run:
             raise OutputError(f"the last results cannot be stored: {error}") from error
 
     def _inputs(self, skipped: Counter[str] | None = None) -> Iterator[FoundInput]:
-        from audio_classifier.batch.inputs import find_inputs
-        from audio_classifier.hub.recordings import open_recording
-        from audio_classifier.s3.client import s3_client
-
-        settings = read_settings()
-        fetch = partial(
-            open_recording,
-            max_bytes=settings.max_object_bytes,
-            deadline_s=settings.download_deadline_s,
-        )
-        return find_inputs(self._names, cache(s3_client), fetch=fetch, skipped=skipped)
+        return find_recordings(self._names, skipped)
 
     def _count(self, outcome: Outcome) -> None:
         from audio_classifier.batch.run import Classified, Failed
@@ -227,19 +214,10 @@ class _Run:
             self.stored_errors += outcome.status == "error"
 
     def _summarize(self, seconds: float) -> None:
-        from audio_classifier.audio.ffmpeg_library import is_ffmpeg_installed
-        from audio_classifier.batch.suffixes import FFMPEG_SUFFIXES
-
         errors = f" ({self.stored_errors} of them errors)" if self.stored_errors else ""
         already_stored = f" {self._already_stored} already stored{errors}," if self._store else ""
         where = f"; results: {self._output}" if self._store else ""
         rate = (self._classified + self._already_stored + self.failed) / seconds
         counts = f"{self._classified} classified,{already_stored} {self.failed} failed"
         print_line(f"{counts}, in {seconds:.1f} s ({rate:.1f} files/s){where}")
-        if self._skipped:
-            files = ", ".join(f"{count} {suffix}" for suffix, count in self._skipped.most_common())
-            print_line(f"skipped, because their formats are not accepted: {files}")
-            if not self._skipped.keys().isdisjoint(FFMPEG_SUFFIXES) and not is_ffmpeg_installed():
-                print_line(
-                    "  The extra formats reads more: pip install 'serverless-audio-classifier[formats]'"
-                )
+        report_skipped(self._skipped)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache, partial
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, BinaryIO, Final
@@ -25,11 +27,13 @@ from audio_classifier.errors import AudioError
 if TYPE_CHECKING:  # numpy and LiteRT are imported by the commands that need them
     from audio_classifier.audio.channels import Channel
     from audio_classifier.audio.warnings import AudioWarning
+    from audio_classifier.batch.inputs import FoundInput
     from audio_classifier.inference.classifier import AudioClassifier
     from audio_classifier.inference.decoding import Decoder
     from audio_classifier.model.bundle import Bundle
     from audio_classifier.service.settings import Settings
 
+NETWORK_THREADS: Final = 8  # to read inputs over the network; more than CPUs, because they wait for it
 EXIT_OK: Final = 0
 EXIT_SOME_FAILED: Final = 1
 EXIT_USAGE: Final = 2
@@ -127,6 +131,38 @@ def read_recording(name: str, read: Callable[[], None], *, as_json: bool = False
     return EXIT_OK
 
 
+def find_recordings(names: Sequence[str], skipped: Counter[str] | None = None) -> Iterator[FoundInput]:
+    """Find files, folders, objects and URLs as `find_inputs` does, within the limits of the settings."""
+    from audio_classifier.batch.inputs import find_inputs
+    from audio_classifier.hub.recordings import open_recording
+    from audio_classifier.s3.client import s3_client
+
+    settings = read_settings()
+    fetch = partial(
+        open_recording, max_bytes=settings.max_object_bytes, deadline_s=settings.download_deadline_s
+    )
+    return find_inputs(names, cache(s3_client), fetch=fetch, skipped=skipped)
+
+
+def uses_network(names: Iterable[str]) -> bool:
+    """Return whether a name refers to S3 or a web server."""
+    from audio_classifier.batch.urls import is_url
+
+    return any(name.startswith("s3://") or is_url(name) for name in names)
+
+
+def report_skipped(skipped: Counter[str]) -> None:
+    """Report on standard error the files that were not read because of their formats, by suffix."""
+    from audio_classifier.audio.ffmpeg_library import is_ffmpeg_installed
+    from audio_classifier.batch.suffixes import FFMPEG_SUFFIXES
+
+    if skipped:
+        files = ", ".join(f"{count} {suffix}" for suffix, count in skipped.most_common())
+        print_line(f"skipped, because their formats are not accepted: {files}")
+        if not skipped.keys().isdisjoint(FFMPEG_SUFFIXES) and not is_ffmpeg_installed():
+            print_line("  The extra formats reads more: pip install 'serverless-audio-classifier[formats]'")
+
+
 def report_warning(name: str, warning: AudioWarning) -> None:
     """Report on standard error what can make the predictions of a recording wrong."""
     print_line(f"warning: {name}: {warning.message}")
@@ -205,9 +241,9 @@ def import_measurements() -> ModuleType | None:
 
 def write_file(path: Path, text: str) -> None:
     """Write a file completely or not at all."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(path)
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
     finally:
-        partial.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)

@@ -29,11 +29,17 @@ class SoundEvents:
     ) -> None:
         self._items = items
         self._on_warning = on_warning
+        self._on_event: Callable[[SoundEvent], None] = lambda _: None
         self.warnings: list[AudioWarning] = []
+
+    def observe(self, on_event: Callable[[SoundEvent], None]) -> None:
+        """Also call a function with each event."""
+        self._on_event = on_event
 
     def __iter__(self) -> Iterator[SoundEvent]:
         for item in self._items:
             if isinstance(item, SoundEvent):
+                self._on_event(item)
                 yield item
             elif isinstance(item, AudioWarning):
                 self.warnings.append(item)

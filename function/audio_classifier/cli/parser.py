@@ -1,4 +1,4 @@
-"""The command line: classify, timeline, plot, evaluate, train, serve, labels, bundle."""
+"""The command line: classify, timeline, plot, embed, search, evaluate, train, serve, labels, bundle."""
 
 from __future__ import annotations
 
@@ -9,7 +9,18 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from audio_classifier.cli import bundle, classify, evaluate, labels, plot, serve, timeline, train
+from audio_classifier.cli import (
+    bundle,
+    classify,
+    embed,
+    evaluate,
+    labels,
+    plot,
+    search,
+    serve,
+    timeline,
+    train,
+)
 from audio_classifier.cli.common import EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE
 from audio_classifier.cli.errors import describe
 from audio_classifier.cli.terminal import print_error
@@ -50,7 +61,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="audio-classifier", description="Classify recordings.")
     parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for command in (classify, timeline, plot, evaluate, train, serve, labels, bundle):
+    for command in (classify, timeline, plot, embed, search, evaluate, train, serve, labels, bundle):
         command.add(commands)
     return parser
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from audio_classifier.cli.common import (
     add_bundle,
@@ -18,7 +19,13 @@ from audio_classifier.cli.common import (
     read_recording,
     report_warning,
 )
+from audio_classifier.cli.terminal import print_line, terminated_cleanly
 from audio_classifier.constants import EVENT_THRESHOLD
+from audio_classifier.errors import InvalidParameterError
+
+if TYPE_CHECKING:
+    from audio_classifier.audio.source import AudioSource
+    from audio_classifier.inference.sound_events import SoundEvent
 
 
 def add(commands: Any) -> None:
@@ -53,6 +60,18 @@ def add(commands: Any) -> None:
         default="table",
         help="(default: table)",
     )
+    timeline.add_argument(
+        "--save-clips",
+        type=Path,
+        metavar="DIR",
+        help="also cut the events out of the recording, as WAV files in a folder for each class",
+    )
+    timeline.add_argument(
+        "--margin",
+        type=duration,
+        metavar="TIME",
+        help="with --save-clips: also save this much before and after each event (default: 0.5)",
+    )
     add_channel(timeline)
     add_filter(timeline)
     add_thresholds(timeline)
@@ -64,6 +83,10 @@ def _timeline(args: argparse.Namespace) -> int:
     from audio_classifier.inference.sound_events import Hysteresis
 
     hysteresis = Hysteresis(args.threshold, args.release, args.min_duration)
+    if args.margin is not None and not args.save_clips:
+        raise InvalidParameterError("margin", "needs --save-clips, to whose clips it applies")
+    if args.margin is not None and args.margin < 0:
+        raise InvalidParameterError("margin", f"must be at least 0, got {args.margin:g}")
     classifier = open_classifier(args.bundle, thresholds_path=args.thresholds)
     source = file_or_standard_input(args.file)
     items = classifier.analyze(
@@ -78,8 +101,34 @@ def _timeline(args: argparse.Namespace) -> int:
         groups=args.groups,
     )
     events = SoundEvents(items, lambda warning: report_warning(args.file, warning))
-    return read_recording(
-        args.file,
-        lambda: FORMATS[args.format](events, sys.stdout, args.file),
-        as_json=args.format in ("json", "jsonl"),
+    found: list[SoundEvent] = []
+    if args.save_clips:
+        events.observe(found.append)
+
+    def read() -> None:
+        FORMATS[args.format](events, sys.stdout, args.file)
+        if args.save_clips:
+            _save_clips(args, source, found)
+
+    with terminated_cleanly():
+        return read_recording(args.file, read, as_json=args.format in ("json", "jsonl"))
+
+
+def _save_clips(args: argparse.Namespace, source: AudioSource, events: list[SoundEvent]) -> None:
+    """Save the clips, and report their number and the files that exist already on standard error."""
+    from audio_classifier.batch.event_clips import MARGIN_S, KeptFile, save_event_clips
+
+    margin_s = MARGIN_S if args.margin is None else args.margin
+    clips = save_event_clips(
+        source, args.file, events, args.save_clips, margin_s=margin_s, channel=args.channel
+    )
+    saved = kept = 0
+    for clip in clips:
+        if isinstance(clip, KeptFile):
+            kept += 1
+            print_line(f"kept, because it exists: {clip.path}")
+        else:
+            saved += 1
+    print_line(
+        f"{saved} clips saved in {args.save_clips}" + (f", {kept} existing files kept" if kept else "")
     )

@@ -24,6 +24,7 @@ from audio_classifier.server.body_limits import BodyLimits
 from audio_classifier.server.cloudevents import event_routes
 from audio_classifier.server.content_encoding import DecodeBodies
 from audio_classifier.server.deadlines import bounded
+from audio_classifier.server.embed import embed_routes
 from audio_classifier.server.errors import ERROR_RESPONSES, add_error_handlers, respond_to_unexpected
 from audio_classifier.server.json_response import timeline_response
 from audio_classifier.server.limiter import ConcurrencyLimiter
@@ -33,9 +34,9 @@ from audio_classifier.server.pages import page_routes
 from audio_classifier.server.response_headers import ResponseHeaders
 from audio_classifier.server.routing import HeadAsGet, IgnoreTrailingSlash
 from audio_classifier.server.schemas import (
+    AUDIO_BODY,
     DESCRIPTION,
     METADATA,
-    PREDICT_BODY,
     TITLE,
     VERSION,
     LabelsResponse,
@@ -185,7 +186,7 @@ def _add_model_routes(
         response_model=PredictResponse,
         response_model_exclude_none=True,
         responses=ERROR_RESPONSES,
-        openapi_extra={"requestBody": PREDICT_BODY, "parameters": query_parameters()},
+        openapi_extra={"requestBody": AUDIO_BODY, "parameters": query_parameters()},
     )
     async def predict_audio(request: Request) -> Any:
         """Predict audio classes from input data"""
@@ -223,6 +224,8 @@ def _add_model_routes(
             except UnreadableAudioError as error:
                 error.hint = audio.unreadable_hint() or error.hint
                 raise
+
+    app.include_router(embed_routes(shared, uploads.access, limiter, spool))
 
 
 def _add_health_routes(app: FastAPI, shared: SharedClassifier) -> None:

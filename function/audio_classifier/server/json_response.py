@@ -10,6 +10,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from audio_classifier.audio.warnings import AudioWarning
+from audio_classifier.inference.embeddings import Embeddings
 from audio_classifier.inference.record import warnings_record
 from audio_classifier.inference.sound_events import SoundEvent
 from audio_classifier.inference.windows import Window
@@ -57,6 +58,20 @@ def timeline_response(items: Iterable[TimelineItem]) -> JSONPieces:
     events.sort(key=lambda event: event.start_s)
     end = _encode({"events": [event.to_dict() for event in events], **warnings_record(found)})
     return JSONPieces([b'{"status":"ok","windows":[', *windows, b"],", end.removeprefix(b"{")])
+
+
+def embeddings_response(items: Iterable[Embeddings | AudioWarning]) -> JSONPieces:
+    """Encode the embeddings of a recording, patch by patch, and warnings if there are any."""
+    patches: list[bytes] = []
+    found: list[AudioWarning] = []
+    for item in items:
+        if isinstance(item, AudioWarning):
+            found.append(item)
+            continue
+        for start_s, values in zip(item.start_s.tolist(), item.values.tolist(), strict=True):
+            patches.append((b"," if patches else b"") + _encode({"start": start_s, "values": values}))
+    end = _encode(warnings_record(found)).removeprefix(b"{")
+    return JSONPieces([b'{"status":"ok","embeddings":[', *patches, b"]", (b"," if found else b""), end])
 
 
 def _encode(content: Any) -> bytes:

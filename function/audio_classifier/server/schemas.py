@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from audio_classifier.constants import EMBEDDING_SIZE
 from audio_classifier.service.parameters import PredictParameters
 
 # The original's texts, which clients may compare.
@@ -21,9 +22,9 @@ METADATA: Final = {
 }
 
 
-def query_parameters() -> list[dict[str, Any]]:
-    """Describe `PredictParameters` as the query parameters of an OpenAPI operation."""
-    properties = PredictParameters.model_json_schema()["properties"]
+def query_parameters(parameters: type[BaseModel] = PredictParameters) -> list[dict[str, Any]]:
+    """Describe the fields of a model as the query parameters of an OpenAPI operation."""
+    properties = parameters.model_json_schema()["properties"]
     return [
         {
             "name": name,
@@ -80,6 +81,25 @@ class PredictResponse(BaseModel):
     predictions: list[LabelPrediction] | None = Field(None, description="The most probable classes")
     windows: list[Window] | None = None
     events: list[SoundEvent] | None = None
+    warnings: list[AudioWarning] | None = None
+
+
+class PatchEmbedding(BaseModel):
+    """The embedding of a patch of 0.96 s."""
+
+    start: float = Field(description="Where the patch begins, in seconds")
+    values: list[float] = Field(
+        min_length=EMBEDDING_SIZE,
+        max_length=EMBEDDING_SIZE,
+        description="The dequantized 8-bit codes, (code - 128) / 128: from -1 to 127/128",
+    )
+
+
+class EmbedResponse(BaseModel):
+    """The embeddings of a recording; ``warnings`` if there are any."""
+
+    status: str = Field(description="Response status message")
+    embeddings: list[PatchEmbedding]
     warnings: list[AudioWarning] | None = None
 
 
@@ -142,7 +162,7 @@ class ResultResponse(BaseModel):
 
 
 _BINARY: Final = {"type": "string", "format": "binary"}
-PREDICT_BODY: Final[dict[str, Any]] = {
+AUDIO_BODY: Final[dict[str, Any]] = {
     "required": True,
     "content": {
         "multipart/form-data": {

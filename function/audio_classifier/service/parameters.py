@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, Final, TypeAlias
+from typing import Annotated, Any, Final, TypeAlias, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -29,6 +29,7 @@ REQUEST_NAMES: Final = {
     "start_s": "start_time",
     "window_s": "window",
 }
+Parameters = TypeVar("Parameters", bound=BaseModel)
 LISTS: Final = ("filter", "exclude")  # their repeated values add up
 VALUE_ERROR: Final = "Value error, "  # how pydantic begins the message of a ValueError
 
@@ -69,6 +70,13 @@ def _channel(value: Any) -> Any:
     raise ValueError(f"must be a number from 1 on, or mix, got {value!r}")
 
 
+ChannelParameter: TypeAlias = Annotated[Channel, BeforeValidator(_channel, int | str)]
+CHANNEL_DESCRIPTION: Final = (
+    "The channel to classify, from 1 on, or mix for the mean of all.  If omitted, the mean, "
+    "or the loudest channel if the channels cancel each other out."
+)
+
+
 class PredictParameters(BaseModel):
     """Query parameters, form fields or event fields of a prediction."""
 
@@ -78,11 +86,7 @@ class PredictParameters(BaseModel):
         0.0,
         description="The number of seconds into the audio file the prediction should start at.",
     )
-    channel: Annotated[Channel, BeforeValidator(_channel, int | str)] = Field(
-        None,
-        description="The channel to classify, from 1 on, or mix for the mean of all.  If omitted, the mean, "
-        "or the loudest channel if the channels cancel each other out.",
-    )
+    channel: ChannelParameter = Field(None, description=CHANNEL_DESCRIPTION)
     filter: Names = Field(
         "",
         max_length=MAX_NAMES,
@@ -127,6 +131,14 @@ class PredictParameters(BaseModel):
         return Hysteresis(threshold, self.release, self.min_duration)
 
 
+class EmbedParameters(BaseModel):
+    """Query parameters or form fields of a request for embeddings."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    channel: ChannelParameter = Field(None, description=CHANNEL_DESCRIPTION)
+
+
 # The parameters by their names, and by those of the library for the same ones.
 KNOWN_NAMES: Final = {name: name for name in PredictParameters.model_fields} | {
     name: field for name, field in REQUEST_NAMES.items() if name.endswith("_s")
@@ -151,8 +163,30 @@ def parse_parameters(fields: Mapping[str, Any]) -> PredictParameters:
             f"the request has {name!r}, which is not the name of a parameter",
             hint=f"Rename {name!r} to {parameter!r}, or omit it.",
         )
+    return _validated(PredictParameters, fields)
+
+
+def parse_embed_parameters(fields: Mapping[str, Any]) -> EmbedParameters:
+    """Check the parameters of a request for embeddings, as `parse_parameters` does.
+
+    Raises
+    ------
+    InvalidParameterError
+        If a parameter is out of range, misspelled or one of other requests; the error names it.
+    """
+    parse_parameters(fields)
+    for name, value in fields.items():
+        parameter = KNOWN_NAMES.get(name)
+        if parameter and parameter not in EmbedParameters.model_fields and not _is_empty(value):
+            raise InvalidParameterError(
+                name, "does not apply to embeddings, which are those of the whole recording", hint="Omit it."
+            )
+    return _validated(EmbedParameters, fields)
+
+
+def _validated(parameters: type[Parameters], fields: Mapping[str, Any]) -> Parameters:
     try:
-        return PredictParameters.model_validate(
+        return parameters.model_validate(
             {name: value for name, value in fields.items() if not _is_empty(value)}
         )
     except ValidationError as error:

@@ -17,6 +17,7 @@ from audio_classifier.errors import BundleInvalidError, InvalidParameterError
 from audio_classifier.hub.bundles import open_bundle
 from audio_classifier.inference.classifier import AudioClassifier
 from audio_classifier.inference.clip import Classification
+from audio_classifier.inference.embeddings import Embeddings
 from audio_classifier.inference.sound_events import Hysteresis, SoundEvent
 from audio_classifier.inference.thresholds import Thresholds
 from audio_classifier.inference.windows import Window
@@ -38,7 +39,7 @@ class Observer(Protocol):
         """Record that a clip was classified."""
 
     def recording_analyzed(self, analyzed_s: float) -> None:
-        """Record that the first ``analyzed_s`` of a recording were analyzed, window by window."""
+        """Record that the first ``analyzed_s`` of a recording were analyzed in windows, or embedded."""
 
 
 class SharedClassifier:
@@ -183,6 +184,22 @@ class SharedClassifier:
             with closing(items):
                 for item in items:
                     if isinstance(item, Window):
+                        analyzed_s = item.end_s
+                    yield item
+        finally:
+            for observer in self._observers:
+                observer.recording_analyzed(analyzed_s)
+
+    def embed_blocks(
+        self, source: AudioSource, *, channel: Channel = None
+    ) -> Generator[Embeddings | AudioWarning, None, None]:
+        """Embed a recording.  See `AudioClassifier.embed_blocks`; errors are raised with the first item."""
+        analyzed_s = 0.0
+        items = self.load().embed_blocks(source, channel=channel)
+        try:
+            with closing(items):
+                for item in items:
+                    if isinstance(item, Embeddings):
                         analyzed_s = item.end_s
                     yield item
         finally:

@@ -1,0 +1,291 @@
+"""Files of embeddings: ``.npz`` for programs and `batch.search`, ``.jsonl`` with a line for each patch.
+
+A ``.npz`` file has these arrays, without compression, because codes cannot be compressed:
+
+``embeddings`` (rows, 128) uint8
+    The codes; the values are ``(code - 128) / 128``.
+``start_s`` (rows,) float64
+    Where in its recording each patch begins, in seconds.
+``file_index`` (rows,) int32
+    The index of the recording in ``files``.
+``files`` (recordings,) str
+    The names of the recordings.
+``bundle_name``, ``bundle_version``, ``bundle_digest`` () str
+    The model.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import zipfile
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import IO, Any, Final, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audio_classifier.constants import EMBEDDING_SIZE
+from audio_classifier.durability import sync_directory, sync_file
+from audio_classifier.errors import InvalidParameterError, OutputError
+from audio_classifier.inference.embeddings import Embeddings, patch_starts_s
+
+CODES, START_S, FILE_INDEX, FILES = "embeddings", "start_s", "file_index", "files"
+IDENTITY: Final = ("bundle_name", "bundle_version", "bundle_digest")
+ROW_DTYPES: Final[dict[str, np.dtype[Any]]] = {
+    CODES: np.dtype(np.uint8),
+    START_S: np.dtype("<f8"),
+    FILE_INDEX: np.dtype("<i4"),
+}
+COPIED_BYTES: Final = 1 << 20
+
+
+class BundleIdentity(NamedTuple):
+    """The name, version and digest of the bundle that computed embeddings."""
+
+    name: str
+    version: str
+    digest: str
+
+
+class EmbeddingWriter(Protocol):
+    """Collects the embeddings of recordings."""
+
+    def add(self, name: str, embeddings: Embeddings) -> None:
+        """Add a recording."""
+
+    def finish(self, partial: Path) -> None:
+        """Complete the file ``partial``."""
+
+    def close(self) -> None:
+        """Release and remove everything else."""
+
+
+@contextmanager
+def written_embeddings(path: Path, bundle: BundleIdentity) -> Iterator[EmbeddingWriter]:
+    """Write a file of embeddings, which appears whole when the block ends, or not at all.
+
+    It appears only if recordings were added.
+
+    Parameters
+    ----------
+    path
+        Ends with ``.npz`` or ``.jsonl``, and does not exist.
+
+    Raises
+    ------
+    InvalidParameterError
+        If it ends with something else, or exists.
+    OutputError
+        If it cannot be written.
+    """
+    if path.suffix not in WRITERS:
+        raise InvalidParameterError("output", f"must end with .npz or .jsonl, got {path.name!r}")
+    if path.exists():
+        raise InvalidParameterError(
+            "output", f"{path} exists", hint="Name another file, or remove this one; nothing is added to it."
+        )
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        writer = WRITERS[path.suffix](partial, bundle)
+        try:
+            yield writer
+            writer.finish(partial)
+        finally:
+            writer.close()
+        if partial.exists():
+            sync_file(partial)
+            partial.replace(path)
+            sync_directory(path.parent)
+    except OSError as error:
+        raise OutputError(
+            f"{path} cannot be written: {error.strerror or error}",
+            hint="Free some space, or name another file.",
+        ) from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+class _NpzWriter:
+    """Collects codes in a file of their own, because the header of an array states their number."""
+
+    def __init__(self, partial: Path, bundle: BundleIdentity) -> None:
+        self._bundle = bundle
+        self._path = partial.with_name(f"{partial.name}-codes")
+        self._codes = self._path.open("w+b")
+        self._names: list[str] = []
+        self._rows: list[int] = []
+
+    def add(self, name: str, embeddings: Embeddings) -> None:
+        self._names.append(name)
+        self._rows.append(len(embeddings.codes))
+        self._codes.write(embeddings.codes.tobytes())
+
+    def finish(self, partial: Path) -> None:
+        if not self._names:
+            return
+        self._codes.seek(0)
+        with zipfile.ZipFile(partial, "w") as archive:
+            rows = sum(self._rows)
+            with _array(archive, CODES, (rows, EMBEDDING_SIZE)) as out:
+                shutil.copyfileobj(self._codes, out, COPIED_BYTES)
+            with _array(archive, START_S, (rows,)) as out:
+                for count in self._rows:
+                    out.write(patch_starts_s(0, count).astype(ROW_DTYPES[START_S]).tobytes())
+            with _array(archive, FILE_INDEX, (rows,)) as out:
+                for number, count in enumerate(self._rows):
+                    out.write(np.full(count, number, ROW_DTYPES[FILE_INDEX]).tobytes())
+            texts = dict(zip(IDENTITY, self._bundle, strict=True)) | {FILES: self._names}
+            for name, text in texts.items():
+                with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as out:
+                    np.lib.format.write_array(out, np.array(text, np.str_), allow_pickle=False)
+
+    def close(self) -> None:
+        self._codes.close()
+        self._path.unlink(missing_ok=True)
+
+
+@contextmanager
+def _array(archive: zipfile.ZipFile, name: str, shape: tuple[int, ...]) -> Iterator[IO[bytes]]:
+    """Begin an array of rows, whose bytes the block writes."""
+    with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as out:
+        header = {"descr": ROW_DTYPES[name].str, "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(out, header)
+        yield out
+
+
+class _JsonLinesWriter:
+    """Writes a line for each patch: its file, start, values and bundle."""
+
+    def __init__(self, partial: Path, bundle: BundleIdentity) -> None:
+        self._bundle = bundle._asdict()
+        self._lines = partial.open("w", encoding="ascii", newline="\n")
+        self._is_empty = True
+
+    def add(self, name: str, embeddings: Embeddings) -> None:
+        for start_s, values in zip(embeddings.start_s.tolist(), embeddings.values.tolist(), strict=True):
+            line = {"file": name, "start_s": start_s, "values": values, "bundle": self._bundle}
+            self._lines.write(json.dumps(line) + "\n")
+            self._is_empty = False
+
+    def finish(self, partial: Path) -> None:
+        self._lines.close()
+        if self._is_empty:
+            partial.unlink()
+
+    def close(self) -> None:
+        self._lines.close()
+
+
+WRITERS: Final[dict[str, Callable[[Path, BundleIdentity], EmbeddingWriter]]] = {
+    ".npz": _NpzWriter,
+    ".jsonl": _JsonLinesWriter,
+}
+
+
+class Rows(NamedTuple):
+    """Consecutive rows of a file: ``(rows, 128)`` codes, their start times in seconds, and their files."""
+
+    codes: NDArray[np.uint8]
+    start_s: NDArray[np.float64]
+    file_index: NDArray[np.int32]
+
+
+class StoredEmbeddings:
+    """A ``.npz`` file of embeddings, of whose rows one block at a time is in memory.
+
+    Attributes
+    ----------
+    bundle
+        The bundle that computed the embeddings.
+    files
+        The names of the recordings.
+    rows
+        The number of patches.
+
+    Raises
+    ------
+    InvalidParameterError
+        If it is not such a file.
+    OSError
+        If it cannot be opened.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with _readable(path), zipfile.ZipFile(path) as archive:
+            self.bundle = BundleIdentity(*(str(_small_array(archive, name)) for name in IDENTITY))
+            self.files: list[str] = _small_array(archive, FILES).tolist()
+            shapes = {}
+            for name in ROW_DTYPES:
+                with archive.open(f"{name}.npy") as data:
+                    shapes[name] = _read_header(data, name)
+            self.rows = shapes[CODES][0]
+            row_shapes = {CODES: (self.rows, EMBEDDING_SIZE), START_S: (self.rows,), FILE_INDEX: (self.rows,)}
+            if shapes != row_shapes:
+                raise ValueError(f"the shapes of its arrays are {shapes}")
+
+    def blocks(self, rows: int) -> Generator[Rows, None, None]:
+        """Yield all rows in their order, in blocks of at most ``rows``.
+
+        Raises
+        ------
+        InvalidParameterError
+            If the file is damaged.
+        """
+        with _readable(self._path), ExitStack() as stack:
+            archive = stack.enter_context(zipfile.ZipFile(self._path))
+            members = [stack.enter_context(archive.open(f"{name}.npy")) for name in ROW_DTYPES]
+            for name, member in zip(ROW_DTYPES, members, strict=True):
+                _read_header(member, name)
+            for begin in range(0, self.rows, rows):
+                count = min(rows, self.rows - begin)
+                codes, start_s, file_index = (
+                    _read_rows(member, dtype, count * (EMBEDDING_SIZE if name == CODES else 1))
+                    for member, (name, dtype) in zip(members, ROW_DTYPES.items(), strict=True)
+                )
+                if file_index.min() < 0 or file_index.max() >= len(self.files):
+                    raise ValueError("a row belongs to a recording that is not in files")
+                yield Rows(codes.reshape(count, EMBEDDING_SIZE), start_s, file_index)
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Turn the errors of damaged and other files into one."""
+    try:
+        yield
+    except (zipfile.BadZipFile, KeyError, ValueError, EOFError) as error:
+        raise InvalidParameterError(
+            "embeddings",
+            f"{path} is not a file of embeddings, or damaged: {error}",
+            hint="Write the file again from the recordings.",
+        ) from error
+
+
+def _small_array(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
+    with archive.open(f"{name}.npy") as data:
+        array: NDArray[Any] = np.lib.format.read_array(data, allow_pickle=False)
+    if array.dtype.kind != "U" or array.ndim != (name == FILES):
+        raise ValueError(f"{name} has the type {array.dtype} and the shape {array.shape}")
+    return array
+
+
+def _read_header(data: IO[bytes], name: str) -> tuple[int, ...]:
+    """Read the header of an array of rows, and return its shape."""
+    version = np.lib.format.read_magic(data)
+    if version != (1, 0):
+        raise ValueError(f"{name} has the format version {version}")
+    shape, is_fortran_ordered, dtype = np.lib.format.read_array_header_1_0(data)
+    if dtype != ROW_DTYPES[name] or is_fortran_ordered or not shape:
+        raise ValueError(f"{name} has the type {dtype} and the shape {shape}")
+    return tuple(shape)
+
+
+def _read_rows(data: IO[bytes], dtype: np.dtype[Any], count: int) -> NDArray[Any]:
+    content = data.read(count * dtype.itemsize)
+    if len(content) < count * dtype.itemsize:
+        raise EOFError("an array is shorter than its header states")
+    return np.frombuffer(content, dtype)
