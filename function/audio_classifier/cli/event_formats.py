@@ -25,16 +25,15 @@ class SoundEvents:
     """
 
     def __init__(
-        self, items: Iterable[object], on_warning: Callable[[AudioWarning], None] = lambda _: None
+        self,
+        items: Iterable[object],
+        on_warning: Callable[[AudioWarning], None] = lambda _: None,
+        on_event: Callable[[SoundEvent], object] = lambda _: None,
     ) -> None:
         self._items = items
         self._on_warning = on_warning
-        self._on_event: Callable[[SoundEvent], None] = lambda _: None
-        self.warnings: list[AudioWarning] = []
-
-    def observe(self, on_event: Callable[[SoundEvent], None]) -> None:
-        """Also call a function with each event."""
         self._on_event = on_event
+        self.warnings: list[AudioWarning] = []
 
     def __iter__(self) -> Iterator[SoundEvent]:
         for item in self._items:

@@ -100,10 +100,12 @@ def _timeline(args: argparse.Namespace) -> int:
         exclude=args.exclude,
         groups=args.groups,
     )
-    events = SoundEvents(items, lambda warning: report_warning(args.file, warning))
     found: list[SoundEvent] = []
-    if args.save_clips:
-        events.observe(found.append)
+    events = SoundEvents(
+        items,
+        lambda warning: report_warning(args.file, warning),
+        found.append if args.save_clips else lambda _: None,
+    )
 
     def read() -> None:
         FORMATS[args.format](events, sys.stdout, args.file)
