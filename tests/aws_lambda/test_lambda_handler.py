@@ -270,6 +270,14 @@ def test_http_event_with_a_wrong_is_base64_encoded_is_explained(
     assert "isBase64Encoded" in json.loads(response["body"])["hint"]
 
 
+def test_http_event_is_answered_by_embeddings(invoke: Invoke, rain_base64: str) -> None:
+    event = http_event("http_api", "POST", "/model/embed", body=rain_base64, isBase64Encoded=True)
+    response = invoke(event)["response"]
+    assert response["statusCode"] == 200, response
+    patches = json.loads(response["body"])["embeddings"]
+    assert [len(patch["values"]) for patch in patches] == [128] * len(patches) != []
+
+
 def test_objects_without_enough_time_return_to_their_queue(invoke: Invoke) -> None:
     notification = {"Records": [object_created("a.wav")]}
     assert invoke(notification, remaining_s=MARGIN_S)["error"] == "DeadlineExceededError"
