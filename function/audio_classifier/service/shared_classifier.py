@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Generator, Iterable
 from contextlib import closing
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from audio_classifier.audio.channels import Channel
 from audio_classifier.audio.source import AudioSource
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from audio_classifier.service.decoder_pool import DecoderPool
 
 _log = logging.getLogger(__name__)
+
+
+Item = TypeVar("Item")
 
 
 class Observer(Protocol):
@@ -179,27 +182,21 @@ class SharedClassifier:
             exclude=exclude,
             groups=groups,
         )
-        analyzed_s = 0.0
-        try:
-            with closing(items):
-                for item in items:
-                    if isinstance(item, Window):
-                        analyzed_s = item.end_s
-                    yield item
-        finally:
-            for observer in self._observers:
-                observer.recording_analyzed(analyzed_s)
+        yield from self._observed(items)
 
     def embed_blocks(
         self, source: AudioSource, *, channel: Channel = None
     ) -> Generator[Embeddings | AudioWarning, None, None]:
         """Embed a recording.  See `AudioClassifier.embed_blocks`; errors are raised with the first item."""
+        yield from self._observed(self.load().embed_blocks(source, channel=channel))
+
+    def _observed(self, items: Generator[Item, None, None]) -> Generator[Item, None, None]:
+        """Yield the items, and report the seconds that were analyzed to the observers at the end."""
         analyzed_s = 0.0
-        items = self.load().embed_blocks(source, channel=channel)
         try:
             with closing(items):
                 for item in items:
-                    if isinstance(item, Embeddings):
+                    if isinstance(item, Window | Embeddings):
                         analyzed_s = item.end_s
                     yield item
         finally:
