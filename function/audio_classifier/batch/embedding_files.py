@@ -17,9 +17,11 @@ A ``.npz`` file has these arrays, without compression, because codes cannot be c
 from __future__ import annotations
 
 import json
+import lzma
 import os
 import shutil
 import zipfile
+import zlib
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -41,6 +43,18 @@ ROW_DTYPES: Final[dict[str, np.dtype[Any]]] = {
     FILE_INDEX: np.dtype("<i4"),
 }
 COPIED_BYTES: Final = 1 << 20
+# What zipfile and numpy raise if an archive is damaged, encrypted, compressed in another way, or too large.
+ARCHIVE_ERRORS: Final = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    OSError,  # of bz2, which has no number
+    KeyError,
+    ValueError,
+    EOFError,
+    RuntimeError,  # NotImplementedError is one
+    MemoryError,
+)
 
 
 class BundleIdentity(NamedTuple):
@@ -250,6 +264,9 @@ class StoredEmbeddings:
                 if file_index.min() < 0 or file_index.max() >= len(self.files):
                     raise ValueError("a row belongs to a recording that is not in files")
                 yield Rows(codes.reshape(count, EMBEDDING_SIZE), start_s, file_index)
+            # zipfile verifies the checksum of compressed data at its end only.
+            if any(member.read(1) for member in members):
+                raise ValueError("an array is longer than its header states")
 
 
 @contextmanager
@@ -257,7 +274,9 @@ def _readable(path: Path) -> Iterator[None]:
     """Turn the errors of damaged and other files into one."""
     try:
         yield
-    except (zipfile.BadZipFile, KeyError, ValueError, EOFError) as error:
+    except ARCHIVE_ERRORS as error:
+        if isinstance(error, OSError) and error.errno is not None:  # the file cannot be opened or read
+            raise
         raise InvalidParameterError(
             "embeddings",
             f"{path} is not a file of embeddings, or damaged: {error}",
