@@ -104,11 +104,17 @@ def test_existing_file_is_kept(tmp_path: Path) -> None:
     assert path.read_bytes() == content
 
 
-def test_other_suffix_and_missing_folder_are_refused(tmp_path: Path) -> None:
+def test_other_suffix_and_file_as_folder_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidParameterError, match=r"\.npz or \.jsonl, got 'x\.csv'"):
         write(tmp_path / "x.csv")
-    with pytest.raises(OutputError, match="No such file"):
-        write(tmp_path / "gone" / "x.npz")
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match=r"x\.npz cannot be written: File exists"):
+        write(tmp_path / "file" / "x.npz")
+
+
+def test_missing_folder_is_created(tmp_path: Path) -> None:
+    path = write(tmp_path / "new" / "folder" / "x.npz", *RECORDINGS)
+    assert StoredEmbeddings(path).rows == 5
 
 
 def other(arrays: dict[str, Any], **changes: Any) -> dict[str, Any]:

@@ -51,7 +51,7 @@ def test_nothing_is_stored_if_no_recording_can_be_used(
     ("arguments", "message"),
     [
         (["rain.wav", "-o", "x.csv"], "--output: must end with .npz or .jsonl"),
-        (["rain.wav", "-o", "gone/x.npz"], "gone/x.npz cannot be written"),
+        (["rain.wav", "-o", "rain.npz/x.npz"], "rain.npz/x.npz cannot be written"),
         (["rain.wav", "-o", "rain.npz"], "--output: rain.npz exists"),
         (["-", "-", "-o", "x.npz"], "standard input can be read only once"),
     ],

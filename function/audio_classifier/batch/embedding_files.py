@@ -31,7 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audio_classifier.constants import EMBEDDING_SIZE
-from audio_classifier.durability import sync_directory, sync_file
+from audio_classifier.durability import make_directory, sync_directory, sync_file
 from audio_classifier.errors import InvalidParameterError, OutputError
 from audio_classifier.inference.embeddings import Embeddings, patch_starts_s
 
@@ -82,7 +82,7 @@ class EmbeddingWriter(Protocol):
 def written_embeddings(path: Path, bundle: BundleIdentity) -> Iterator[EmbeddingWriter]:
     """Write a file of embeddings, which appears whole when the block ends, or not at all.
 
-    It appears only if recordings were added.
+    It appears only if recordings were added.  Its folder is created.
 
     Parameters
     ----------
@@ -104,23 +104,26 @@ def written_embeddings(path: Path, bundle: BundleIdentity) -> Iterator[Embedding
         )
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        writer = WRITERS[path.suffix](partial, bundle)
+        changed = make_directory(path.parent)
         try:
-            yield writer
-            writer.finish(partial)
+            writer = WRITERS[path.suffix](partial, bundle)
+            try:
+                yield writer
+                writer.finish(partial)
+            finally:
+                writer.close()
+            if partial.exists():
+                sync_file(partial)
+                partial.replace(path)
+                for directory in (path.parent, *changed):
+                    sync_directory(directory)
         finally:
-            writer.close()
-        if partial.exists():
-            sync_file(partial)
-            partial.replace(path)
-            sync_directory(path.parent)
+            partial.unlink(missing_ok=True)
     except OSError as error:
         raise OutputError(
             f"{path} cannot be written: {error.strerror or error}",
             hint="Free some space, or name another file.",
         ) from error
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 class _NpzWriter:
@@ -180,8 +183,8 @@ class _JsonLinesWriter:
         self._is_empty = True
 
     def add(self, name: str, embeddings: Embeddings) -> None:
-        for start_s, values in zip(embeddings.start_s.tolist(), embeddings.values.tolist(), strict=True):
-            line = {"file": name, "start_s": start_s, "values": values, "bundle": self._bundle}
+        for start_s, values in zip(embeddings.start_s.tolist(), embeddings.values, strict=True):
+            line = {"file": name, "start_s": start_s, "values": values.tolist(), "bundle": self._bundle}
             self._lines.write(json.dumps(line) + "\n")
             self._is_empty = False
 
