@@ -95,6 +95,25 @@ def test_events_are_saved_as_clips(assets: Path, tmp_path: Path, capsys: pytest.
     assert f"0 clips saved in {tmp_path / 'clips'}, {len(saved)} existing files kept" in error
 
 
+@pytest.mark.parametrize("form", ["table", "json"])
+def test_events_before_a_fault_are_saved_as_clips(
+    tmp_path: Path, assets: Path, capsys: pytest.CaptureFixture[str], form: str
+) -> None:
+    samples, rate_hz = soundfile.read(assets / "town.wav", dtype="int16")
+    soundfile.write(tmp_path / "a.flac", samples, rate_hz)
+    content = bytearray((tmp_path / "a.flac").read_bytes())
+    damaged = slice(len(content) * 4 // 5, len(content) * 4 // 5 + 3_000)
+    content[damaged] = bytes(3_000)
+    (tmp_path / "a.flac").write_bytes(content)
+    arguments = ["timeline", tmp_path / "a.flac", "--threshold", "0.2", "--format", form]
+    assert run(*arguments, "--save-clips", tmp_path / "clips") == 1
+    error = capsys.readouterr().err
+    saved = [*(tmp_path / "clips").rglob("*.wav")]
+    assert saved
+    assert f"{len(saved)} clips saved" in error
+    assert "a.flac: the FLAC data cannot be decoded" in error
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

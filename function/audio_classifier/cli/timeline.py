@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ from audio_classifier.cli.common import (
 )
 from audio_classifier.cli.terminal import print_line, terminated_cleanly
 from audio_classifier.constants import EVENT_THRESHOLD
-from audio_classifier.errors import InvalidParameterError
+from audio_classifier.errors import AudioError, InvalidParameterError
 
 if TYPE_CHECKING:
     from audio_classifier.audio.source import AudioSource
@@ -108,7 +109,13 @@ def _timeline(args: argparse.Namespace) -> int:
     )
 
     def read() -> None:
-        FORMATS[args.format](events, sys.stdout, args.file)
+        try:
+            FORMATS[args.format](events, sys.stdout, args.file)
+        except AudioError:  # a fault further on in the recording
+            if found:
+                with suppress(AudioError):
+                    _save_clips(args, source, found)
+            raise
         if args.save_clips:
             _save_clips(args, source, found)
 
