@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from audio_classifier.batch.embedding_files import BundleIdentity, StoredEmbeddings, written_embeddings
+from audio_classifier.batch.embedding_files import BundleIdentity, written_embeddings
 from audio_classifier.batch.search import BLOCK_ROWS, most_similar, query_vector
+from audio_classifier.batch.stored_embeddings import StoredEmbeddings
 from audio_classifier.errors import InvalidParameterError, StartBeyondEndError
 from audio_classifier.inference.embeddings import Embeddings
 

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from audio_classifier.batch.embedding_files import StoredEmbeddings
+from audio_classifier.batch.stored_embeddings import StoredEmbeddings
 from audio_classifier.constants import PATCH_S
 from audio_classifier.errors import InvalidParameterError, StartBeyondEndError
 from audio_classifier.inference.embeddings import Embeddings

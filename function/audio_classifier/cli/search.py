@@ -28,8 +28,8 @@ from audio_classifier.escaping import printable
 
 if TYPE_CHECKING:
     from audio_classifier.batch.embed import EmbedOutcome
-    from audio_classifier.batch.embedding_files import StoredEmbeddings
     from audio_classifier.batch.search import Match
+    from audio_classifier.batch.stored_embeddings import StoredEmbeddings
     from audio_classifier.inference.classifier import AudioClassifier
 
 
@@ -51,8 +51,8 @@ def add(commands: Any) -> None:
 
 def _search(args: argparse.Namespace) -> int:
     from audio_classifier.batch.embed import Embedded
-    from audio_classifier.batch.embedding_files import StoredEmbeddings
     from audio_classifier.batch.search import most_similar, query_vector
+    from audio_classifier.batch.stored_embeddings import StoredEmbeddings
 
     if args.top_k < 1:
         raise InvalidParameterError("top_k", f"must be at least 1, got {args.top_k}")
