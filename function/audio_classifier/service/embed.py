@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from contextlib import closing
 
 from audio_classifier.audio.source import AudioSource
 from audio_classifier.audio.warnings import AudioWarning
-from audio_classifier.errors import RecordingTooLongError
 from audio_classifier.inference.embeddings import Embeddings
 from audio_classifier.s3.objects import S3File
 from audio_classifier.service.cancellation import Cancellation
 from audio_classifier.service.parameters import EmbedParameters
+from audio_classifier.service.predict import within_limits
 from audio_classifier.service.shared_classifier import SharedClassifier
 
 
@@ -38,11 +37,4 @@ def embed(
     cancellation = cancellation or Cancellation()
     cancellation.check()
     items = shared.embed_blocks(cancellation.checked(source), channel=parameters.channel)
-    with closing(items):
-        for item in items:
-            cancellation.check()
-            if isinstance(item, Embeddings) and item.end_s > max_s:
-                raise RecordingTooLongError(
-                    f"the recording is longer than {max_s} s, the limit of timelines and embeddings"
-                )
-            yield item
+    yield from within_limits(items, cancellation, max_s, "timelines and embeddings")

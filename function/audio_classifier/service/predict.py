@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable
 from contextlib import closing
 from dataclasses import asdict
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from audio_classifier.audio.source import AudioSource
 from audio_classifier.audio.warnings import AudioWarning
 from audio_classifier.errors import RecordingTooLongError
+from audio_classifier.inference.embeddings import Embeddings
 from audio_classifier.inference.record import warnings_record
 from audio_classifier.inference.sound_events import SoundEvent
 from audio_classifier.inference.windows import Window
@@ -18,6 +19,7 @@ from audio_classifier.service.cancellation import Cancellation
 from audio_classifier.service.parameters import PredictParameters
 from audio_classifier.service.shared_classifier import SharedClassifier
 
+Item = TypeVar("Item")
 TimelineItem: TypeAlias = Window | SoundEvent | AudioWarning
 
 
@@ -93,13 +95,31 @@ def timeline(
         exclude=_names(shared, parameters.exclude, parameters),
         groups=parameters.groups,
     )
+    yield from within_limits(items, cancellation, max_s, "a timeline")
+
+
+def within_limits(
+    items: Generator[Item, None, None], cancellation: Cancellation, max_s: float, limited: str
+) -> Generator[Item, None, None]:
+    """Yield the items of a recording as long as the work may continue, and close their stream at the end.
+
+    Parameters
+    ----------
+    max_s
+        Where windows and embeddings must end.
+    limited
+        What has this limit, for the message of the error.
+
+    Raises
+    ------
+    RecordingTooLongError, DeadlineExceededError, RequestCancelledError
+        When a limit is reached, or ``cancellation`` stops the work.
+    """
     with closing(items):
         for item in items:
             cancellation.check()
-            if isinstance(item, Window) and item.end_s > max_s:
-                raise RecordingTooLongError(
-                    f"the recording is longer than {max_s} s, the limit of a timeline"
-                )
+            if isinstance(item, Window | Embeddings) and item.end_s > max_s:
+                raise RecordingTooLongError(f"the recording is longer than {max_s} s, the limit of {limited}")
             yield item
 
 
