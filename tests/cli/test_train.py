@@ -84,7 +84,7 @@ def test_report_has_measures_of_all_classes_and_negatives(trained: Path) -> None
     assert [(one["label"], one["recordings"]) for one in document["classes"]] == [("high", 12), ("low", 12)]
     assert document["too_little_data"] == []
     text = trained.with_name("tones-report").joinpath("report.md").read_text()
-    assert text.startswith("# Training of sounds\n\n36 recordings, 36 examples of 2 classes, of which 12 are")
+    assert text.startswith("# Training of tones\n\n36 recordings, 36 examples of 2 classes, of which 12 are")
     assert "| none of these |" in text
     assert "## Largest errors" in text
     files = {path.name for path in trained.with_name("tones-report").iterdir()}
@@ -100,10 +100,10 @@ def test_thresholds_are_accepted_with_the_bundle(trained: Path, recordings: Path
 
 def test_second_training_gives_the_same_bytes(trained: Path, recordings: Path, tmp_path: Path) -> None:
     negatives = ("--negatives", recordings / "others")
-    assert run("train", recordings / "sounds", *negatives, "--output", tmp_path / "again") == 0
+    assert run("train", recordings / "sounds", *negatives, "--output", tmp_path / "tones") == 0
     for path in trained.iterdir():
-        assert path.read_bytes() == (tmp_path / "again" / path.name).read_bytes()
-    assert report_of(trained) == report_of(tmp_path / "again")
+        assert path.read_bytes() == (tmp_path / "tones" / path.name).read_bytes()
+    assert report_of(trained) == report_of(tmp_path / "tones")
 
 
 @needs_scikit_learn
@@ -143,6 +143,21 @@ def test_too_little_data_is_stated(
     output = capsys.readouterr().out
     assert "high has 3 recordings, all in one group. It could not be measured." in output
     assert "low has 3 recordings. Its figures are unreliable" in output
+
+
+@needs_scikit_learn
+def test_recordings_that_the_table_does_not_list_are_reported(
+    recordings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [f"{name}/{index}.wav,{name}" for name in ("low", "high") for index in range(10)]
+    (tmp_path / "some.csv").write_text("\n".join(["path,label", *rows]) + "\n")
+    arguments = ("train", recordings / "sounds", "--labels", tmp_path / "some.csv")
+    assert run(*arguments, "--output", tmp_path / "out") == 0
+    unlisted = [
+        recordings / "sounds" / name / f"{index}.wav" for name in ("high", "low") for index in (10, 11)
+    ]
+    shown = ", ".join(map(str, unlisted[:3])) + " and 1 more"
+    assert f"not used, because {tmp_path / 'some.csv'} does not list them: {shown}" in capsys.readouterr().err
 
 
 @needs_scikit_learn

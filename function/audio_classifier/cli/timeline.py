@@ -139,5 +139,6 @@ def _save_clips(args: argparse.Namespace, source: AudioSource, events: list[Soun
         else:
             saved += 1
     print_line(
-        f"{saved} clips saved in {args.save_clips}" + (f", {kept} existing files kept" if kept else "")
+        f"{saved} {'clip' if saved == 1 else 'clips'} saved in {args.save_clips}"
+        + (f", {kept} existing files kept" if kept else "")
     )

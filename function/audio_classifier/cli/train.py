@@ -19,7 +19,13 @@ from audio_classifier.cli.common import (
     write_file,
 )
 from audio_classifier.cli.errors import describe
-from audio_classifier.cli.terminal import FilesProgress, native_stderr_hidden, print_error, terminated_cleanly
+from audio_classifier.cli.terminal import (
+    FilesProgress,
+    native_stderr_hidden,
+    print_error,
+    print_line,
+    terminated_cleanly,
+)
 from audio_classifier.errors import InvalidParameterError
 
 if TYPE_CHECKING:
@@ -28,6 +34,7 @@ if TYPE_CHECKING:
     from audio_classifier.own_classes.training import Trained
 
 MAX_BARS = 50
+MAX_LISTED = 3
 
 
 def add(commands: Any) -> None:
@@ -84,7 +91,7 @@ def _train(args: argparse.Namespace) -> int:
     with terminated_cleanly():
         trained = _run(args, base)
     folder.mkdir(parents=True, exist_ok=True)
-    name = args.sounds.resolve().stem
+    name = args.output.resolve().name
     bundle = write_own_bundle(trained, base, args.output, name=name, keep_base_classes=args.keep_base_classes)
     _write_report(trained, bundle, folder)
     _print_summary(trained, args.output, folder)
@@ -98,13 +105,15 @@ def _run(args: argparse.Namespace, base: Bundle) -> Trained:
     from audio_classifier.model.manifest import LABELS
     from audio_classifier.own_classes.examples import FailedSound
     from audio_classifier.own_classes.fitting import require_scikit_learn
-    from audio_classifier.own_classes.sounds import find_sounds
+    from audio_classifier.own_classes.sounds import find_sounds, unlisted_files
     from audio_classifier.own_classes.training import check_base, check_names, classes_of, train
 
     require_scikit_learn()
     check_base(base)
     sounds = find_sounds(args.sounds, labels=args.labels, negatives=args.negatives)
     classes = classes_of(sounds)
+    if args.labels and (unlisted := unlisted_files(args.sounds, sounds)):
+        print_line(f"not used, because {args.labels} does not list them: {_some(unlisted)}")
     if args.keep_base_classes:
         check_names(classes, [*LabelSet.read(base.path(LABELS))])
     settings = read_settings()
@@ -128,6 +137,11 @@ def _run(args: argparse.Namespace, base: Bundle) -> Trained:
             seed=args.seed,
             on_read=report,
         )
+
+
+def _some(paths: list[str]) -> str:
+    rest = len(paths) - MAX_LISTED
+    return ", ".join(paths[:MAX_LISTED]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def _write_report(trained: Trained, bundle: Bundle, folder: Path) -> None:

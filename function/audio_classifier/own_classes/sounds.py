@@ -99,6 +99,12 @@ def find_sounds(sounds: Path, *, labels: Path | None = None, negatives: Path | N
     return found
 
 
+def unlisted_files(folder: Path, sounds: list[Sound]) -> list[str]:
+    """Return the audio files below a folder that are not among ``sounds``."""
+    listed = {os.path.realpath(sound.path) for sound in sounds}
+    return [path for path, _ in _files(folder) if os.path.realpath(path) not in listed]
+
+
 def _files(folder: Path) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Yield the path of each audio file below a folder, and its parts relative to the folder."""
     for item in find_inputs([str(folder)], _no_client):
