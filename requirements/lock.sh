@@ -17,8 +17,8 @@ compile requirements/sam.in --output-file requirements/sam.txt
 compile requirements/infra.in --output-file requirements/infra.txt
 compile pyproject.toml requirements/training.in --all-extras --group test --group web --output-file "$all"
 compile pyproject.toml --constraint "$all" --output-file requirements/runtime.txt
-compile pyproject.toml --constraint "$all" --extra formats --extra lambda --extra plot --extra reference --extra serve \
-  --extra train --group test --output-file requirements/test.txt
+compile pyproject.toml --constraint "$all" --extra completion --extra formats --extra lambda --extra plot --extra reference \
+  --extra serve --extra train --group test --output-file requirements/test.txt
 compile pyproject.toml --constraint "$all" --extra plot --output-file requirements/plot.txt
 compile pyproject.toml --constraint "$all" --extra plot --extra train --output-file requirements/train.txt
 compile pyproject.toml --constraint "$all" --group web --output-file requirements/web.txt

@@ -17,6 +17,12 @@ def test_bundle_is_shown_and_verified(
     compact: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run("bundle", "show", "compact") == 0
+    summary = capsys.readouterr().out
+    assert summary.startswith("compact ")
+    assert re.search(r"^classes +527$", summary, re.MULTILINE)
+    assert Bundle.open(compact).digest in summary
+    assert re.search(r"and \d+ more, which --json lists", summary)
+    assert run("bundle", "show", "compact", "--json") == 0
     shown = json.loads(capsys.readouterr().out)
     assert (shown["name"], shown["digest"]) == ("compact", Bundle.open(compact).digest)
     copy = shutil.copytree(compact, tmp_path / "copy")

@@ -84,8 +84,8 @@ def test_jsonl_is_written_incrementally() -> None:
 def test_csv_has_a_row_per_prediction() -> None:
     rows = list(csv.DictReader(io.StringIO(written("csv", GOOD, BAD))))
     assert rows == [
-        {"file": "a.wav", "label_id": "/m/06mb1", "label": "Rain", "probability": "0.75"},
-        {"file": "a.wav", "label_id": "/m/07qjznl", "label": 'Tick-tock, "clock"', "probability": "0.015625"},
+        {"file": "a.wav", "label_id": "/m/06mb1", "label": "Rain", "probability": "0.7500"},
+        {"file": "a.wav", "label_id": "/m/07qjznl", "label": 'Tick-tock, "clock"', "probability": "0.0156"},
     ]
 
 

@@ -66,7 +66,7 @@ def test_streamed_format_is_written_incrementally(name: str) -> None:
 
 def test_csv_has_a_row_per_event_by_start() -> None:
     first, second = csv.DictReader(io.StringIO(written("csv")))
-    assert (first["label"], first["start_s"], first["peak"]) == ("Rain", "0.96", "0.875")
+    assert (first["label"], first["start_s"], first["peak"]) == ("Rain", "0.96", "0.8750")
     assert second["file"] == "my recordings/a.wav"
 
 

@@ -47,6 +47,19 @@ def test_suffix_in_capitals_selects_the_format(assets: Path, tmp_path: Path) -> 
     assert (tmp_path / "a.PDF").read_bytes().startswith(b"%PDF-")
 
 
+def test_picture_has_the_name_of_the_recording_unless_it_exists(
+    assets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run("plot", assets / "siren.wav") == 0
+    assert capsys.readouterr().out == "siren.png\n"
+    written = (tmp_path / "siren.png").read_bytes()
+    assert written.startswith(b"\x89PNG")
+    assert run("plot", assets / "siren.wav", "--top-k", "2") == 2
+    assert "siren.png already exists" in capsys.readouterr().err
+    assert (tmp_path / "siren.png").read_bytes() == written
+
+
 def test_classify_draws_the_predictions_that_it_prints(
     assets: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

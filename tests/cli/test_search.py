@@ -36,7 +36,8 @@ def test_recording_finds_similar_moments_in_a_table(
     embeddings: Path, assets: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run("search", assets / "siren.wav", embeddings) == 0
-    rows = [line.split(maxsplit=2) for line in capsys.readouterr().out.splitlines()]
+    headings, *rows = [line.split(maxsplit=2) for line in capsys.readouterr().out.splitlines()]
+    assert headings == ["SIMILARITY", "TIME", "FILE"]
     assert len(rows) == 10
     similarities = [float(row[0]) for row in rows]
     assert similarities == sorted(similarities, reverse=True)

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -18,6 +20,7 @@ from devtools.ports import answers, free_port, wait_until
 from tests.cli.commands import COMMAND, run
 from tests.server.client import post
 from tests.server.deployment import s3_notification
+from tests.support.own_bundles import make_own_bundle
 
 
 def test_server_completes_requests_in_progress_before_it_stops(assets: Path) -> None:
@@ -87,7 +90,49 @@ def test_invalid_port_is_refused(port: str, capsys: pytest.CaptureFixture[str]) 
     with pytest.raises(SystemExit) as caught:
         run("serve", "--port", port)
     assert caught.value.code == 2
-    assert "argument --port" in capsys.readouterr().err
+    assert f"--port: must be a port from 0 to 65535, got {port}" in capsys.readouterr().err
+
+
+def test_missing_model_is_one_clear_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("serve", "--bundle", tmp_path / "gone") == 2
+    message, hint = capsys.readouterr().err.splitlines()
+    assert message.startswith(f"audio-classifier: no model bundle in {tmp_path / 'gone'}: ")
+    assert "compact" in hint
+
+
+def test_taken_port_is_one_clear_error(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        assert run("serve", "--port", port) == 2
+    message, hint = capsys.readouterr().err.splitlines()
+    assert message == f"audio-classifier: --port: cannot listen on 127.0.0.1:{port}: Address already in use"
+    assert "--port" in hint
+
+
+def test_server_uses_the_bundle_and_logs_its_addresses(compact: Path, tmp_path: Path) -> None:
+    own_bundle = make_own_bundle(compact, tmp_path / "own")
+    with (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [COMMAND, "serve", "--port", "0", "--host", "localhost", "--bundle", own_bundle], stderr=log
+        )
+
+    def url() -> str | None:
+        found = re.search(r"serving on (http://localhost:\d+)$", (tmp_path / "log").read_text(), re.MULTILINE)
+        return found and found[1]
+
+    try:
+        wait_until(lambda: url() is not None, alive=lambda: process.poll() is None)
+        wait_until(lambda: answers(f"{url()}/readyz"), alive=lambda: process.poll() is None)
+        labels = requests.get(f"{url()}/model/labels", timeout=10).json()
+        demo = requests.get(f"{url()}/demo", timeout=10)
+    finally:
+        process.terminate()
+        process.wait(20)
+    assert labels["count"] < 527
+    assert demo.status_code == 200
+    lines = (tmp_path / "log").read_text().splitlines()
+    assert any(line.endswith(f"demo page: {url()}/demo") for line in lines)
+    assert any(line.endswith(f"API page: {url()}/") for line in lines)
 
 
 def test_missing_extra_is_named(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

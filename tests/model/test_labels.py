@@ -36,6 +36,10 @@ def test_class_is_found_by_name_or_id_in_any_case(labels: LabelSet, text: str) -
         ("gunshot", "'Gunshot, gunfire'"),
         ("/m/0ngt", "'Thunder'"),
         ("bark!", "'Bark'"),
+        ("Birdsong", "'Bird vocalization, bird call, bird song'"),
+        ("dog barking", "'Bark' or 'Dog'"),
+        ("Speach", "'Speech'"),
+        ("Xylofone", "'Marimba, xylophone'"),
     ],
 )
 def test_unknown_class_is_refused_with_similar_names(labels: LabelSet, text: str, suggestion: str) -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import textwrap
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from audio_classifier.cli import bundle_list
-from audio_classifier.cli.common import EXIT_OK, add_bundle, open_bundle, open_classifier, read_settings
+from audio_classifier.cli.arguments import add_bundle, add_command
+from audio_classifier.cli.common import EXIT_OK, open_bundle, open_classifier, read_settings
 from audio_classifier.cli.terminal import download_progress, log_shown, native_stderr_hidden
 from audio_classifier.convert.efficientat_models import PUBLISHED
 from audio_classifier.escaping import printable
@@ -16,31 +19,47 @@ from audio_classifier.escaping import printable
 if TYPE_CHECKING:
     from audio_classifier.model.bundle import Bundle
 
+SUMMARY_COLUMNS: Final = 88
+MAX_SOURCES: Final = 5
+
 
 def add(commands: Any) -> None:
     """Add the command and its subcommands to the parser."""
-    bundle = commands.add_parser("bundle", help="model bundles").add_subparsers(
-        required=True, metavar="COMMAND"
-    )
+    bundle = add_command(
+        commands,
+        "bundle",
+        help="list, describe, verify and import models",
+        examples=("bundle list", "bundle show compact"),
+    ).add_subparsers(required=True, metavar="COMMAND")
     bundle_list.add(bundle)
-    for name, run, about in (
-        ("show", _bundle_show, "print a bundle's manifest"),
-        ("verify", _bundle_verify, "check every file of a bundle, and load it"),
-        ("copy", _bundle_copy, "copy a verified bundle to a new directory"),
+    for name, run, about, example in (
+        ("show", _bundle_show, "describe a bundle: its model, licence, sources and files", "compact"),
+        ("verify", _bundle_verify, "check every file of a bundle, and load it", "models/mn04"),
+        ("copy", _bundle_copy, "copy a verified bundle to a new directory", "s3://my-models/max/ models/max"),
     ):
-        command = bundle.add_parser(name, help=about)
+        command = add_command(bundle, name, help=about, examples=(f"bundle {name} {example}",))
         command.set_defaults(run=run)
         add_bundle(command, "bundle")
+    bundle.choices["show"].add_argument(
+        "--json", action="store_true", help="print the whole manifest and the digest as JSON"
+    )
 
-    importer = bundle.add_parser(
+    importer = add_command(
+        bundle,
         "import-max",
         help="convert IBM's published weights to a bundle (extra: convert)",
+        examples=(
+            "bundle import-max models/max",
+            "bundle import-max models/max --from downloads --precision int8",
+        ),
         usage="%(prog)s OUT_DIR [-h] [--from SOURCE ...] [--precision PRECISION] [--allow-unverified]",
     )
     importer.set_defaults(run=_bundle_import_max)
-    efficientat = bundle.add_parser(
+    efficientat = add_command(
+        bundle,
         "import-efficientat",
         help="convert published weights of EfficientAT to a bundle",
+        examples=("bundle import-efficientat mn04 models/mn04",),
         usage="%(prog)s NAME OUT_DIR [-h] [--from SOURCE] [--sha256 HEX] [--precision PRECISION]",
     )
     efficientat.set_defaults(run=_bundle_import_efficientat)
@@ -76,8 +95,39 @@ def add(commands: Any) -> None:
 
 def _bundle_show(args: argparse.Namespace) -> int:
     bundle = open_bundle(args.bundle, read_settings())
-    print(json.dumps({"digest": bundle.digest, **bundle.manifest.model_dump(mode="json")}, indent=2))
+    if args.json:
+        print(json.dumps({"digest": bundle.digest, **bundle.manifest.model_dump(mode="json")}, indent=2))
+    else:
+        print("\n".join(map(printable, _summary(bundle))))
     return EXIT_OK
+
+
+def _summary(bundle: Bundle) -> Iterator[str]:
+    """Yield the lines that describe a bundle for people."""
+    from audio_classifier.model.labels import LabelSet
+    from audio_classifier.model.manifest import LABELS
+
+    manifest = bundle.manifest
+    yield f"{manifest.name} {manifest.version}"
+    yield from textwrap.wrap(manifest.description, SUMMARY_COLUMNS)
+    yield ""
+    size_mb = sum(entry.size for entry in manifest.files) / 1e6
+    reads = "patches of 0.96 s" if manifest.network == "patches" else "clips of any length"
+    facts = {
+        "classes": len(LabelSet.read(bundle.path(LABELS))),
+        "network": f"reads {reads}, {manifest.precision}",
+        "licence": manifest.licence,
+        "files": f"{len(manifest.files)}, {size_mb:.1f} MB",
+        "digest": bundle.digest,
+    }
+    yield from (f"{name:<8}  {value}" for name, value in facts.items())
+    if manifest.provenance:
+        yield ""
+        yield "sources"
+        for source in manifest.provenance[:MAX_SOURCES]:
+            yield f"  {source.name}" + (f" ({source.origin})" if source.origin else "")
+        if (rest := len(manifest.provenance) - MAX_SOURCES) > 0:
+            yield f"  and {rest} more, which --json lists"
 
 
 def _bundle_verify(args: argparse.Namespace) -> int:

@@ -7,6 +7,7 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
+from audio_classifier.cli.arguments import add_command
 from audio_classifier.cli.common import EXIT_OK
 
 if TYPE_CHECKING:  # imports numpy and pydantic
@@ -18,7 +19,12 @@ RIGHT_ALIGNED: Final = {"mAP", "SIZE", "CLIP", "NETWORK"}
 
 def add(bundle: Any) -> None:
     """Add the command to the subcommands of ``bundle``."""
-    command = bundle.add_parser("list", help="list the built-in model and those that can be imported")
+    command = add_command(
+        bundle,
+        "list",
+        help="list the built-in model and those that can be imported",
+        examples=("bundle list", "bundle list --json"),
+    )
     command.set_defaults(run=_bundle_list)
     command.add_argument("--json", action="store_true", help="print JSON instead of a table")
 

@@ -10,15 +10,19 @@ from collections.abc import Generator, Iterator
 from contextlib import closing, nullcontext
 from typing import TYPE_CHECKING, Any
 
+from audio_classifier.cli.arguments import (
+    INPUTS_HELP,
+    add_bundle,
+    add_channel,
+    add_command,
+    add_filter,
+    add_thresholds,
+    duration,
+)
 from audio_classifier.cli.common import (
     EXIT_OK,
     EXIT_SOME_FAILED,
     NETWORK_THREADS,
-    add_bundle,
-    add_channel,
-    add_filter,
-    add_thresholds,
-    duration,
     find_recordings,
     open_classifier,
     report_skipped,
@@ -38,27 +42,43 @@ if TYPE_CHECKING:
 
 def add(commands: Any) -> None:
     """Add the command to the parser."""
-    classify = commands.add_parser("classify", help="the most probable classes of audio files")
+    classify = add_command(
+        commands,
+        "classify",
+        help="the most probable classes of audio files",
+        examples=(
+            "classify assets/rain.wav",
+            "classify recordings/ --top-k 3 --format csv > classes.csv",
+            "classify recordings/ --output results.jsonl",
+            "classify long.mp3 --start-time 1:30 --filter Speech --filter Music",
+        ),
+    )
     classify.set_defaults(run=_classify)
     classify.add_argument(
         "files",
         nargs="+",
         metavar="FILE",
-        help="an audio file, a folder, s3://bucket/key, s3://bucket/prefix/, a URL, or - for standard input",
-    )
-    classify.add_argument("--top-k", type=int, default=5, metavar="N", help="how many classes (default: 5)")
-    classify.add_argument(
-        "--threshold", type=float, metavar="P", help="only classes of at least this probability, 0..1"
+        help=INPUTS_HELP,
     )
     classify.add_argument(
+        "-k", "--top-k", type=int, default=5, metavar="N", help="how many classes (default: 5)"
+    )
+    classify.add_argument(
+        "-t", "--threshold", type=float, metavar="P", help="only classes of at least this probability, 0..1"
+    )
+    classify.add_argument(
+        "-s",
         "--start-time",
         type=duration,
         default=0.0,
         metavar="TIME",
         help="where the ten seconds begin: seconds, 1:30 or 0:01:30 (default: 0)",
     )
-    classify.add_argument("--format", choices=("table", "json", "jsonl", "csv"), help="(default: table)")
     classify.add_argument(
+        "-f", "--format", choices=("table", "json", "jsonl", "csv"), help="(default: table)"
+    )
+    classify.add_argument(
+        "-o",
         "--output",
         metavar="LOCATION",
         help="store results in a folder, a file *.jsonl or s3://bucket/prefix/, and resume from them",

@@ -93,7 +93,9 @@ def write_csv(reports: Iterable[ClipReport], out: TextIO, *, single: bool) -> No
     for report in reports:
         if isinstance(report, ClassifiedClip):
             file = printable(report.file)
-            rows.writerows((file, *asdict(prediction).values()) for prediction in report.predictions)
+            rows.writerows(
+                (file, one.label_id, one.label, f"{one.probability:.4f}") for one in report.predictions
+            )
             out.flush()
 
 

@@ -1,8 +1,7 @@
-"""Options, exit statuses and errors that commands share."""
+"""Exit statuses, errors and the opening of models and recordings, which commands share."""
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 from collections import Counter
@@ -20,12 +19,9 @@ from audio_classifier.cli.terminal import (
     print_line,
     silence_matplotlib,
 )
-from audio_classifier.constants import EVENT_HOP_S, EVENT_WINDOW_S
-from audio_classifier.durations import parse_duration
 from audio_classifier.errors import AudioError
 
 if TYPE_CHECKING:  # numpy and LiteRT are imported by the commands that need them
-    from audio_classifier.audio.channels import Channel
     from audio_classifier.audio.warnings import AudioWarning
     from audio_classifier.batch.inputs import FoundInput
     from audio_classifier.inference.classifier import AudioClassifier
@@ -38,75 +34,6 @@ EXIT_OK: Final = 0
 EXIT_SOME_FAILED: Final = 1
 EXIT_USAGE: Final = 2
 EXIT_INTERRUPTED: Final = 130
-
-
-def duration(text: str) -> float:
-    """Parse the value of an option that is a time or a duration; return seconds."""
-    try:
-        return parse_duration(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
-
-
-def add_filter(command: argparse.ArgumentParser) -> None:
-    """Add the options that select classes."""
-    command.add_argument(
-        "--filter",
-        action="append",
-        metavar="LABEL",
-        help="only this class, by name or id; may be repeated",
-    )
-    command.add_argument(
-        "--exclude",
-        action="append",
-        metavar="LABEL",
-        help="not this class, by name or id; may be repeated",
-    )
-    command.add_argument(
-        "--groups",
-        action="store_true",
-        help="LABEL also stands for all classes below it in AudioSet's ontology (see labels --groups)",
-    )
-
-
-def add_windows(command: argparse.ArgumentParser) -> None:
-    """Add the options for the windows of a timeline."""
-    command.add_argument(
-        "--window",
-        type=duration,
-        default=EVENT_WINDOW_S,
-        metavar="TIME",
-        help="length of a window, at most 9.6; rounded to a multiple of 0.96 (default: %(default)s)",
-    )
-    command.add_argument(
-        "--hop",
-        type=duration,
-        default=EVENT_HOP_S,
-        metavar="TIME",
-        help="from one window to the next (default: %(default)s)",
-    )
-
-
-def add_channel(command: argparse.ArgumentParser) -> None:
-    """Add the option that selects a channel."""
-    command.add_argument(
-        "--channel",
-        type=_channel,
-        metavar="N|mix",
-        help="the channel, from 1 on, or mix for the mean of all (default: the mean, or the loudest channel "
-        "if the channels cancel each other out)",
-    )
-
-
-def _channel(text: str) -> Channel:
-    return "mix" if text == "mix" else int(text)
-
-
-def add_bundle(command: argparse.ArgumentParser, name: str = "--bundle") -> None:
-    """Add the model, as an option or, with another name, as an argument."""
-    command.add_argument(
-        name, metavar="BUNDLE", help="compact, a directory, https://... or s3://bucket/prefix/"
-    )
 
 
 def file_or_standard_input(name: str) -> str | BinaryIO | bytes:
@@ -174,16 +101,6 @@ def open_bundle(uri: str | None, settings: Settings) -> Bundle:
 
     with download_progress() as progress:
         return bundles.open_bundle(uri or settings.bundle, cache_dir=settings.cache_dir, progress=progress)
-
-
-def add_thresholds(command: argparse.ArgumentParser) -> None:
-    """Add the option for the thresholds of single classes."""
-    command.add_argument(
-        "--thresholds",
-        type=Path,
-        metavar="FILE",
-        help="thresholds of single classes, as written by evaluate; the higher of two thresholds applies",
-    )
 
 
 def open_classifier(

@@ -9,12 +9,11 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from audio_classifier.cli.arguments import INPUTS_HELP, add_bundle, add_channel, add_command
 from audio_classifier.cli.common import (
     EXIT_OK,
     EXIT_SOME_FAILED,
     NETWORK_THREADS,
-    add_bundle,
-    add_channel,
     find_recordings,
     open_classifier,
     report_skipped,
@@ -33,13 +32,18 @@ if TYPE_CHECKING:
 
 def add(commands: Any) -> None:
     """Add the command to the parser."""
-    embed = commands.add_parser("embed", help="store the embeddings of recordings, for each 0.96 s")
+    embed = add_command(
+        commands,
+        "embed",
+        help="store the embeddings of recordings, for each 0.96 s",
+        examples=("embed recordings/ --output recordings.npz",),
+    )
     embed.set_defaults(run=_embed)
     embed.add_argument(
         "files",
         nargs="+",
         metavar="FILE",
-        help="an audio file, a folder, s3://bucket/key, s3://bucket/prefix/, a URL, or - for standard input",
+        help=INPUTS_HELP,
     )
     embed.add_argument(
         "-o",

@@ -8,11 +8,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
+from audio_classifier.cli.arguments import add_command, add_windows, duration
 from audio_classifier.cli.common import (
     EXIT_OK,
     EXIT_SOME_FAILED,
-    add_windows,
-    duration,
     import_measurements,
     open_classifier,
     write_file,
@@ -32,7 +31,15 @@ MAX_BARS: Final = 50
 
 def add(commands: Any) -> None:
     """Add the command to the parser."""
-    evaluate = commands.add_parser("evaluate", help="measure models on labelled recordings")
+    evaluate = add_command(
+        commands,
+        "evaluate",
+        help="measure models on labelled recordings",
+        examples=(
+            "evaluate labelled/ --map map.csv",
+            "evaluate labels.csv --bundle compact --bundle models/mn04 --output report",
+        ),
+    )
     evaluate.set_defaults(run=_evaluate)
     evaluate.add_argument(
         "labels",
@@ -42,6 +49,7 @@ def add(commands: Any) -> None:
         "subfolders are labels",
     )
     evaluate.add_argument(
+        "-b",
         "--bundle",
         action="append",
         metavar="BUNDLE",
@@ -54,7 +62,11 @@ def add(commands: Any) -> None:
         help="a CSV file with the columns label and class: the classes that count as right for a label",
     )
     evaluate.add_argument(
-        "--output", type=Path, metavar="DIR", help="write report.md, report.json and plots (extra: plot)"
+        "-o",
+        "--output",
+        type=Path,
+        metavar="DIR",
+        help="write report.md, report.json and plots (extra: plot)",
     )
     evaluate.add_argument(
         "--thresholds", type=Path, metavar="FILE", help="write a suggested threshold for each class (JSON)"
@@ -64,6 +76,7 @@ def add(commands: Any) -> None:
     )
     evaluate.add_argument("--seed", type=int, default=0, metavar="N", help="of the resamples (default: 0)")
     evaluate.add_argument(
+        "-t",
         "--threshold",
         type=float,
         default=EVENT_THRESHOLD,

@@ -69,7 +69,10 @@ def write_csv(events: SoundEvents, out: TextIO, name: str) -> None:
     """Write a row per event, ordered by start."""
     rows = csv.writer(out, lineterminator="\n")
     rows.writerow(("file", *(field.name for field in fields(SoundEvent))))
-    rows.writerows((printable(name), *asdict(event).values()) for event in sorted(events, key=by_start))
+    for event in sorted(events, key=by_start):
+        times = (f"{event.start_s:.2f}", f"{event.end_s:.2f}")
+        values = (f"{event.peak:.4f}", f"{event.mean:.4f}")
+        rows.writerow((printable(name), event.label_id, event.label, *times, *values))
 
 
 def write_audacity(events: SoundEvents, out: TextIO, name: str) -> None:  # noqa: ARG001  # common signature

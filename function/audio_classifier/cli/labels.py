@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from audio_classifier.cli.common import EXIT_OK, EXIT_SOME_FAILED, add_bundle, open_bundle, read_settings
+from audio_classifier.cli.arguments import add_bundle, add_command
+from audio_classifier.cli.common import EXIT_OK, EXIT_SOME_FAILED, open_bundle, read_settings
 from audio_classifier.cli.terminal import print_error
 
 if TYPE_CHECKING:
@@ -16,13 +17,23 @@ if TYPE_CHECKING:
 
 def add(commands: Any) -> None:
     """Add the command to the parser."""
-    labels = commands.add_parser("labels", help="the classes of AudioSet, or of a bundle")
+    labels = add_command(
+        commands,
+        "labels",
+        help="the classes of AudioSet, or of a bundle",
+        examples=(
+            "labels --search bird",
+            "labels --search animal --groups",
+            "labels --bundle models/home",
+        ),
+    )
     labels.set_defaults(run=_labels)
     add_bundle(labels)
     labels.add_argument(
         "--search", default="", metavar="TEXT", help="only classes whose name or id contains it"
     )
     labels.add_argument(
+        "-g",
         "--groups",
         action="store_true",
         help="as a tree: also groups of AudioSet's ontology, and what is below the classes found",
@@ -35,7 +46,9 @@ def _labels(args: argparse.Namespace) -> int:
     labels = LabelSet.read(_table(args.bundle))
     found = False
     for index, label_id, name in _tree(labels, args.search) if args.groups else _list(labels, args.search):
-        print(f"{index:3}  {label_id:<13}  {name}")
+        if not found:
+            print(f"{'INDEX':5}  {'ID':<13}  NAME")
+        print(f"{index:5}  {label_id:<13}  {name}")
         found = True
     if not found:
         print_error(f"no {'class or group' if args.groups else 'class'} name or id contains {args.search!r}")

@@ -1,4 +1,4 @@
-"""The command line: classify, timeline, plot, embed, search, evaluate, train, serve, labels, bundle."""
+"""The command line, with all its commands."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 from audio_classifier.cli import (
     bundle,
     classify,
+    completion,
     embed,
     evaluate,
     labels,
@@ -63,6 +64,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in (classify, timeline, plot, embed, search, evaluate, train, serve, labels, bundle):
         command.add(commands)
+    completion.add(commands, build_parser)
     return parser
 
 

@@ -9,12 +9,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
+from audio_classifier.cli.arguments import add_bundle, add_channel, add_command, add_filter, add_windows
 from audio_classifier.cli.common import (
     EXIT_OK,
-    add_bundle,
-    add_channel,
-    add_filter,
-    add_windows,
     file_or_standard_input,
     open_classifier,
     read_recording,
@@ -34,13 +31,24 @@ MAX_ROWS: Final = 100
 
 def add(commands: Any) -> None:
     """Add the command to the parser."""
-    plot = commands.add_parser("plot", help="draw the classes of a recording over time (extra: plot)")
+    plot = add_command(
+        commands,
+        "plot",
+        help="draw the classes of a recording over time (extra: plot)",
+        examples=(
+            "plot assets/town.wav",
+            "plot evening.flac --top-k 12 --output evening.svg",
+        ),
+    )
     plot.set_defaults(run=_plot)
     plot.add_argument("file", metavar="FILE", help="an audio file, or - for standard input")
     plot.add_argument(
-        "-o", "--output", required=True, metavar="PICTURE", help="the picture: a .png, .svg or .pdf file"
+        "-o",
+        "--output",
+        metavar="PICTURE",
+        help="the picture: a .png, .svg or .pdf file (default: the name of FILE with .png, in this folder)",
     )
-    plot.add_argument("--top-k", type=int, default=8, metavar="N", help="how many classes (default: 8)")
+    plot.add_argument("-k", "--top-k", type=int, default=8, metavar="N", help="how many classes (default: 8)")
     add_windows(plot)
     add_channel(plot)
     add_filter(plot)
@@ -48,7 +56,8 @@ def add(commands: Any) -> None:
 
 
 def _plot(args: argparse.Namespace) -> int:
-    figures = _import_figures("output", args.output, args.top_k)
+    output = args.output or _new_picture(args.file)
+    figures = _import_figures("output", output, args.top_k)
     from audio_classifier.audio.warnings import AudioWarning
     from audio_classifier.inference.sound_events import require_no_gaps
     from audio_classifier.inference.windows import Window
@@ -82,8 +91,8 @@ def _plot(args: argparse.Namespace) -> int:
     status = read_recording(args.file, read)
     if status == EXIT_OK:
         figure = figures.draw_recording(audio, classes, top_k=args.top_k, title=_title(args.file))
-        figures.write_picture(figure, Path(args.output))
-        print(printable(args.output))
+        figures.write_picture(figure, Path(output))
+        print(printable(output))
     return status
 
 
@@ -136,6 +145,16 @@ def _import_figures(parameter: str, path: str, top_k: int) -> ModuleType:
     except ImportError as error:
         raise MissingExtraError("drawing", "plot") from error
     return figures
+
+
+def _new_picture(file: str) -> str:
+    """Return the name of the picture of a recording, which does not exist yet."""
+    name = "standard-input.png" if file == "-" else Path(file).with_suffix(".png").name
+    if os.path.exists(name):
+        raise InvalidParameterError(
+            "output", f"{name} already exists", hint=f"Add --output {name} to replace it, or name another."
+        )
+    return name
 
 
 def _title(file: str) -> str:

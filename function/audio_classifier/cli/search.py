@@ -8,13 +8,12 @@ import os
 from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+from audio_classifier.cli.arguments import add_bundle, add_channel, add_command
 from audio_classifier.cli.common import (
     EXIT_OK,
     EXIT_SOME_FAILED,
-    add_bundle,
-    add_channel,
     find_recordings,
     open_classifier,
     report_warning,
@@ -32,10 +31,20 @@ if TYPE_CHECKING:
     from audio_classifier.batch.stored_embeddings import StoredEmbeddings
     from audio_classifier.inference.classifier import AudioClassifier
 
+HEADINGS: Final = ("SIMILARITY", "TIME", "FILE")
+
 
 def add(commands: Any) -> None:
     """Add the command to the parser."""
-    search = commands.add_parser("search", help="find moments that sound like a recording")
+    search = add_command(
+        commands,
+        "search",
+        help="find moments that sound like a recording",
+        examples=(
+            "search knock.wav recordings.npz",
+            "search evening.flac@12:30 recordings.npz --top-k 3",
+        ),
+    )
     search.set_defaults(run=_search)
     search.add_argument(
         "query",
@@ -43,7 +52,9 @@ def add(commands: Any) -> None:
         help="a recording, for the mean of its embeddings, or FILE@TIME, for the 0.96 s with this time",
     )
     search.add_argument("embeddings", type=Path, metavar="EMBEDDINGS", help="a file X.npz, written by embed")
-    search.add_argument("--top-k", type=int, default=10, metavar="N", help="how many moments (default: 10)")
+    search.add_argument(
+        "-k", "--top-k", type=int, default=10, metavar="N", help="how many moments (default: 10)"
+    )
     search.add_argument("--json", action="store_true", help="print JSON instead of a table")
     add_channel(search)
     add_bundle(search)
@@ -121,8 +132,9 @@ def _as_json(query: str, matches: list[Match]) -> str:
 
 def _as_table(matches: list[Match]) -> str:
     rows = [(f"{match.similarity:.3f}", _clock(match.start_s), printable(match.file)) for match in matches]
-    width = max((len(start) for _, start, _ in rows), default=0)
-    return "\n".join(f"{similarity:>6}  {start:>{width}}  {file}" for similarity, start, file in rows)
+    rows.insert(0, HEADINGS)
+    width = max(len(start) for _, start, _ in rows)
+    return "\n".join(f"{similarity:>10}  {start:>{width}}  {file}" for similarity, start, file in rows)
 
 
 def _clock(seconds: float) -> str:

@@ -8,13 +8,16 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from audio_classifier.cli.common import (
+from audio_classifier.cli.arguments import (
     add_bundle,
     add_channel,
+    add_command,
     add_filter,
     add_thresholds,
     add_windows,
     duration,
+)
+from audio_classifier.cli.common import (
     file_or_standard_input,
     open_classifier,
     read_recording,
@@ -31,10 +34,20 @@ if TYPE_CHECKING:
 
 def add(commands: Any) -> None:
     """Add the command to the parser."""
-    timeline = commands.add_parser("timeline", help="the sound events of a recording of any length")
+    timeline = add_command(
+        commands,
+        "timeline",
+        help="the sound events of a recording of any length",
+        examples=(
+            "timeline assets/town.wav",
+            "timeline evening.flac --threshold 0.3 --format audacity > labels.txt",
+            "timeline evening.flac --filter Bird --groups --save-clips found",
+        ),
+    )
     timeline.set_defaults(run=_timeline)
     timeline.add_argument("file", metavar="FILE", help="an audio file, or - for standard input")
     timeline.add_argument(
+        "-t",
         "--threshold",
         type=float,
         default=EVENT_THRESHOLD,
@@ -56,6 +69,7 @@ def add(commands: Any) -> None:
     )
     add_windows(timeline)
     timeline.add_argument(
+        "-f",
         "--format",
         choices=("table", "json", "jsonl", "csv", "audacity", "vtt", "rttm"),
         default="table",

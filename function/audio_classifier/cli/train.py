@@ -8,6 +8,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from audio_classifier.cli.arguments import add_command
 from audio_classifier.cli.common import (
     EXIT_OK,
     EXIT_SOME_FAILED,
@@ -39,7 +40,15 @@ MAX_LISTED = 3
 
 def add(commands: Any) -> None:
     """Add the command to the parser."""
-    train = commands.add_parser("train", help="learn your own classes from recordings (extra: train)")
+    train = add_command(
+        commands,
+        "train",
+        help="learn your own classes from recordings (extra: train)",
+        examples=(
+            "train recordings --negatives others --output models/home",
+            "train recordings --labels labels.csv --keep-base-classes --output models/home",
+        ),
+    )
     train.set_defaults(run=_train)
     train.add_argument(
         "sounds",
@@ -49,7 +58,7 @@ def add(commands: Any) -> None:
         "optionally start, end and group",
     )
     train.add_argument(
-        "--output", type=Path, required=True, metavar="BUNDLE", help="the directory of the new bundle"
+        "-o", "--output", type=Path, required=True, metavar="BUNDLE", help="the directory of the new bundle"
     )
     train.add_argument(
         "--base",

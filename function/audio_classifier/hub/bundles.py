@@ -27,7 +27,7 @@ from audio_classifier.errors import (
 )
 from audio_classifier.hub.deadline import Deadline, run_until
 from audio_classifier.hub.remote import CONNECTIONS, Progress, Remote, download, is_remote, open_remote
-from audio_classifier.model.bundle import Bundle, atomic_directory
+from audio_classifier.model.bundle import Bundle, atomic_directory, require_manifest
 from audio_classifier.model.manifest import MANIFEST, MAX_MANIFEST_BYTES, FileEntry, Manifest
 
 COMPACT: Final = "compact"
@@ -78,6 +78,18 @@ def open_bundle(
     cache = cache_dir or user_cache_path("audio-classifier", appauthor=False)
     deadline = Deadline(f"the download of {uri}", deadline_s)
     return _open_remote_bundle(open_remote(uri), digest, cache / "bundles", progress, deadline)
+
+
+def require_local_bundle(uri: str) -> None:
+    """Check that a bundle exists, without reading its files; a remote one is not looked up.
+
+    Raises
+    ------
+    BundleNotFoundError
+        If it is the path of a directory without a manifest.
+    """
+    if uri != COMPACT and not is_remote(uri):
+        require_manifest(Path(uri))
 
 
 def _without_digest(uri: str) -> tuple[str, str | None]:

@@ -58,13 +58,7 @@ class Bundle:
         BundleCorruptError
             If a file is missing, or its size or hash differs from the manifest.
         """
-        try:
-            data = (directory / MANIFEST).read_bytes()
-        except OSError as error:
-            raise BundleNotFoundError(
-                f"no model bundle in {directory}: {MANIFEST}: {error.strerror}",
-                hint="Use `compact`, the directory of a bundle, or an https:// or s3:// URI.",
-            ) from error
+        data = require_manifest(directory)
         manifest = Manifest.parse(data, str(directory))
         for entry in manifest.files:
             _verify_file(directory, entry)
@@ -89,6 +83,23 @@ class Bundle:
         with atomic_directory(directory) as partial:
             for name in (MANIFEST, *(entry.path for entry in self.manifest.files)):
                 shutil.copyfile(self.path(name), partial / name)
+
+
+def require_manifest(directory: Path) -> bytes:
+    """Return the manifest of a bundle.
+
+    Raises
+    ------
+    BundleNotFoundError
+        If it cannot be read.
+    """
+    try:
+        return (directory / MANIFEST).read_bytes()
+    except OSError as error:
+        raise BundleNotFoundError(
+            f"no model bundle in {directory}: {MANIFEST}: {error.strerror}",
+            hint="Use `compact`, the directory of a bundle, or an https:// or s3:// URI.",
+        ) from error
 
 
 def load_arrays(path: Path) -> dict[str, NDArray[Any]]:

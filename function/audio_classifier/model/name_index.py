@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Final, Generic, Protocol, TypeVar
 
 from audio_classifier.errors import UnknownLabelError
 
 SUGGESTIONS: Final = 3
+MIN_WORD_LETTERS: Final = 3  # of a name, to be found within another word
+MIN_SHARED: Final = 0.3  # of the letters of an unknown name, in words of the suggested one
+MIN_SIMILARITY: Final = 0.75  # of words with a spelling mistake, by `difflib`
+MAX_LETTERS: Final = 100  # of an unknown name that are compared
+
+_WORD: Final = re.compile(rf"\w{{{MIN_WORD_LETTERS},}}")
 
 
 class Named(Protocol):
@@ -70,12 +78,60 @@ class NameIndex(Generic[T]):
         return names
 
     def search(self, text: str) -> list[T]:
-        """Return the items whose name or id contains the text, in their order."""
-        wanted = text.strip().casefold()
-        return list(dict.fromkeys(item for known, item in self._by_text.items() if wanted in known))
+        """Return the items whose name or id contains the text, ignoring case, spaces and punctuation."""
+        wanted, squeezed = text.strip().casefold(), _squeezed(text)
+        return list(
+            dict.fromkeys(
+                item
+                for known, item in self._by_text.items()
+                if wanted in known or (squeezed and squeezed in _squeezed(known))
+            )
+        )
 
     def _suggest(self, text: str) -> str:
-        near = difflib.get_close_matches(text.strip().casefold(), self._by_text, n=SUGGESTIONS)
-        found = [*(self.search(text) if text.strip() else ()), *(self._by_text[match] for match in near)]
-        names = list(dict.fromkeys(item.name for item in found))[:SUGGESTIONS]
+        contained = self.search(text) if _squeezed(text) else []
+        found = [*(item.name for item in contained), *self._with_shared_words(text), *self._misspelt(text)]
+        names = list(dict.fromkeys(found))[:SUGGESTIONS]
         return f"Did you mean {' or '.join(repr(name) for name in names)}?" if names else ""
+
+    @cached_property
+    def _words(self) -> dict[str, list[str]]:
+        """The words of each name."""
+        return {item.name: _WORD.findall(item.name.casefold()) for item in self._by_text.values()}
+
+    def _with_shared_words(self, text: str) -> list[str]:
+        """Return the names that share words with the text: Bark and Dog with "dogs barking"."""
+        squeezed = _squeezed(text[:MAX_LETTERS])
+        shared = {name: _share_covered(squeezed, words) for name, words in self._words.items()}
+        best = [name for name, share in shared.items() if share >= MIN_SHARED]
+        return sorted(best, key=lambda name: (-shared[name], len(name)))
+
+    def _misspelt(self, text: str) -> list[str]:
+        """Return the names with a word that is almost a word of the text, or almost the text."""
+        words: dict[str, list[str]] = {}
+        for name, parts in self._words.items():
+            for part in (name.casefold(), *parts):
+                words.setdefault(part, []).append(name)
+        wanted = dict.fromkeys(
+            [text.strip().casefold()[:MAX_LETTERS], *_WORD.findall(text[:MAX_LETTERS].casefold())]
+        )
+        near = [
+            match
+            for one in wanted
+            for match in difflib.get_close_matches(one, words, n=SUGGESTIONS, cutoff=MIN_SIMILARITY)
+        ]
+        return [name for match in near for name in words[match]]
+
+
+def _squeezed(text: str) -> str:
+    return re.sub(r"\W+", "", text.casefold())
+
+
+def _share_covered(text: str, words: list[str]) -> float:
+    """Return the share of a text's letters that are in words."""
+    covered: set[int] = set()
+    for word in words:
+        covered.update(
+            at for match in re.finditer(re.escape(word), text) for at in range(match.start(), match.end())
+        )
+    return len(covered) / max(1, len(text))

@@ -17,7 +17,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.errors import ServerErrorMiddleware
 
-from audio_classifier.errors import BusyError, UnreadableAudioError
+from audio_classifier.errors import AudioClassifierError, BusyError, UnreadableAudioError
 from audio_classifier.server.api_keys import RequireApiKey, document_api_keys
 from audio_classifier.server.body import audio_request
 from audio_classifier.server.body_limits import BodyLimits
@@ -107,6 +107,9 @@ def _load_in_background(shared: SharedClassifier) -> Any:
     def load() -> None:
         try:
             shared.load()
+        except AudioClassifierError as error:  # requests try again, and report the error
+            hint = f" ({error.hint})" if error.hint else ""
+            _log.error("the model could not be loaded: %s%s", error, hint)  # one line
         except Exception:  # noqa: BLE001  # requests try again, and report the error
             _log.exception("the model could not be loaded")
 

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
+import socket
 from typing import Any, ClassVar, Final
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from audio_classifier.errors import InvalidParameterError
+
 MAX_CONNECTIONS: Final = 4096
 RESERVED_FILES: Final = 512  # open files that are not connections: temporary files, S3, the model
 EVICTED_SHARE: Final = 0.1
+BACKLOG: Final = 2048  # as uvicorn's
 
 
 class BoundedConnection(H11Protocol):
@@ -84,6 +90,41 @@ class BoundedConnection(H11Protocol):
         # Several at once, because searching for them takes time.
         for connection in idle[: max(1, round(EVICTED_SHARE * len(idle)))]:
             connection.transport.abort()
+
+
+def bound_sockets(host: str, port: int) -> list[socket.socket]:
+    """Bind a socket for each address of a host name, all with the same port.
+
+    Raises
+    ------
+    InvalidParameterError
+        If the host is unknown, or the port is used by another program or reserved.
+    """
+    sockets: list[socket.socket] = []
+    try:
+        for family, *_, address in socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        ):
+            number = sockets[0].getsockname()[1] if sockets else port  # 0 stands for any free one
+            bound = socket.create_server((address[0], number), family=family, backlog=BACKLOG)
+            sockets.append(bound)
+    except OSError as error:
+        for bound in sockets:
+            bound.close()
+        raise InvalidParameterError(
+            "port" if error.errno in (errno.EADDRINUSE, errno.EACCES) else "host",
+            f"cannot listen on {host}:{port}: {_reason(error)}",
+            hint="Stop the other program, or choose another --port."
+            if error.errno == errno.EADDRINUSE
+            else "Choose another --host or --port.",
+        ) from error
+    return sockets
+
+
+def _reason(error: OSError) -> str | None:
+    if error.errno is None or isinstance(error, socket.gaierror):
+        return error.strerror
+    return os.strerror(error.errno)  # asyncio and `socket` add the address to their text
 
 
 def server_options() -> dict[str, Any]:
