@@ -82,7 +82,7 @@ def test_invalid_port_is_refused() -> None:
         BOOT, env={**os.environ, "PORT": "65536"}, capture_output=True, text=True, check=False
     )
     assert run.returncode == 2
-    assert "argument --port: must be a port from 0 to 65535, got 65536" in run.stderr
+    assert "--port: must be a port from 0 to 65535, got 65536" in run.stderr
 
 
 def test_command_runs_outside_lambda(assets: Path) -> None:
