@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from audio_classifier.aws_lambda import pre_traffic
+from tests.infra.templates import IMAGE
 from tests.package.test_imports import ENGINE, HEAVY, modules_after
 from tests.support.deployments import ARN, DEPLOYMENT, Deployments
 
@@ -78,6 +79,29 @@ def test_version_that_cannot_be_invoked_is_rejected(
     assert "ResourceNotFoundException" in api
     assert uploads == "UPLOAD_VERSION None: KeyError: 'UPLOAD_VERSION'"
     assert [report["status"] for report in deployments.reports] == ["Failed"]
+
+
+def test_throttled_version_is_tried_again(deployments: Deployments, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pre_traffic, "RETRY_INTERVAL_S", 0.01)
+    deployments.throttles = 3
+    assert pre_traffic.handler(DEPLOYMENT, None)["status"] == "Succeeded"
+    assert deployments.throttles == 0
+
+
+def test_version_that_remains_throttled_is_rejected(
+    deployments: Deployments, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pre_traffic, "RETRIES_S", 0.1)
+    monkeypatch.setattr(pre_traffic, "RETRY_INTERVAL_S", 0.01)
+    deployments.throttles = 1_000_000
+    outcome = pre_traffic.handler(DEPLOYMENT, None)
+    assert outcome["status"] == "Failed"
+    assert all("TooManyRequestsException" in error for error in outcome["errors"])
+
+
+def test_both_versions_are_tested_within_the_time_limit() -> None:
+    timeout_s = IMAGE["Resources"]["PreTrafficFunction"]["Properties"]["Timeout"]
+    assert timeout_s > 2 * (pre_traffic.RETRIES_S + pre_traffic.RETRY_INTERVAL_S + pre_traffic.READ_TIMEOUT_S)
 
 
 def test_sample_is_part_of_the_package() -> None:

@@ -24,6 +24,8 @@ class Deployments(Proxy):
         The invoked versions, in order.
     reports
         The calls of PutLifecycleEventHookExecutionStatus.
+    throttles
+        How many further invocations are throttled.
     """
 
     def __init__(self, functions: dict[str, Callable[[Any], Any]]) -> None:
@@ -31,6 +33,7 @@ class Deployments(Proxy):
         self.functions = functions
         self.invoked: list[str] = []
         self.reports: list[Any] = []
+        self.throttles = 0
 
     def environment(self) -> dict[str, str]:
         """Return the environment variables of a client of these services."""
@@ -50,6 +53,9 @@ class Deployments(Proxy):
         version = unquote(path).removeprefix(f"/2015-03-31/functions/{ARN}:").removesuffix("/invocations")
         if version not in self.functions:
             return Answer(404, b"{}", {"x-amzn-ErrorType": "ResourceNotFoundException"})
+        if self.throttles:
+            self.throttles -= 1
+            return Answer(429, b"{}", {"x-amzn-ErrorType": "TooManyRequestsException"})
         self.invoked.append(version)
         try:
             return Answer(200, json.dumps(self.functions[version](content)).encode())

@@ -10,6 +10,7 @@ import base64
 import json
 import logging
 import os
+import time
 from typing import Any, Final
 
 from audio_classifier.assets import asset_path
@@ -20,8 +21,12 @@ logger = logging.getLogger(__name__)
 API_VERSION: Final = "API_VERSION"
 UPLOAD_VERSION: Final = "UPLOAD_VERSION"
 SAMPLE: Final = "dial-tone.wav"
-# A new version may have to load its model from S3 first.
-READ_TIMEOUT_S: Final = 120
+# A new version may have to load its model from S3 first.  Both versions together must be tested within the
+# time limit of this function, or CodeDeploy waits an hour for its report.
+READ_TIMEOUT_S: Final = 100
+# Uploads can use up the concurrency of their function for a moment.
+RETRIES_S: Final = 40
+RETRY_INTERVAL_S: Final = 2
 
 
 class RejectedVersionError(Exception):
@@ -95,10 +100,24 @@ def _invoke(version: str, event: dict[str, Any]) -> Any:
     import boto3
     from botocore.config import Config
 
-    client = boto3.client(
-        "lambda", config=Config(read_timeout=READ_TIMEOUT_S, retries={"total_max_attempts": 2})
+    # botocore would repeat calls that exceed the time limit, too.
+    config = Config(read_timeout=READ_TIMEOUT_S, retries={"total_max_attempts": 1})
+    client = boto3.client("lambda", config=config)
+    temporary = (
+        client.exceptions.TooManyRequestsException,
+        client.exceptions.ServiceException,
+        client.exceptions.ResourceNotReadyException,
+        client.exceptions.SnapStartNotReadyException,
     )
-    response = client.invoke(FunctionName=version, Payload=json.dumps(event))
+    deadline = time.monotonic() + RETRIES_S
+    while True:
+        try:
+            response = client.invoke(FunctionName=version, Payload=json.dumps(event))
+            break
+        except temporary:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(RETRY_INTERVAL_S)
     answer = json.load(response["Payload"])
     if "FunctionError" in response:
         raise RejectedVersionError(f"expected an answer, got the error {_shortened(answer)}")
