@@ -14,12 +14,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
+from audio_classifier import boot
 from devtools.background import BackgroundServer, QuietServer
 
 FUNCTION_NAME = "classify"
@@ -32,6 +33,10 @@ INVOCATION = {
     "Lambda-Runtime-Aws-Request-Id": "1",
     "Lambda-Runtime-Invoked-Function-Arn": f"arn:aws:lambda:us-east-1:123456789012:function:{FUNCTION_NAME}",
 }
+HANDLER = "audio_classifier.lambda_handler.handler"
+MANAGED_RUNTIME = ("-m", "awslambdaric", HANDLER)
+# The entry point and the command of the image.
+IMAGE = ("-P", str(Path(boot.__file__)), HANDLER)
 WAIT_S = 30
 TIME_LIMIT_S = 900
 
@@ -185,8 +190,18 @@ class RuntimeApi(BackgroundServer):
 
 
 @contextmanager
-def snap_starting(log: Path, **environment: str) -> Iterator[tuple[RuntimeApi, subprocess.Popen[bytes]]]:
-    """Start the function as Lambda does when a version with SnapStart is published; end it with the block."""
+def snap_starting(
+    log: Path, *, runtime: Sequence[str] = MANAGED_RUNTIME, **environment: str
+) -> Iterator[tuple[RuntimeApi, subprocess.Popen[bytes]]]:
+    """Start the function as Lambda does when a version with SnapStart is published; end it with the block.
+
+    Parameters
+    ----------
+    log
+        The file for the function's output.
+    runtime
+        The arguments of Python: `MANAGED_RUNTIME` or `IMAGE`.
+    """
     kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     with RuntimeApi() as api, log.open("wb") as output:
         variables = {
@@ -199,8 +214,7 @@ def snap_starting(log: Path, **environment: str) -> Iterator[tuple[RuntimeApi, s
             "no_proxy": "127.0.0.1",
             **environment,
         }
-        command = [sys.executable, "-m", "awslambdaric", "audio_classifier.lambda_handler.handler"]
-        process = subprocess.Popen(command, env=variables, stdout=output, stderr=output)
+        process = subprocess.Popen([sys.executable, *runtime], env=variables, stdout=output, stderr=output)
         try:
             yield api, process
         finally:

@@ -22,13 +22,6 @@ Globals:
     CodeUri: ../build/function
     Layers: [!Ref InferenceLayer, !Ref ModelLayer]
 """
-# For the API function only: its callers wait for a cold start, uploads do not.
-SNAP_START: Final = """\
-      # SnapStart replaces provisioned concurrency, with which it cannot be combined.
-      SnapStart: {ApplyOn: PublishedVersions}
-      # A version's snapshot costs money for as long as the version exists.
-      VersionDeletionPolicy: Delete
-"""
 LAYER: Final = """
   {name}Layer:
     Type: AWS::Serverless::LayerVersion
@@ -52,17 +45,17 @@ MALLOC: Final = "".join(
 REPLACEMENTS: Final = (
     (r"\A", 1, "# Generated from template.yaml by `make template-zip`; do not edit.\n"),
     (r"^(Description: .*)$", 1, r"\1 (zip packaging)"),
-    # Parameters of images only: their condition, groups, labels and definitions.
-    (r"^  KeepsWarm: .*\n", 1, ""),
-    (r"(?<=\[)Bundle, |\bProvisionedConcurrency, ", 2, ""),
-    (r"^      (Bundle|ProvisionedConcurrency): \{default: .*\n", 2, ""),
-    (r"^  (Bundle|ProvisionedConcurrency):\n(    .*\n)+", 2, ""),
-    (r"^      ProvisionedConcurrencyConfig: !If\n(        - .*\n)+", 1, ""),
+    # The parameter of images only: its group, label and definition.
+    (r"(?<=\[)Bundle, ", 1, ""),
+    (r"^      Bundle: \{default: .*\n", 1, ""),
+    (r"^  Bundle:\n(    .*\n)+", 1, ""),
+    # SnapStart supported zip functions before it supported images, so it is the default here.
+    (r'(?<=^  SnapStart:\n    Type: String\n    Default: )"false"', 1, '"true"'),
     # `make layers` builds the functions, so `sam build` must skip them.
-    (r"^    Metadata:\n      Dockerfile: .*\n(      Docker.*\n)+", 2, "    Metadata: {SkipBuild: true}\n"),
+    (r"^    Metadata:\n      Dockerfile: .*\n(      Docker.*\n)+", 3, "    Metadata: {SkipBuild: true}\n"),
     (r"^      PackageType: Image\n      #.*\n      ImageConfig: .*\n", 2, ""),
+    (r"^      PackageType: Image\n      ImageConfig: \{Command: \[(.*)\]\}\n", 1, r"      Handler: \1\n"),
     (r"^Globals:\n  Function:\n", 1, RUNTIME),
-    (r"(?<=^      Description: Answers HTTP requests\n)", 1, SNAP_START),
     # The same settings of glibc as in the image.
     (r"(?<=^    Environment:\n      Variables:\n)", 1, MALLOC),
     (r"(?<=^Resources:\n)", 1, f"  # ---- Layers\n{LAYERS}\n"),

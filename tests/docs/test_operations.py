@@ -77,9 +77,28 @@ def test_table_of_inputs_lists_every_input_of_the_state_machine() -> None:
 
 
 def test_table_of_alarms_lists_every_alarm_and_names_existing_parameters() -> None:
-    alarms = of_type(IMAGE, "AWS::CloudWatch::Alarm")
-    assert sorted(first_cells("Alarms")) == sorted(alarms)
+    alarms = [*of_type(IMAGE, "AWS::CloudWatch::Alarm"), *of_type(IMAGE, "AWS::CloudWatch::CompositeAlarm")]
+    listed = [name for cell in first_cells("Alarms") for name in cell.split(", ") if name.endswith("Alarm")]
+    assert sorted(listed) == sorted(alarms)
     assert {*re.findall(r"`([A-Z]\w+)`", section("Alarms"))} <= IMAGE["Parameters"].keys()
+
+
+def test_table_of_burn_rates_matches_the_alarms() -> None:
+    rows = re.findall(
+        r"^\| ([\d.]+) \| (\d+) (\w+) \| .* \| (\d+) (\w+) \|$", section("Alarms"), re.MULTILINE
+    )
+    alarms = {
+        name: (alarm["Threshold"], alarm["Metrics"][1]["MetricStat"]["Period"])
+        for name, alarm in of_type(IMAGE, "AWS::CloudWatch::Alarm").items()
+        if name.startswith("ApiBurn")
+    }
+    seconds = {"minutes": 60, "hour": 3600, "hours": 3600}
+    listed = [
+        (float(rate), int(count) * seconds[unit])
+        for rate, *windows in rows
+        for count, unit in (windows[:2], windows[2:])
+    ]
+    assert sorted(listed) == sorted(alarms.values())
 
 
 def test_variables_for_dead_letters_are_outputs_of_the_stack() -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from devtools.runtime_api import CREDENTIALS, RESTORE, RUNTIME, snap_starting
+from devtools.runtime_api import CREDENTIALS, IMAGE, MANAGED_RUNTIME, RESTORE, RUNTIME, snap_starting
 from tests.e2e.proxy import Answer, Proxy
 
 pytestmark = pytest.mark.e2e
@@ -49,13 +50,16 @@ def http(method: str, path: str) -> dict[str, Any]:
     }
 
 
-def test_restored_function_has_its_model_and_new_credentials(s3: Any, assets: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("runtime", [MANAGED_RUNTIME, IMAGE], ids=["zip", "image"])
+def test_restored_function_has_its_model_and_new_credentials(
+    s3: Any, assets: Path, tmp_path: Path, runtime: Sequence[str]
+) -> None:
     s3.create_bucket(Bucket="uploads")
     s3.put_object(Bucket="uploads", Key="rain.wav", Body=(assets / "rain.wav").read_bytes())
     log = tmp_path / "log"
     settings = {"AUDIO_CLASSIFIER_UPLOADS_BUCKET": "uploads"}
     with Signers(s3.meta.endpoint_url) as storage:
-        with snap_starting(log, AWS_ENDPOINT_URL=storage.url, **settings) as (api, _):
+        with snap_starting(log, runtime=runtime, AWS_ENDPOINT_URL=storage.url, **settings) as (api, _):
             api.wait_for_snapshot()
             assert api.asked == [CREDENTIALS, RESTORE]
             before = log.read_text()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -13,6 +14,10 @@ import yaml
 from infra.zip_template import SOURCE, TARGET
 
 FUNCTIONS: Final = ("ApiFunction", "UploadFunction")
+# A variable of Fn::Sub.
+VARIABLE: Final = r"\$\{([\w:]+)\}"
+# The longest values of pseudo parameters; names of regions have at most 14 characters today.
+PSEUDO_LENGTHS: Final = {"AWS::StackName": 128, "AWS::Region": 20}
 
 # A YAML loader that supports the tags of CloudFormation, such as !Ref.
 _LOADER: Final = type("_Loader", (yaml.SafeLoader,), {})
@@ -92,3 +97,30 @@ def parameters_in(template: dict[str, Any], value: Any) -> set[str]:
     for condition in conditions_in(value):
         found |= parameters_in(template, template["Conditions"][condition])
     return found & {*template["Parameters"]}
+
+
+def max_length(template: dict[str, Any], value: Any) -> int:
+    """Return the maximum length of a text in characters, whose parts can be parameters and conditions."""
+    match value:
+        case str():
+            variables = re.findall(VARIABLE, value)
+            lengths = [max_length(template, {"Ref": name}) for name in variables]
+            return len(re.sub(VARIABLE, "", value)) + sum(lengths)
+        case {"Fn::If": [_, one, other]}:
+            return max(max_length(template, one), max_length(template, other))
+        case {"Fn::Sub": str(text)}:
+            return max_length(template, text)
+        case {"Fn::Sub": [text, values]}:
+            variables = re.findall(VARIABLE, text)
+            lengths = [max_length(template, values.get(name, {"Ref": name})) for name in variables]
+            return len(re.sub(VARIABLE, "", text)) + sum(lengths)
+        case {"Fn::Select": [2, {"Fn::Split": ["/", {"Ref": "AWS::StackId"}]}]}:
+            return len(str(uuid.UUID(int=0)))
+        case {"Ref": str(name)} if name in PSEUDO_LENGTHS:
+            return PSEUDO_LENGTHS[name]
+        case {"Ref": name}:
+            parameter = template["Parameters"][name]
+            if "MaxLength" in parameter:
+                return int(parameter["MaxLength"])
+            return max(len(str(one)) for one in parameter.get("AllowedValues") or [parameter["MaxValue"]])
+    raise ValueError(f"the length of {value} is not known")

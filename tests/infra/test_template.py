@@ -24,10 +24,12 @@ from audio_classifier.service.settings import (
 from tests.infra.templates import (
     FUNCTIONS,
     IMAGE,
+    VARIABLE,
     ZIP,
     both,
     conditions_in,
     function,
+    max_length,
     named,
     of_type,
     parameters_in,
@@ -40,9 +42,13 @@ README = (ROOT / "infra" / "README.md").read_text(encoding="utf-8")
 DAY_S: Final = 86400
 # API Gateway's quotas: how long a REST API and an HTTP API wait for a function.
 GATEWAY_MS: Final = {"RestApi": 29000, "HttpApi": 30000}
-# Parameters that apply without a new version, to the alias, the function or its event source.
-UNVERSIONED: Final = {"ProvisionedConcurrency", "UploadReservedConcurrency", "UploadMaxConcurrency"}
-VARIABLE: Final = r"\$\{(\w+)\}"
+# Parameters that apply without a new version: to the alias, deployments, the function or its event source.
+UNVERSIONED: Final = {
+    "ProvisionedConcurrency",
+    "Rollout",
+    "UploadReservedConcurrency",
+    "UploadMaxConcurrency",
+}
 
 
 @both
@@ -71,18 +77,29 @@ def test_zip_functions_have_the_malloc_settings_of_the_image(name: str) -> None:
 
 
 def test_handler_of_all_functions_can_be_imported() -> None:
-    handlers = {function(ZIP, name)["Handler"] for name in FUNCTIONS}
-    (handler,) = handlers.union(*(function(IMAGE, name)["ImageConfig"]["Command"] for name in FUNCTIONS))
-    module, _, attribute = handler.rpartition(".")
-    # In a process of its own, because the import configures logging and loads the model.
-    check = f"from {module} import {attribute}; assert callable({attribute})"
-    subprocess.run([sys.executable, "-c", check], check=True)
+    names = [*FUNCTIONS, "PreTrafficFunction"]
+    handlers = [function(ZIP, name)["Handler"] for name in names]
+    assert handlers == [one for name in names for one in function(IMAGE, name)["ImageConfig"]["Command"]]
+    assert handlers[0] == handlers[1]
+    for handler in handlers[1:]:
+        module, _, attribute = handler.rpartition(".")
+        # In a process of its own, because the import configures logging and loads the model.
+        check = f"from {module} import {attribute}; assert callable({attribute})"
+        subprocess.run([sys.executable, "-c", check], check=True)
 
 
 @both
-def test_functions_have_8192_mb_by_default(template: dict[str, Any]) -> None:
+def test_functions_have_8192_mb_by_default_and_less_with_snapstart(template: dict[str, Any]) -> None:
+    memory = {"Ref": "MemorySize"}
     assert template["Parameters"]["MemorySize"]["Default"] == 8192
-    assert all(function(template, name)["MemorySize"] == {"Ref": "MemorySize"} for name in FUNCTIONS)
+    assert function(template, "UploadFunction")["MemorySize"] == memory
+    api = function(template, "ApiFunction")
+    assert api["MemorySize"] == {"Fn::If": ["UsesSnapStart", {"Ref": "SnapStartMemorySize"}, memory]}
+    assert api["SnapStart"] == {"ApplyOn": {"Fn::If": ["UsesSnapStart", "PublishedVersions", "None"]}}
+    assert template["Parameters"]["SnapStartMemorySize"]["Default"] == 1769
+    # The snapshot of an old version would be charged for.
+    assert api["VersionDeletionPolicy"] == "Delete"
+    assert "SnapStart" not in function(template, "UploadFunction")
 
 
 @both
@@ -135,7 +152,7 @@ def test_upload_that_was_not_processed_is_retried_in_an_invocation_of_its_own(
 
 @both
 def test_all_callers_use_the_alias_of_the_published_version(template: dict[str, Any]) -> None:
-    assert template["Globals"]["Function"]["AutoPublishAlias"] == "live"
+    assert {function(template, name)["AutoPublishAlias"] for name in FUNCTIONS} == {"live"}
     for api in GATEWAY_MS:
         uris = named(template["Resources"][api], "uri")
         assert uris
@@ -160,17 +177,9 @@ def test_changed_parameter_publishes_new_version(template: dict[str, Any], name:
         _, one, other = value["Fn::If"]
         assert one != other
         assert choice in variables
-    lengths = [max_length(chosen.get(one) or template["Parameters"][one]) for one in variables]
+    lengths = [max_length(template, chosen.get(one) or {"Ref": one}) for one in variables]
     assert len(re.sub(VARIABLE, "", text)) + sum(lengths) <= 256
     assert properties["AutoPublishAliasAllProperties"] is True
-
-
-def max_length(value: dict[str, Any]) -> int:
-    """Return the maximum length of a parameter or an Fn::If in characters."""
-    if "MaxLength" in value:
-        return int(value["MaxLength"])
-    choices = value.get("AllowedValues") or value.get("Fn::If", [])[1:] or [value["MaxValue"]]
-    return max(len(str(choice)) for choice in choices)
 
 
 @both
@@ -186,7 +195,7 @@ def test_results_of_two_buckets_have_separate_prefixes(template: dict[str, Any])
 def test_changed_rest_api_is_deployed(template: dict[str, Any]) -> None:
     properties = template["Resources"]["RestApi"]["Properties"]
     digest = hashlib.sha256(json.dumps(properties, sort_keys=True).encode()).hexdigest()[:8]
-    wanted = {f"RestDeploymentSigned{digest}", f"RestDeploymentOpen{digest}"}
+    wanted = {f"RestDeployment{kind}{digest}" for kind in ("Signed", "Open", "Cors")}
     assert of_type(template, "AWS::ApiGateway::Deployment").keys() == wanted, (
         f"RestApi has changed: rename its deployments to end in {digest}, or the change is not deployed"
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -72,53 +73,175 @@ def emitted(assets: Path, tmp_path_factory: pytest.TempPathFactory) -> Metrics:
     )
 
 
+@dataclass(frozen=True)
+class Statistic:
+    """A metric of an alarm, and how it is aggregated."""
+
+    namespace: str
+    name: str
+    dimensions: str
+    statistic: str
+    period_s: int
+
+
+def statistics(alarm: dict[str, Any]) -> dict[str, Statistic]:
+    """Return the metrics of an alarm by their names in its expression; a single one is called ``value``."""
+    if "Metrics" not in alarm:
+        statistic = alarm.get("Statistic") or alarm["ExtendedStatistic"]
+        return {"value": as_statistic(alarm, statistic, alarm["Period"])}
+    used = [one for one in alarm["Metrics"] if "MetricStat" in one]
+    assert all(one["ReturnData"] is False for one in used)
+    return {
+        one["Id"]: as_statistic(
+            one["MetricStat"]["Metric"], one["MetricStat"]["Stat"], one["MetricStat"]["Period"]
+        )
+        for one in used
+    }
+
+
+def as_statistic(metric: dict[str, Any], statistic: str, period_s: int) -> Statistic:
+    name = metric["MetricName"]
+    name = name if isinstance(name, str) else "|".join(name["Fn::If"][1:])
+    return Statistic(metric["Namespace"], name, json.dumps(metric["Dimensions"]), statistic, period_s)
+
+
+def dimensions(**values: Any) -> str:
+    return json.dumps([{"Name": name, "Value": value} for name, value in values.items()])
+
+
+def evaluate(alarm: dict[str, Any], **values: float) -> bool:
+    """Return whether an alarm triggers; CloudWatch's functions have the syntax of Python's."""
+    (expression,) = [one["Expression"] for one in alarm["Metrics"] if "Expression" in one]
+    functions = {"IF": lambda condition, one, other: one if condition else other}
+    return bool(eval(expression, functions, dict(values)) >= alarm["Threshold"])
+
+
+def live(name: str, **more: Any) -> str:
+    return dimensions(FunctionName={"Ref": name}, Resource={"Fn::Sub": f"${{{name}}}:live"}, **more)
+
+
 @both
-def test_alarms_cover_queues_api_and_functions(template: dict[str, Any], emitted: Metrics) -> None:
-    def dimension(name: str, value: Any) -> dict[str, Any]:
-        return {"Name": name, "Value": value}
+def test_alarms_cover_queues_api_functions_and_backfills(template: dict[str, Any], emitted: Metrics) -> None:
+    def queue(name: str) -> str:
+        return dimensions(QueueName={"Fn::GetAtt": [name, "QueueName"]})
 
-    def queue(name: str) -> list[dict[str, Any]]:
-        return [dimension("QueueName", {"Fn::GetAtt": [name, "QueueName"]})]
-
-    own = [dimension("service", emitted.service), dimension("function_name", {"Ref": "UploadFunction"})]
+    own = dimensions(service=emitted.service, function_name={"Ref": "UploadFunction"})
     # HTTP APIs and REST APIs have different metrics and dimensions.
     api_name = template["Resources"]["RestApi"]["Properties"]["Name"]
-    apis = [[dimension("ApiId", {"Ref": "HttpApi"})], [dimension("ApiName", api_name)]]
-    wanted = [
+    apis = [json.loads(dimensions(ApiId={"Ref": "HttpApi"})), json.loads(dimensions(ApiName=api_name))]
+    api = json.dumps({"Fn::If": ["IsHttp", *apis]})
+    wanted = {
         ("AWS/SQS", "ApproximateNumberOfMessagesVisible", queue("DeadLetterQueue")),
         ("AWS/SQS", "ApproximateAgeOfOldestMessage", queue("UploadsQueue")),
         (emitted.namespace, "Failures", own),
-        ("AWS/ApiGateway", {"Fn::If": ["IsHttp", "5xx", "5XXError"]}, {"Fn::If": ["IsHttp", *apis]}),
+        *(("AWS/ApiGateway", metric, api) for metric in ("5xx|5XXError", "Count", "Latency")),
         *(
-            ("AWS/Lambda", metric, [dimension("FunctionName", {"Ref": name})])
+            ("AWS/Lambda", metric, live(name))
             for name in FUNCTIONS
-            for metric in ("Errors", "Throttles", "Duration")
+            for metric in ("Errors", "Throttles", "Invocations")
         ),
-    ]
+        ("AWS/Lambda", "Duration", live("UploadFunction")),
+        *(
+            ("AWS/Lambda", metric, live(name, ExecutedVersion={"Fn::GetAtt": [name, "Version.Version"]}))
+            for name in FUNCTIONS
+            for metric in ("Errors", "Invocations")
+        ),
+        ("AWS/States", "ExecutionsFailed", dimensions(StateMachineArn={"Ref": "Backfill"})),
+    }
     alarms = of_type(template, "AWS::CloudWatch::Alarm").values()
-    monitored = [(one["Namespace"], one["MetricName"], one["Dimensions"]) for one in alarms]
-    assert sorted(map(json.dumps, monitored)) == sorted(map(json.dumps, wanted))
+    used = [one for alarm in alarms for one in statistics(alarm).values()]
+    assert {(one.namespace, one.name, one.dimensions) for one in used} == wanted
     assert "Failures" in emitted.names
 
 
 @both
 def test_alarms_trigger_before_timeouts_and_retention_periods(template: dict[str, Any]) -> None:
-    for alarm in of_type(template, "AWS::CloudWatch::Alarm").values():
-        assert alarm["AlarmActions"] == {
-            "Fn::If": ["HasAlarmTopic", [{"Ref": "AlarmTopicArn"}], {"Ref": "AWS::NoValue"}]
-        }
-        if alarm["MetricName"] == "Duration":
-            assert alarm["ExtendedStatistic"] == "p95"
-            timeout_s = function(template, alarm["Dimensions"][0]["Value"]["Ref"])["Timeout"]
-            assert alarm["Threshold"] < timeout_s * 1000
-        elif alarm["MetricName"] == "ApproximateAgeOfOldestMessage":
-            assert alarm["Statistic"] == "Maximum"
-            queue = of_type(template, "AWS::SQS::Queue")["UploadsQueue"]
-            assert alarm["Threshold"] < queue["MessageRetentionPeriod"]
-        else:
-            assert (alarm["Statistic"], alarm["Threshold"]) in {("Sum", 1), ("Maximum", 1)}
-        if alarm["MetricName"] == "Failures":
-            assert alarm["Period"] * alarm["EvaluationPeriods"] == 900
+    alarms = of_type(template, "AWS::CloudWatch::Alarm")
+    timeout_ms = 1000 * function(template, "UploadFunction")["Timeout"]
+    assert alarms["UploadDurationAlarm"]["Threshold"] < timeout_ms
+    assert alarms["ApiLatencyAlarm"]["Threshold"] < 1000 * function(template, "ApiFunction")["Timeout"]
+    queue = of_type(template, "AWS::SQS::Queue")["UploadsQueue"]
+    assert alarms["UploadsWaitAlarm"]["Threshold"] < queue["MessageRetentionPeriod"]
+    assert alarms["UploadFailuresAlarm"]["Period"] * alarms["UploadFailuresAlarm"]["EvaluationPeriods"] == 900
+
+
+@both
+def test_alarms_notify_except_those_that_are_part_of_others(template: dict[str, Any]) -> None:
+    alarms = of_type(template, "AWS::CloudWatch::Alarm")
+    (budget,) = of_type(template, "AWS::CloudWatch::CompositeAlarm").values()
+    parts = {*re.findall(r"\$\{(\w+)\}", budget["AlarmRule"]["Fn::Sub"])}
+    for name in FUNCTIONS:
+        parts |= {alarm["Ref"] for alarm in function(template, name)["DeploymentPreference"]["Alarms"]}
+    topic = {"Fn::If": ["HasAlarmTopic", [{"Ref": "AlarmTopicArn"}], {"Ref": "AWS::NoValue"}]}
+    notifying = {name for name, alarm in alarms.items() if alarm.get("AlarmActions") == topic}
+    assert notifying == alarms.keys() - parts
+    assert budget["AlarmActions"] == budget["OKActions"] == topic
+
+
+@both
+@pytest.mark.parametrize(
+    ("name", "quiet", "loud"),
+    [
+        ("ApiErrorsAlarm", {"failures": 2, "invocations": 2}, {"failures": 3, "invocations": 60}),
+        ("ApiErrorsAlarm", {"failures": 4, "invocations": 100}, {"failures": 5, "invocations": 100}),
+        ("ApiThrottlesAlarm", {"failures": 4, "invocations": 96}, {"failures": 5, "invocations": 95}),
+        ("ApiThrottlesAlarm", {"failures": 2, "invocations": 0}, {"failures": 3, "invocations": 0}),
+        ("UploadErrorsAlarm", {"failures": 4, "invocations": 100}, {"failures": 5, "invocations": 100}),
+        ("UploadThrottlesAlarm", {"failures": 4, "invocations": 96}, {"failures": 5, "invocations": 95}),
+        ("ApiRolloutAlarm", {"failures": 2, "invocations": 2}, {"failures": 3, "invocations": 3}),
+        ("UploadRolloutAlarm", {"failures": 2, "invocations": 2}, {"failures": 3, "invocations": 3}),
+        ("ApiLatencyAlarm", {"latency": 20000, "requests": 19}, {"latency": 10000, "requests": 20}),
+    ],
+)
+def test_alarm_triggers_by_rate_and_ignores_single_failures(
+    template: dict[str, Any], name: str, quiet: dict[str, float], loud: dict[str, float]
+) -> None:
+    alarm = of_type(template, "AWS::CloudWatch::Alarm")[name]
+    assert statistics(alarm).keys() == quiet.keys()
+    assert len({one.period_s for one in statistics(alarm).values()}) == 1
+    assert not evaluate(alarm, **quiet)
+    assert evaluate(alarm, **loud)
+
+
+# Windows, burn rates and shares of the budget of "The Site Reliability Workbook", chapter "Alerting on SLOs".
+@both
+@pytest.mark.parametrize(
+    ("name", "window_s", "burn_rate", "share"),
+    [
+        ("ApiBurnHourAlarm", 3600, 14.4, 0.02),
+        ("ApiBurn5MinutesAlarm", 300, 14.4, None),
+        ("ApiBurn6HoursAlarm", 21600, 6, 0.05),
+        ("ApiBurn30MinutesAlarm", 1800, 6, None),
+    ],
+)
+def test_error_budget_is_one_request_in_a_thousand_for_30_days(
+    template: dict[str, Any], name: str, window_s: int, burn_rate: float, share: float | None
+) -> None:
+    alarm = of_type(template, "AWS::CloudWatch::Alarm")[name]
+    assert {one.period_s for one in statistics(alarm).values()} == {window_s}
+    assert alarm["Threshold"] == burn_rate
+    assert evaluate(alarm, failures=burn_rate + 0.1, requests=1000)
+    assert not evaluate(alarm, failures=burn_rate - 0.1, requests=1000)
+    if share is not None:
+        assert burn_rate * window_s / (30 * 86400) == pytest.approx(share)
+        assert f"{share:.0%}".replace("%", " %") in alarm["AlarmDescription"]
+        assert not evaluate(alarm, failures=2, requests=2)
+
+
+@both
+def test_error_budget_alarm_needs_a_long_and_a_short_window(template: dict[str, Any]) -> None:
+    (budget,) = of_type(template, "AWS::CloudWatch::CompositeAlarm").values()
+    rule = budget["AlarmRule"]["Fn::Sub"]
+    code = re.sub(r'ALARM\("\$\{ApiBurn(\w+)Alarm\}"\)', r"('\1' in active)", rule)
+    code = code.replace("AND", "and").replace("OR", "or").replace("\n", " ")
+
+    def triggers(*active: str) -> bool:
+        return bool(eval(code, {"active": active}))
+
+    assert triggers("Hour", "5Minutes")
+    assert triggers("6Hours", "30Minutes")
+    assert not triggers("Hour", "6Hours")
+    assert not triggers("5Minutes", "30Minutes")
 
 
 def test_dashboard_shows_all_emitted_metrics_and_no_others(emitted: Metrics) -> None:

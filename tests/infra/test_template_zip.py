@@ -6,7 +6,7 @@ import pytest
 
 from audio_classifier.service.settings import PREFIX
 from infra.zip_template import SOURCE, TARGET, zip_template
-from tests.infra.templates import FUNCTIONS, ZIP, function, of_type
+from tests.infra.templates import FUNCTIONS, IMAGE, ZIP, function, of_type
 
 
 def test_zip_template_is_up_to_date() -> None:
@@ -18,18 +18,16 @@ def test_replacement_without_match_raises_error() -> None:
         zip_template(SOURCE.read_text(encoding="utf-8").replace("PackageType: Image", "PackageType: Zip"))
 
 
-def test_only_api_function_uses_snapstart_and_deletes_old_versions() -> None:
-    properties = function(ZIP, "ApiFunction")
-    assert properties["SnapStart"] == {"ApplyOn": "PublishedVersions"}
-    assert properties["VersionDeletionPolicy"] == "Delete"
-    assert "SnapStart" not in function(ZIP, "UploadFunction")
+def test_only_zip_template_uses_snapstart_by_default() -> None:
+    defaults = [template["Parameters"]["SnapStart"]["Default"] for template in (ZIP, IMAGE)]
+    assert defaults == ["true", "false"]
 
 
 def test_zip_functions_use_the_built_layers() -> None:
-    for name in FUNCTIONS:
+    for name in (*FUNCTIONS, "PreTrafficFunction"):
         properties = function(ZIP, name)
         assert properties["Runtime"] == "python3.12"
-        assert "ProvisionedConcurrencyConfig" not in properties
+        assert properties.keys() & {"PackageType", "ImageConfig"} == set()
         assert ZIP["Resources"][name]["Metadata"] == {"SkipBuild": True}
         assert properties["Layers"] == [{"Ref": "InferenceLayer"}, {"Ref": "ModelLayer"}]
         bundle = properties["Environment"]["Variables"][PREFIX + "BUNDLE"]["Fn::If"][2]
