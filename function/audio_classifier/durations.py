@@ -1,4 +1,4 @@
-"""Parse durations and times within a recording, in the notations that people write."""
+"""Parse and write durations and times within a recording, in the notations that people write."""
 
 from __future__ import annotations
 
@@ -35,3 +35,10 @@ def parse_duration(text: str) -> float:
         "must be seconds (90 or 90s), minutes:seconds (1:30) or hours:minutes:seconds (0:01:30), "
         f"got {text[:MAX_CHARACTERS]!r}"
     )
+
+
+def clock_text(seconds: float) -> str:
+    """Return ``5:00`` or ``1:01:30``, rounded to whole seconds."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

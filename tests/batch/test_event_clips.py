@@ -32,7 +32,7 @@ def recording(samples: np.ndarray, tmp_path: Path) -> Path:
 
 
 def saved(recording: Path, folder: Path, *events: SoundEvent, margin_s: float = 0.5) -> list[Path]:
-    clips = save_event_clips(str(recording), str(recording), events, folder, margin_s=margin_s)
+    clips = save_event_clips(str(recording), recording.name, events, folder, margin_s=margin_s)
     return [clip.path.relative_to(folder) for clip in clips]
 
 

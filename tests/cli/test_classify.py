@@ -232,3 +232,15 @@ def test_process_needs_less_than_200_mb(tmp_path: Path) -> None:
     wav = tmp_path / "stereo.wav"
     wav.write_bytes(encode(busy(10, 44_100, channels=2), 44_100))
     assert 50 < peak_mb(COMMAND, "classify", wav) < 200
+
+
+def test_part_of_a_longer_recording_is_reported(assets: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("classify", assets / "town.wav") == 0
+    assert capsys.readouterr().err == "classified 10 s of 0:18; `timeline` covers all of it\n"
+    assert run("classify", assets / "town.wav", "--start-time", "5") == 0
+    assert capsys.readouterr().err == ""
+    assert run("classify", assets / "town.wav", assets / "rain.wav", "--format", "jsonl") == 0
+    assert (
+        "classified the first 10 s of each: 1 of 2 are longer, up to 0:18; `timeline` covers all of them\n"
+        in capsys.readouterr().err
+    )

@@ -1,67 +1,114 @@
+"""The output formats of ``timeline``."""
+
 from __future__ import annotations
 
 import csv
 import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import pytest
 
 from audio_classifier.audio.warnings import AudioWarning
-from audio_classifier.cli.event_formats import FORMATS, SoundEvents
+from audio_classifier.batch.timelines import Analyzed
+from audio_classifier.cli.event_formats import (
+    FORMATS,
+    RECORDING_FORMATS,
+    AnalyzedRecording,
+    FailedRecording,
+    TimelineReport,
+)
+from audio_classifier.errors import DamagedAudioError
 from audio_classifier.inference.sound_events import SoundEvent
 
-# In the order in which they end.
 EVENTS = [
-    SoundEvent("/m/c", "Dog <bark> & co", 61.44, 3662.4, 0.75, 0.5),
     SoundEvent("/m/a", "Rain", 0.96, 7300.8, 0.875, 0.625),
+    SoundEvent("/m/c", "Dog <bark> & co", 61.44, 3662.4, 0.75, 0.5),
 ]
+NAME = "my recordings/a.wav"
+CLOCK_NAME = "20240131_235900.WAV"
+WARNING = AudioWarning("clipped", "the recording is clipped", {"share": 0.5})
+FAULT = DamagedAudioError("it is damaged")
 
 
-def written(name: str, events: Sequence[SoundEvent] = EVENTS) -> str:
+def report(
+    name: str = NAME,
+    events: Sequence[SoundEvent] = EVENTS,
+    warnings: Sequence[AudioWarning] = (),
+    error: DamagedAudioError | None = None,
+) -> AnalyzedRecording:
+    return AnalyzedRecording(Analyzed(name, [*events], [*warnings], 7300.8, error), 8000.0)
+
+
+def written(form: str, *reports: TimelineReport) -> str:
     out = io.StringIO()
-    FORMATS[name](SoundEvents(events), out, "my recordings/a.wav")
+    given = reports or (report(),)
+    if form in RECORDING_FORMATS:
+        (one,) = given
+        assert isinstance(one, AnalyzedRecording)
+        RECORDING_FORMATS[form][0](one, out)
+    else:
+        FORMATS[form](iter(given), out, single=len(given) == 1)
     return out.getvalue()
 
 
 def test_json_has_the_events_by_start() -> None:
     content = json.loads(written("json"))
-    assert content["file"] == "my recordings/a.wav"
+    assert content["file"] == NAME
     assert [event["label"] for event in content["events"]] == ["Rain", "Dog <bark> & co"]
     assert content["events"][0] == {
         "label_id": "/m/a", "label": "Rain", "start_s": 0.96, "end_s": 7300.8, "peak": 0.875, "mean": 0.625
     }  # fmt: skip
+    assert content.keys() == {"file", "events"}
 
 
-def test_json_has_the_warnings_that_follow_the_events() -> None:
-    warning = AudioWarning("clipped", "the recording is clipped", {"share": 0.5})
-    reported: list[AudioWarning] = []
-    out = io.StringIO()
-    FORMATS["json"](SoundEvents([*EVENTS, warning], reported.append), out, "a.wav")
-    assert json.loads(out.getvalue())["warnings"] == [
-        {"code": "clipped", "message": "the recording is clipped", "share": 0.5}
+def test_json_has_warnings_and_the_fault_that_ended_the_reading() -> None:
+    content = json.loads(written("json", report(warnings=[WARNING], error=FAULT)))
+    assert content["warnings"] == [{"code": "clipped", "message": "the recording is clipped", "share": 0.5}]
+    assert (content["status"], content["message"]) == ("error", "it is damaged")
+    assert len(content["events"]) == 2
+
+
+def test_json_of_several_recordings_is_a_list() -> None:
+    content = json.loads(written("json", report(), FailedRecording("b.wav", {"status": "error"})))
+    assert [one["file"] for one in content] == [NAME, "b.wav"]
+    assert json.loads(written("json", report(), report("b.wav", [])))[1]["events"] == []
+
+
+def test_jsonl_has_a_line_per_event_and_error() -> None:
+    failed = FailedRecording("b.wav", {"status": "error", "code": "x", "message": "y", "hint": ""})
+    lines = [*map(json.loads, written("jsonl", report(error=FAULT), failed).splitlines())]
+    assert [(line["file"], line.get("label"), line.get("message")) for line in lines] == [
+        (NAME, "Rain", None),
+        (NAME, "Dog <bark> & co", None),
+        (NAME, None, "it is damaged"),
+        ("b.wav", None, "y"),
     ]
-    assert reported == [warning]
-    assert "warnings" not in json.loads(written("json"))
 
 
-def test_jsonl_has_the_events_as_they_end() -> None:
-    first, second = map(json.loads, written("jsonl").splitlines())
-    assert (first["label"], second["label"]) == ("Dog <bark> & co", "Rain")
-    assert first["file"] == "my recordings/a.wav"
+@pytest.mark.parametrize("form", ["json", "jsonl", "csv", "table"])
+def test_events_have_the_clock_time_that_the_name_of_the_recording_states(form: str) -> None:
+    text = written(form, report(CLOCK_NAME))
+    assert "2024-01-31T23:59:00.960" in text
+    assert "2024-02-01T00:00:01.440" in text
+    assert "2024" not in written(form)
 
 
-@pytest.mark.parametrize("name", ["jsonl", "table"])
-def test_streamed_format_is_written_incrementally(name: str) -> None:
-    out = io.StringIO()
-
-    def events() -> Iterator[SoundEvent]:
-        yield EVENTS[0]
-        assert "Dog <bark> & co" in out.getvalue()
-        yield EVENTS[1]
-
-    FORMATS[name](SoundEvents(events()), out, "a.wav")
-    assert len(out.getvalue().splitlines()) == 2
+def test_raven_has_a_selection_per_event_over_the_model_s_frequencies() -> None:
+    first, second = csv.DictReader(io.StringIO(written("raven")), delimiter="\t")
+    assert first == {
+        "Selection": "1",
+        "View": "Spectrogram 1",
+        "Channel": "1",
+        "Begin Time (s)": "0.960",
+        "End Time (s)": "7300.800",
+        "Low Freq (Hz)": "0.0",
+        "High Freq (Hz)": "8000.0",
+        "Class": "Rain",
+        "Score": "0.8750",
+        "Begin Path": NAME,
+    }
+    assert (second["Selection"], second["Class"]) == ("2", "Dog <bark> & co")
 
 
 def test_csv_has_a_row_per_event_by_start() -> None:
@@ -90,9 +137,17 @@ def test_rttm_has_ten_fields() -> None:
 
 
 def test_table_has_times_peak_and_label() -> None:
-    assert written("table").splitlines()[1] == "00:00:00.9 - 02:01:40.8   87.5%  Rain"
+    heading, first, second = written("table").splitlines()
+    assert heading.split() == ["START", "END", "PEAK", "CLASS"]
+    assert first == "00:00:00.9 - 02:01:40.8   87.5%  Rain"
+    assert second.startswith("00:01:01.4 - ")
 
 
-@pytest.mark.parametrize("name", FORMATS)
-def test_recording_without_events_is_not_an_error(name: str) -> None:
-    assert "Rain" not in written(name, [])
+def test_table_of_several_recordings_names_them() -> None:
+    lines = written("table", report(), report("b.wav", [])).splitlines()
+    assert (lines[0], lines[-3:]) == (NAME, ["b.wav", "no sound events", ""])
+
+
+@pytest.mark.parametrize("form", [*FORMATS, *RECORDING_FORMATS])
+def test_recording_without_events_is_not_an_error(form: str) -> None:
+    assert "Rain" not in written(form, report(events=[]))

@@ -45,6 +45,14 @@ def test_progress_of_several_files_is_shown_on_a_terminal(folder: Path) -> None:
     assert len(responses) == 11, "a response shares a line with the progress bar"
 
 
+def test_progress_of_timelines_counts_the_audio(tmp_path: Path, folder: Path) -> None:
+    assert "of audio" in run_on_terminal("timeline", folder, "--format", "jsonl")
+    (tmp_path / "long.wav").write_bytes(encode(busy(600, 16_000), 16_000))
+    for command in ("timeline", "plot"):
+        printed = run_on_terminal(command, tmp_path / "long.wav", "--output", tmp_path / f"{command}.png")
+        assert "of 0:10:00" in printed
+
+
 def test_progress_of_a_single_file_is_not_shown(assets: Path) -> None:
     assert "classifying" not in run_on_terminal("classify", assets / "rain.wav")
 

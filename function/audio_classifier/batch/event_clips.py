@@ -59,7 +59,7 @@ def save_event_clips(
     source
         The recording; see `AudioClassifier.predict`.  It is read again.
     name
-        The name of the recording.
+        The name of the recording; its slashes become underscores.
     folder
         The folder with the folders of classes, which are created.
     margin_s
@@ -78,7 +78,7 @@ def save_event_clips(
     """
     if not 0 <= margin_s < float("inf"):
         raise InvalidParameterError("margin", f"must be a duration of 0 s or more, got {margin_s:g}")
-    recording = _safe_name("standard-input" if name == "-" else os.path.basename(name))
+    recording = _safe_name("standard-input" if name == "-" else name)
     with own_rate_reader(source, channel=channel) as reader:
         for event in sorted(events, key=by_start):
             for start_s, end_s in _spans(event):

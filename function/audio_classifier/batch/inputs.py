@@ -29,6 +29,7 @@ from audio_classifier.s3.location import S3Location
 from audio_classifier.s3.objects import S3File
 
 S3_SCHEME: Final = "s3://"
+OUTSIDE: Final = "_root"  # the folder for results of files outside of the working folder
 
 
 class AudioInput(Protocol):
@@ -74,12 +75,14 @@ class FileInput:
 
     @property
     def result_key(self) -> str:
-        """The path relative to the working folder; files outside of it are below ``_root``."""
+        """The path relative to the working folder; files outside of it are below `OUTSIDE`."""
         if self.name == "-":
             return "-"
         absolute, here = os.path.abspath(self.name), os.getcwd()
         inside = absolute.removeprefix(here.rstrip(os.sep) + os.sep)
-        return Path(inside if inside != absolute else f"_root{os.path.splitdrive(absolute)[1]}").as_posix()
+        return Path(
+            inside if inside != absolute else f"{OUTSIDE}{os.path.splitdrive(absolute)[1]}"
+        ).as_posix()
 
     @contextmanager
     def open(self) -> Iterator[AudioSource]:
@@ -125,6 +128,11 @@ class ObjectInput:
     def identify(self, source: AudioSource) -> dict[str, Any]:
         assert isinstance(source, S3File)
         return source.identity()
+
+
+def path_of_key(result_key: str) -> str:
+    """Return the path of a file, relative to the working folder or absolute, by the key of its result."""
+    return result_key.removeprefix(OUTSIDE) if result_key.startswith(f"{OUTSIDE}/") else result_key
 
 
 def is_single(name: str) -> bool:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -67,32 +69,57 @@ class ResultStore(Protocol):
         """
 
 
-def open_store(output: str, *, redo: bool = False) -> ResultStore:
+@dataclass(frozen=True, slots=True)
+class Companion:
+    """A second file for each result in a folder, in a format of another program.
+
+    Attributes
+    ----------
+    name
+        Returns its path for the key of a result.
+    render
+        Returns its content for a result.
+    """
+
+    name: Callable[[str], str]
+    render: Callable[[Result], str]
+
+
+def open_store(output: str, *, redo: bool = False, companion: Companion | None = None) -> ResultStore:
     """Open a store at ``s3://bucket/prefix/``, in a file ``*.jsonl``, or in a folder, which is created.
 
     Parameters
     ----------
     redo
         Whether results of earlier runs are replaced: the store contains only what is written from now on.
+    companion
+        What is also written into a folder.
 
     Raises
     ------
     InvalidParameterError, OSError, TransferError
         If nothing can be stored there.
     """
+    if companion and (output.startswith("s3://") or output.endswith(".jsonl")):
+        raise InvalidParameterError(
+            "format",
+            f"only a folder can also have files of this format, got {output!r}",
+            hint="Name a folder with --output.",
+        )
     if output.startswith("s3://"):
         return S3Store(output, redo=redo)
     if output.endswith(".jsonl"):
         return JsonLinesStore(Path(output), redo=redo)
-    return FolderStore(Path(output), redo=redo)
+    return FolderStore(Path(output), redo=redo, companion=companion)
 
 
 class FolderStore:
     """A JSON file for each result.  Empty and damaged files, which a power loss may leave, are replaced."""
 
-    def __init__(self, folder: Path, *, redo: bool = False) -> None:
+    def __init__(self, folder: Path, *, redo: bool = False, companion: Companion | None = None) -> None:
         self._finished = _Finished(redo=redo)
         self._folder = folder
+        self._companion = companion
         self._files = FileBatch(folder)
 
     def find(self, result_key: str, result: Result) -> Status | None:
@@ -107,14 +134,19 @@ class FolderStore:
         if document is None and is_damaged(content):
             return None
         is_final = _is_same(document, result, str(path)) and result_key in self._finished
-        return result_status(document) if is_final else None
+        is_complete = not self._companion or self._exists(self._companion_path(result_key))
+        return result_status(document) if is_final and is_complete else None
 
     def write(self, result_key: str, result: Result) -> bool:
         if self.find(result_key, result):
             return False
         path = self._path(result_key)
+        if self._companion and not self._exists(path) and self._exists(self._companion_path(result_key)):
+            raise ResultConflictError(f"{self._companion_path(result_key)} exists, and belongs to no result")
         try:
             self._files.write(path, json.dumps(result, indent=2).encode() + b"\n")
+            if self._companion:  # second, so that a file without a result is somebody else's
+                self._files.write(self._companion_path(result_key), self._companion.render(result).encode())
         except (FileExistsError, NotADirectoryError) as error:
             raise ResultConflictError(f"the result cannot be stored at {path}: {error}") from error
         self._finished.add(result_key)
@@ -125,6 +157,17 @@ class FolderStore:
 
     def _path(self, result_key: str) -> Path:
         return self._folder / f"{_safe_path(result_key)}.json"
+
+    def _companion_path(self, result_key: str) -> Path:
+        assert self._companion
+        return self._folder / _safe_path(self._companion.name(result_key))
+
+    def _exists(self, path: Path) -> bool:
+        try:
+            self._files.read(path)
+        except OSError:
+            return path.exists()
+        return True
 
 
 class S3Store:

@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Generator, Iterator
 from contextlib import closing, nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from audio_classifier.cli.arguments import (
     INPUTS_HELP,
@@ -32,12 +32,15 @@ from audio_classifier.cli.common import (
 from audio_classifier.cli.errors import describe
 from audio_classifier.cli.plot import ClipPicture
 from audio_classifier.cli.terminal import FilesProgress, print_error, print_line, terminated_cleanly
+from audio_classifier.durations import clock_text
 from audio_classifier.errors import InvalidParameterError, OutputError
 
 if TYPE_CHECKING:
     from audio_classifier.batch.inputs import FoundInput
     from audio_classifier.batch.run import Outcome
     from audio_classifier.cli.clip_formats import ClipReport
+
+CLIP_S: Final = 10
 
 
 def add(commands: Any) -> None:
@@ -129,7 +132,8 @@ class _Run:
 
         self._names, self._output = args.files, args.output
         self.single = len(args.files) == 1 and is_single(args.files[0])
-        self.failed = self.stored_errors = self._classified = self._already_stored = 0
+        self.failed = self.stored_errors = self._classified = self._already_stored = self._longer = 0
+        self._longest_s = 0.0
         self._uses_network = uses_network((*args.files, args.output or ""))
         self._skipped: Counter[str] = Counter()
         self._picture = None if args.plot is None else self._clip_picture(args.plot, args.top_k)
@@ -207,6 +211,7 @@ class _Run:
             self._close_store()
             if self._store or not self.single:
                 self._summarize(time.perf_counter() - begin)
+            self._report_longer()
 
     def _close_store(self) -> None:
         try:
@@ -227,11 +232,24 @@ class _Run:
             print_error(f"{outcome.name}: {body['message']}", body["hint"])
         elif isinstance(outcome, Classified):
             self._classified += 1
+            duration_s = outcome.classification.audio.duration_s
+            if duration_s is not None and duration_s >= CLIP_S + 1 and not self._parameters["start_time"]:
+                self._longer += 1
+                self._longest_s = max(self._longest_s, duration_s)
             for warning in outcome.classification.warnings:
                 report_warning(outcome.name, warning)
         else:
             self._already_stored += 1
             self.stored_errors += outcome.status == "error"
+
+    def _report_longer(self) -> None:
+        """Report on standard error that only a part of long recordings was classified."""
+        longest = clock_text(self._longest_s)
+        if self._longer and self.single:
+            print_line(f"classified {CLIP_S} s of {longest}; `timeline` covers all of it")
+        elif self._longer:
+            counts = f"{self._longer} of {self._classified} are longer, up to {longest}"
+            print_line(f"classified the first {CLIP_S} s of each: {counts}; `timeline` covers all of them")
 
     def _summarize(self, seconds: float) -> None:
         errors = f" ({self.stored_errors} of them errors)" if self.stored_errors else ""

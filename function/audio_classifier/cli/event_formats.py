@@ -5,113 +5,177 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, fields
-from typing import Final, TextIO
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from textwrap import indent
+from typing import Any, Final, TextIO, TypeAlias
 
-from audio_classifier.audio.warnings import AudioWarning
+from audio_classifier.batch.clock_times import recorded_at
+from audio_classifier.batch.timelines import Analyzed
 from audio_classifier.escaping import printable
-from audio_classifier.inference.record import warnings_record
-from audio_classifier.inference.sound_events import SoundEvent, by_start
+
+COLUMNS: Final = ("label_id", "label", "start_s", "end_s", "peak", "mean", "time")
+# Raven Pro reads tab-separated tables with these first columns; it shows and exports all others.
+RAVEN_COLUMNS: Final = (
+    *("Selection", "View", "Channel", "Begin Time (s)", "End Time (s)", "Low Freq (Hz)", "High Freq (Hz)"),
+    *("Class", "Score", "Begin Path"),
+)
 
 
-class SoundEvents:
-    """The sound events of a timeline, to be iterated once.
+@dataclass(frozen=True, slots=True)
+class AnalyzedRecording:
+    """The sound events of one recording.
 
     Attributes
     ----------
-    warnings
-        The warnings of the recording, when all events were yielded.
+    max_hz
+        Up to which frequency the model hears.
     """
 
-    def __init__(
-        self,
-        items: Iterable[object],
-        on_warning: Callable[[AudioWarning], None] = lambda _: None,
-        on_event: Callable[[SoundEvent], object] = lambda _: None,
-    ) -> None:
-        self._items = items
-        self._on_warning = on_warning
-        self._on_event = on_event
-        self.warnings: list[AudioWarning] = []
+    analyzed: Analyzed
+    max_hz: float
 
-    def __iter__(self) -> Iterator[SoundEvent]:
-        for item in self._items:
-            if isinstance(item, SoundEvent):
-                self._on_event(item)
-                yield item
-            elif isinstance(item, AudioWarning):
-                self.warnings.append(item)
-                self._on_warning(item)
+    @property
+    def file(self) -> str:
+        """The name of the recording."""
+        return self.analyzed.name
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return the events as JSON represents them, by their start."""
+        rows: list[dict[str, Any]] = self.analyzed.record()["events"]
+        return rows
+
+    def response(self) -> dict[str, Any]:
+        """Return the JSON object: events and warnings; after a fault of the recording, also its error."""
+        record = self.analyzed.record()
+        return {name: value for name, value in record.items() if (name, value) != ("status", "ok")}
 
 
-def write_table(events: SoundEvents, out: TextIO, name: str) -> None:  # noqa: ARG001  # common signature
-    """Write start, end, peak probability and label of each event in a line, as soon as it has ended."""
-    for event in events:
-        span = f"{_clock(event.start_s)[:-2]} - {_clock(event.end_s)[:-2]}"
-        print(f"{span}  {event.peak:6.1%}  {event.label}", file=out, flush=True)
+@dataclass(frozen=True, slots=True)
+class FailedRecording:
+    """The error of one recording, which is also reported on standard error."""
+
+    file: str
+    error: dict[str, str]
+
+    def response(self) -> dict[str, Any]:
+        """Return the error's JSON body."""
+        return dict(self.error)
 
 
-def write_json(events: SoundEvents, out: TextIO, name: str) -> None:
-    """Write one object with the recording's ``file``, its ``events`` by their start, and its warnings."""
-    ordered = [asdict(event) for event in sorted(events, key=by_start)]
-    json.dump({"file": name, "events": ordered, **warnings_record(events.warnings)}, out, indent=2)
-    print(file=out)
+TimelineReport: TypeAlias = AnalyzedRecording | FailedRecording
 
 
-def write_jsonl(events: SoundEvents, out: TextIO, name: str) -> None:
-    """Write an object per line and event, as soon as the event has ended."""
-    for event in events:
-        print(json.dumps({"file": name, **asdict(event)}), file=out, flush=True)
+def write_table(reports: Iterable[TimelineReport], out: TextIO, *, single: bool) -> None:
+    """Write a line per event, below the name of the recording unless it is single."""
+    for report in reports:
+        if isinstance(report, FailedRecording):
+            continue
+        if not single:
+            print(printable(report.file), file=out)
+        has_clock = recorded_at(report.file) is not None
+        rows = report.rows()
+        if rows:
+            print(f"{'TIME':<23}  " * has_clock + f"{'START':<10}   {'END':<10}    PEAK  CLASS", file=out)
+        else:
+            print("no sound events", file=out)
+        for row in rows:
+            span = f"{_clock(row['start_s'])[:-2]} - {_clock(row['end_s'])[:-2]}"
+            time = f"{row['time']:<23}  " if has_clock else ""
+            print(f"{time}{span}  {row['peak']:6.1%}  {row['label']}", file=out)
+        if not single:
+            print(file=out, flush=True)
 
 
-def write_csv(events: SoundEvents, out: TextIO, name: str) -> None:
-    """Write a row per event, ordered by start."""
+def write_json(reports: Iterable[TimelineReport], out: TextIO, *, single: bool) -> None:
+    """Write an object with ``file``, ``events`` and ``warnings``, or a list of them."""
+    if single:
+        (report,) = reports
+        print(json.dumps({"file": report.file, **report.response()}, indent=2), file=out)
+        return
+    separator = "[\n"
+    for report in reports:
+        text = json.dumps({"file": report.file, **report.response()}, indent=2)
+        out.write(separator + indent(text, "  "))
+        separator = ",\n"
+    out.write("\n]\n" if separator == ",\n" else "[]\n")
+
+
+def write_jsonl(reports: Iterable[TimelineReport], out: TextIO, *, single: bool) -> None:  # noqa: ARG001  # common signature
+    """Write an object per line and event, and one for each error."""
+    for report in reports:
+        if isinstance(report, AnalyzedRecording):
+            for row in report.rows():
+                print(json.dumps({"file": report.file, **row}), file=out)
+        if error := {name: value for name, value in report.response().items() if name in ERROR_FIELDS}:
+            print(json.dumps({"file": report.file, **error}), file=out)
+        out.flush()
+
+
+def write_csv(reports: Iterable[TimelineReport], out: TextIO, *, single: bool) -> None:  # noqa: ARG001  # common signature
+    """Write a row per event."""
     rows = csv.writer(out, lineterminator="\n")
-    rows.writerow(("file", *(field.name for field in fields(SoundEvent))))
-    for event in sorted(events, key=by_start):
-        times = (f"{event.start_s:.2f}", f"{event.end_s:.2f}")
-        values = (f"{event.peak:.4f}", f"{event.mean:.4f}")
-        rows.writerow((printable(name), event.label_id, event.label, *times, *values))
+    rows.writerow(("file", *COLUMNS))
+    for report in reports:
+        for row in report.rows() if isinstance(report, AnalyzedRecording) else ():
+            times = (f"{row['start_s']:.2f}", f"{row['end_s']:.2f}")
+            values = (f"{row['peak']:.4f}", f"{row['mean']:.4f}", row.get("time", ""))
+            rows.writerow((printable(report.file), row["label_id"], row["label"], *times, *values))
+        out.flush()
 
 
-def write_audacity(events: SoundEvents, out: TextIO, name: str) -> None:  # noqa: ARG001  # common signature
-    """Write Audacity's label track: tab-separated start, end and label (File, Import, Labels)."""
-    for event in sorted(events, key=by_start):
-        print(f"{event.start_s:.6f}\t{event.end_s:.6f}\t{event.label}", file=out)
-
-
-def write_vtt(events: SoundEvents, out: TextIO, name: str) -> None:  # noqa: ARG001  # common signature
-    """Write WebVTT subtitles with a cue per event; players stack cues that overlap."""
-    print("WEBVTT", file=out)
-    for event in sorted(events, key=by_start):
-        label = event.label.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-        print(f"\n{_clock(event.start_s)} --> {_clock(event.end_s)}\n{label}", file=out)
-
-
-def write_rttm(events: SoundEvents, out: TextIO, name: str) -> None:
+def write_rttm(reports: Iterable[TimelineReport], out: TextIO, *, single: bool) -> None:  # noqa: ARG001  # common signature
     """Write a line of RTTM per event (NIST, Rich Transcription 2009), with its class as the speaker.
 
     RTTM's fields cannot contain white space, which is replaced with underscores.
     """
-    file = _field(name)
-    for event in sorted(events, key=by_start):
-        print(
-            f"SPEAKER {file} 1 {event.start_s:.3f} {event.end_s - event.start_s:.3f} <NA> <NA> "
-            f"{_field(event.label)} {event.mean:.3f} <NA>",
-            file=out,
-        )
+    for report in reports:
+        for row in report.rows() if isinstance(report, AnalyzedRecording) else ():
+            print(
+                f"SPEAKER {_field(report.file)} 1 {row['start_s']:.3f} {row['end_s'] - row['start_s']:.3f} "
+                f"<NA> <NA> {_field(row['label'])} {row['mean']:.3f} <NA>",
+                file=out,
+            )
 
 
-FORMATS: Final[dict[str, Callable[[SoundEvents, TextIO, str], None]]] = {
+def write_audacity(report: AnalyzedRecording, out: TextIO) -> None:
+    """Write Audacity's label track: tab-separated start, end and label (File, Import, Labels)."""
+    for row in report.rows():
+        print(f"{row['start_s']:.6f}\t{row['end_s']:.6f}\t{row['label']}", file=out)
+
+
+def write_vtt(report: AnalyzedRecording, out: TextIO) -> None:
+    """Write WebVTT subtitles with a cue per event; players stack cues that overlap."""
+    print("WEBVTT", file=out)
+    for row in report.rows():
+        label = row["label"].replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+        print(f"\n{_clock(row['start_s'])} --> {_clock(row['end_s'])}\n{label}", file=out)
+
+
+def write_raven(report: AnalyzedRecording, out: TextIO) -> None:
+    """Write a selection table of Raven: each event spans all frequencies that the model hears."""
+    rows = csv.writer(out, delimiter="\t", lineterminator="\n", quoting=csv.QUOTE_NONE, escapechar="\\")
+    rows.writerow(RAVEN_COLUMNS)
+    for number, row in enumerate(report.rows(), 1):
+        span = (f"{row['start_s']:.3f}", f"{row['end_s']:.3f}", "0.0", f"{report.max_hz:.1f}")
+        values = (row["label"], f"{row['peak']:.4f}", printable(report.file))
+        rows.writerow((number, "Spectrogram 1", 1, *span, *values))
+
+
+FORMATS: Final[dict[str, Callable[..., None]]] = {
     "table": write_table,
     "json": write_json,
     "jsonl": write_jsonl,
     "csv": write_csv,
-    "audacity": write_audacity,
-    "vtt": write_vtt,
     "rttm": write_rttm,
 }
+# Formats that describe one recording, and the suffixes of their files.
+RECORDING_FORMATS: Final[dict[str, tuple[Callable[[AnalyzedRecording, TextIO], None], str]]] = {
+    "audacity": (write_audacity, ".labels.txt"),
+    "raven": (write_raven, ".selections.txt"),
+    "vtt": (write_vtt, ".vtt"),
+}
+ERROR_FIELDS: Final = ("status", "code", "message", "hint")
 
 
 def _clock(seconds: float) -> str:

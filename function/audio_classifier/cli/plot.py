@@ -17,7 +17,7 @@ from audio_classifier.cli.common import (
     read_recording,
     report_warning,
 )
-from audio_classifier.cli.terminal import silence_matplotlib
+from audio_classifier.cli.terminal import AudioProgress, silence_matplotlib
 from audio_classifier.errors import InvalidParameterError, MissingExtraError
 from audio_classifier.escaping import printable
 
@@ -70,6 +70,12 @@ def _plot(args: argparse.Namespace) -> int:
     )
     audio, classes = AudioOverview(), ClassOverview(selection.classes)
 
+    progress = AudioProgress(args.file, task="drawing")
+
+    def observe(block: Block) -> None:
+        audio.add(block)
+        progress.add_audio(len(block.samples) / block.front_end.sample_rate_hz)
+
     def read() -> None:
         source = file_or_standard_input(args.file)
         for item in classifier.analyze(
@@ -81,14 +87,15 @@ def _plot(args: argparse.Namespace) -> int:
             labels=args.filter,
             exclude=args.exclude,
             groups=args.groups,
-            on_block=audio.add,
+            on_block=observe,
         ):
             if isinstance(item, Window):
                 classes.add(item)
             elif isinstance(item, AudioWarning):
                 report_warning(args.file, item)
 
-    status = read_recording(args.file, read)
+    with progress.shown():
+        status = read_recording(args.file, read)
     if status == EXIT_OK:
         figure = figures.draw_recording(audio, classes, top_k=args.top_k, title=_title(args.file))
         figures.write_picture(figure, Path(output))

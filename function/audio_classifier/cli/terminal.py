@@ -8,7 +8,8 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from audio_classifier.errors import AudioClassifierError
@@ -90,6 +91,8 @@ class FilesProgress:
         self._count, self._steady, self._name = count, steady, task
         self._bar: rich.progress.Progress | None = None
         self._failed = 0
+        self._audio_s = 0.0
+        self._counting = threading.Lock()
 
     @contextmanager
     def shown(self) -> Iterator[None]:
@@ -98,7 +101,7 @@ class FilesProgress:
             yield
             return
         self._bar = _files_bar(redirect_stderr=self._steady)
-        self._task = self._bar.add_task(self._name, total=None, failed="")
+        self._task = self._bar.add_task(self._name, total=None, failed="", audio="")
         threading.Thread(target=self._find_total, args=(self._bar,), daemon=True).start()
         with self._bar if self._steady else nullcontext():
             yield
@@ -116,10 +119,81 @@ class FilesProgress:
             failures = f"{self._failed} failed" if self._failed else ""
             self._bar.update(self._task, advance=1, failed=failures)
 
+    def add_audio(self, seconds: float) -> None:
+        """Count and show audio that was read; any thread may call it."""
+        if self._bar:
+            with self._counting:
+                self._audio_s += seconds
+                self._bar.update(self._task, audio=f"{timedelta(seconds=round(self._audio_s))} of audio")
+
     def _find_total(self, bar: rich.progress.Progress) -> None:
         # Errors are reported when the files are read.
         with suppress(AudioClassifierError, OSError):
             bar.update(self._task, total=self._count())
+
+
+class AudioProgress:
+    """A progress bar over the seconds of one recording on standard error, shown only if that is a terminal.
+
+    Parameters
+    ----------
+    name
+        The recording; the bar has no end if it is not a file, or does not state its length.
+    task
+        What is done with it, in front of the bar.
+    """
+
+    def __init__(self, name: str, *, task: str) -> None:
+        self._file, self._name = name, task
+        self._bar: rich.progress.Progress | None = None
+
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        """Show the bar during the block."""
+        if not sys.stderr.isatty():
+            yield
+            return
+        self._bar = _audio_bar()
+        self._task = self._bar.add_task(self._name, total=self._duration_s())
+        with self._bar:
+            yield
+
+    def working(self) -> AbstractContextManager[None]:
+        """Do nothing: only the end of the recording is printed."""
+        return nullcontext()
+
+    def add_audio(self, seconds: float) -> None:
+        """Advance the bar; any thread may call it."""
+        if self._bar:
+            self._bar.advance(self._task, seconds)
+
+    def advance(self, *, failed: bool) -> None:  # noqa: ARG002  # as of `FilesProgress`
+        """Remove the bar, before the result is printed."""
+        if self._bar:
+            self._bar.stop()
+
+    def _duration_s(self) -> float | None:
+        from audio_classifier.audio.reader import AudioReader
+
+        # Errors are reported when the recording is read.
+        with suppress(AudioClassifierError, OSError), AudioReader(self._file) as reader:
+            return reader.info.duration_s
+        return None
+
+
+def _audio_bar() -> rich.progress.Progress:
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.text import Text
+
+    class Position(TextColumn):
+        def render(self, task: rich.progress.Task) -> Text:
+            position, length = (
+                timedelta(seconds=round(seconds)) for seconds in (task.completed, task.total or 0)
+            )
+            return Text(f"{position} of {length}" if task.total else f"{position}")
+
+    columns = (TextColumn("{task.description}"), BarColumn(), Position(""), TimeRemainingColumn())
+    return Progress(*columns, console=_stderr_console(), transient=True, redirect_stdout=False)
 
 
 def _files_bar(*, redirect_stderr: bool) -> rich.progress.Progress:
@@ -133,7 +207,8 @@ def _files_bar(*, redirect_stderr: bool) -> rich.progress.Progress:
 
     columns = (
         *(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Rate("")),
-        *(TimeRemainingColumn(), TextColumn("{task.fields[failed]}", style="red")),
+        *(TimeRemainingColumn(), TextColumn("{task.fields[audio]}")),
+        TextColumn("{task.fields[failed]}", style="red"),
     )
     return Progress(
         *columns,
