@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from audio_classifier.escaping import printable
-from audio_classifier.inference.sound_events import SoundEvent
+
+if TYPE_CHECKING:
+    from audio_classifier.inference.sound_events import SoundEvent
 
 MAX_CLASSES: Final = 15
 
