@@ -15,6 +15,7 @@ from audio_classifier.errors import AudioClassifierError
 from audio_classifier.s3.location import S3Location
 from audio_classifier.s3.notifications import created_objects, parse_json_object
 from audio_classifier.service.cancellation import Cancellation
+from audio_classifier.service.log_context import OBJECT_FIELD, add_log_fields
 from audio_classifier.service.object_batches import Delivery, ObjectBatch
 from audio_classifier.service.uploads import Uploads
 
@@ -68,6 +69,7 @@ def process_task(
     code: Literal["Succeeded", "TemporaryFailure", "PermanentFailure"]
     try:
         location = S3Location(task.s3_bucket, task.s3_key, task.s3_version_id)
+        add_log_fields(**{OBJECT_FIELD: str(location)})
         outcome = uploads.process(location, cancellation)
     except AudioClassifierError as error:
         _log.exception("task %s", task.task_id)
