@@ -28,6 +28,7 @@ from audio_classifier.aws_lambda.base64_text import decode_base64
 from audio_classifier.aws_lambda.deadlines import cancellation_for
 from audio_classifier.aws_lambda.metrics import SERVICE, EmbeddedMetrics
 from audio_classifier.aws_lambda.snapstart import renew, warm_up
+from audio_classifier.aws_lambda.tracing import Traces
 from audio_classifier.errors import (
     AudioError,
     DeadlineExceededError,
@@ -56,7 +57,8 @@ logger.registered_handler.addFilter(AddLogFields())
 copy_config_to_registered_loggers(logger, include={"audio_classifier"})
 metrics = EmbeddedMetrics()
 shared = SharedClassifier(Settings.from_environment())
-shared.observe(metrics)
+for observer in (metrics, Traces()):
+    shared.observe(observer)
 uploads = Uploads(shared)
 
 
