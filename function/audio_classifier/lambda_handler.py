@@ -13,7 +13,6 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import gc
 import logging
 from concurrent.futures import ThreadPoolExecutor
-from contextvars import copy_context
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -132,8 +131,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> Any:
         If a later attempt may succeed.
     """
     try:
-        # In a context of its own, because fields of log entries end with it.
-        return copy_context().run(_dispatch, event, context)
+        return _dispatch(event, context)
     except UnknownEventError as error:
         metrics.count_failure()
         raise UnknownEventError(f"{error}; supported events: {events.SUPPORTED_EVENTS}") from error

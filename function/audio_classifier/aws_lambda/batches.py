@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextvars import copy_context
 from typing import Any, Final, Literal
 
 from aws_lambda_powertools.utilities.data_classes import S3BatchOperationEvent, S3BatchOperationResponse
@@ -64,6 +65,16 @@ def process_task(
     cancellation: Cancellation | None = None,
 ) -> dict[str, Any]:
     """Process the one object of an S3 Batch Operations event; the response reports its outcome."""
+    # In a context of its own, with which the fields of log entries end.
+    return copy_context().run(_process_task, event, uploads, count_failure, cancellation)
+
+
+def _process_task(
+    event: dict[str, Any],
+    uploads: Uploads,
+    count_failure: Callable[[], object],
+    cancellation: Cancellation | None,
+) -> dict[str, Any]:
     job = S3BatchOperationEvent(event)
     task = job.task
     code: Literal["Succeeded", "TemporaryFailure", "PermanentFailure"]

@@ -11,7 +11,6 @@ import os
 import socket
 import time
 from contextlib import suppress
-from functools import cache
 from typing import Final
 
 from audio_classifier.inference.clip import Classification
@@ -64,13 +63,6 @@ def _send(stage: str, start_s: float, end_s: float) -> None:
         # Not annotations, of which a trace may have only 50.
         "metadata": {"audio_classifier": dict(log_fields())},
     }
-    with suppress(OSError):
-        _socket().sendto(HEADER + json.dumps(subsegment).encode(), (host, int(port)))
-
-
-@cache
-def _socket() -> socket.socket:
-    """Create the socket when it is needed, so that no snapshot of SnapStart contains it."""
-    daemon = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    daemon.setblocking(False)
-    return daemon
+    with suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as daemon:
+        daemon.setblocking(False)
+        daemon.sendto(HEADER + json.dumps(subsegment).encode(), (host, int(port)))
