@@ -69,6 +69,9 @@ class StageTimes:
     def recording_analyzed(self, analyzed_s: float) -> None:
         pass
 
+    def stage_ended(self, stage: str, seconds: float) -> None:
+        pass
+
 
 def engine(bundle_uri: str, threads: str, recording: str) -> Work:
     """Invoke the network of a bundle by LiteRT alone, on the first ten seconds of a recording."""

@@ -19,6 +19,7 @@
     ├── RequestError                    an HTTP request that cannot be served
     │   ├── NoAudioError                the part is declared as something other than audio
     │   ├── RequestTooLargeError        the body is longer than allowed
+    │   ├── ResponseTooLargeError       the response is longer than Lambda can return
     │   ├── UnauthorizedError           the request has no valid API key
     │   ├── NoResultError               there is no such result
     │   ├── UnsupportedMediaError       the body has an unsupported media type
@@ -229,6 +230,12 @@ class RequestTooLargeError(RequestError):
     """The request's body is longer than allowed."""
 
     code = "request_too_large"
+
+
+class ResponseTooLargeError(RequestError):
+    """The response is longer than Lambda, or what invokes it, can return."""
+
+    code = "response_too_large"
 
 
 class UnauthorizedError(RequestError):

@@ -27,10 +27,12 @@ from audio_classifier.aws_lambda.base64_text import decode_base64
 from audio_classifier.aws_lambda.deadlines import cancellation_for
 from audio_classifier.aws_lambda.metrics import SERVICE, EmbeddedMetrics
 from audio_classifier.aws_lambda.snapstart import renew, warm_up
+from audio_classifier.aws_lambda.tracing import Traces
 from audio_classifier.errors import (
     AudioError,
     DeadlineExceededError,
     InvalidParameterError,
+    ResponseTooLargeError,
     UnknownEventError,
     describe_error,
 )
@@ -38,6 +40,7 @@ from audio_classifier.escaping import printable_json
 from audio_classifier.s3.location import S3Location
 from audio_classifier.s3.notifications import created_objects
 from audio_classifier.service.cancellation import Cancellation
+from audio_classifier.service.log_context import AddLogFields
 from audio_classifier.service.parameters import REQUEST_NAMES, parse_parameters
 from audio_classifier.service.predict import predict
 from audio_classifier.service.settings import Settings
@@ -49,10 +52,12 @@ if TYPE_CHECKING:
 
 logger = Logger(service=SERVICE, json_serializer=printable_json)
 logging.getLogger("audio_classifier").setLevel(logging.INFO)
+logger.registered_handler.addFilter(AddLogFields())
 copy_config_to_registered_loggers(logger, include={"audio_classifier"})
 metrics = EmbeddedMetrics()
 shared = SharedClassifier(Settings.from_environment())
-shared.observe(metrics)
+for observer in (metrics, Traces()):
+    shared.observe(observer)
 uploads = Uploads(shared)
 
 
@@ -62,7 +67,7 @@ def _http() -> HttpAdapter:
     from audio_classifier.aws_lambda.http import HttpAdapter
     from audio_classifier.server.app import create_app
 
-    return HttpAdapter(create_app(shared, uploads))
+    return HttpAdapter(create_app(shared, uploads), has_uploads=bool(shared.settings.uploads_bucket))
 
 
 def _warm_up_http() -> None:
@@ -171,10 +176,19 @@ def _process_objects(locations: list[S3Location], cancellation: Cancellation) ->
 def _respond_to_direct_request(event: dict[str, Any], cancellation: Cancellation) -> dict[str, Any]:
     """Respond as over HTTP; errors of the caller and an exceeded deadline are responses as well."""
     try:
-        parameters = parse_parameters(event)
-        return predict(shared, _direct_source(event, cancellation), parameters, cancellation)
-    except (AudioError, DeadlineExceededError, InvalidParameterError) as error:
+        return _predict(event, cancellation)
+    except (AudioError, DeadlineExceededError, InvalidParameterError, ResponseTooLargeError) as error:
         return dict(describe_error(error, names=REQUEST_NAMES))
+
+
+def _predict(event: dict[str, Any], cancellation: Cancellation) -> dict[str, Any]:
+    parameters = parse_parameters(event)
+    response = predict(shared, _direct_source(event, cancellation), parameters, cancellation)
+    if parameters.timeline:
+        from audio_classifier.aws_lambda.response_size import require_fitting_items
+
+        require_fitting_items(response)
+    return response
 
 
 def _direct_source(event: dict[str, Any], cancellation: Cancellation) -> AudioSource:

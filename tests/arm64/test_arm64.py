@@ -18,7 +18,8 @@ import pytest
 
 from tests.arm64.conftest import Computed
 from tests.arm64.emulated import CPUS, GRAVITON2, Cpu
-from tests.aws_lambda.test_lambda_handler import ENVIRONMENT, LOOP, http_event
+from tests.aws_lambda.http_events import http_event
+from tests.aws_lambda.test_lambda_handler import ENVIRONMENT, LOOP
 
 pytestmark = [pytest.mark.arm64, pytest.mark.timeout(600)]
 MAX_DIFFERENCE = 0.01

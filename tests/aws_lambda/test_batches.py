@@ -12,6 +12,7 @@ import pytest
 from audio_classifier.aws_lambda.batches import RESULT_STRING_CHARACTERS, process_messages, process_task
 from audio_classifier.errors import TransferError
 from audio_classifier.s3.location import S3Location
+from audio_classifier.service.log_context import AddLogFields
 from audio_classifier.service.object_batches import Delivery, ObjectBatch
 from audio_classifier.service.object_results import Stored, Unchanged
 from audio_classifier.service.settings import Settings
@@ -124,3 +125,15 @@ def test_task_that_may_succeed_later_is_a_temporary_failure() -> None:
     assert result["resultCode"] == "TemporaryFailure"
     assert result["resultString"] == "x" * RESULT_STRING_CHARACTERS
     count_failure.assert_called_once_with()
+
+
+def test_log_entries_of_a_task_name_its_object_and_later_ones_do_not(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.handler.addFilter(AddLogFields())
+    uploads = uploads_with(process={"side_effect": TransferError("S3 is away")})
+    process_task(read_event("s3_batch_operation_2"), uploads, Mock())
+    process_messages(queue_event("not JSON"), uploads, Mock())
+    task, message = caplog.records
+    assert vars(task)["object"] == "s3://uploads/in/rain.wav"
+    assert "object" not in vars(message)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,6 +13,8 @@ from starlette.routing import Route
 
 from audio_classifier.aws_lambda.http import HEALTH_CHECK, HttpAdapter
 from audio_classifier.server.errors import add_error_handlers
+from audio_classifier.service.log_context import REQUEST_ID_KEY
+from tests.aws_lambda.http_events import http_event
 
 BODY = bytes(range(256))
 
@@ -59,6 +62,32 @@ def test_body_with_a_wrong_is_base64_encoded_is_refused(body: Any, is_base64: bo
     assert error["code"] == "request"
     assert reason in error["message"]
     assert "isBase64Encoded" in error["hint"]
+
+
+async def name_request(request: Request) -> Response:
+    return Response(request.scope.get(REQUEST_ID_KEY, "none"), media_type="text/plain")
+
+
+@pytest.mark.parametrize(
+    ("kind", "request_id"),
+    [("http_api", "of the API"), ("rest_api", "of the API"), ("load_balancer", "of the invocation")],
+)
+def test_request_has_the_id_of_the_api_otherwise_of_the_invocation(kind: str, request_id: str) -> None:
+    event = http_event(kind, "GET", "/name", body=None, isBase64Encoded=False)
+    if kind != "load_balancer":
+        event["requestContext"]["requestId"] = "of the API"
+    app = Starlette(routes=[Route("/name", name_request)])
+    context = SimpleNamespace(aws_request_id="of the invocation", get_remaining_time_in_millis=lambda: 9000)
+    assert HttpAdapter(app)(event, context)["body"] == request_id
+
+
+def test_health_check_without_a_context_has_no_id() -> None:
+    event = {
+        **post_event(),
+        "rawPath": "/name",
+        "requestContext": {"http": {"method": "GET", "path": "/name", "sourceIp": "::1"}},
+    }
+    assert HttpAdapter(Starlette(routes=[Route("/name", name_request)]))(event, None)["body"] == "none"
 
 
 def test_text_that_is_not_unicode_is_passed_on(adapter: HttpAdapter) -> None:

@@ -11,16 +11,22 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeAlias
+from urllib.parse import urlencode
 
 import pytest
 
 from audio_classifier.aws_lambda.deadlines import MARGIN_S
 from audio_classifier.aws_lambda.events import SUPPORTED_EVENTS
+from tests.aws_lambda.http_events import http_event
+from tests.support.sounds import busy, encode
 
-EVENTS = Path(__file__).parents[1] / "events"
 Invoke: TypeAlias = Callable[..., dict[str, Any]]
 
-ENVIRONMENT = {"AWS_LAMBDA_FUNCTION_NAME": "x", "AWS_DEFAULT_REGION": "us-east-1"}
+ENVIRONMENT = {
+    "AWS_LAMBDA_FUNCTION_NAME": "x",
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "AUDIO_CLASSIFIER_READ_BUCKETS": "shared",
+}
 # Reads events from standard input, and prints an outcome for each, after the log and the metrics.
 LOOP = """
 import json, sys
@@ -220,26 +226,6 @@ QUERIES: dict[str, dict[str, Any]] = {
 }
 
 
-def http_event(kind: str, method: str, path: str, **fields: Any) -> dict[str, Any]:
-    """Return a sample event with another method, path and body."""
-    event = json.loads((EVENTS / f"{kind}.json").read_text())
-    context = event["requestContext"]
-    if kind == "http_api":
-        context["http"] |= {"method": method, "path": path}
-        event |= {"rawPath": path, "rawQueryString": "", "routeKey": "$default", "pathParameters": None}
-        context["stage"] = "$default"
-    else:
-        event |= {"httpMethod": method, "path": path}
-        if kind == "rest_api":
-            event |= {"resource": "/{proxy+}", "pathParameters": {"proxy": path.removeprefix("/")}}
-            context |= {"path": f"/prod{path}", "stage": "prod"}
-        for name in ("queryStringParameters", "multiValueQueryStringParameters"):
-            event.pop(name, None)
-    headers = {"host": "example.org", "content-type": "audio/wav"}
-    lists = {"multiValueHeaders": {name: [value] for name, value in headers.items()}}
-    return {**event, "headers": headers, **(lists if kind != "http_api" else {}), **fields}
-
-
 @pytest.mark.parametrize("kind", QUERIES)
 @pytest.mark.parametrize("path", ["/model/predict", "/model/predict/"])
 def test_repeated_filters_of_an_http_event_add_up(
@@ -270,6 +256,36 @@ def test_http_event_with_a_wrong_is_base64_encoded_is_explained(
     assert "isBase64Encoded" in json.loads(response["body"])["hint"]
 
 
+@pytest.mark.parametrize(
+    ("kind", "sent", "request_id"),
+    [
+        ("http_api", None, "JKJaXmPLvHcESHA="),
+        ("rest_api", "of-the-client", "of-the-client"),
+        ("load_balancer", "not valid", "x"),
+    ],
+)
+def test_answer_and_log_of_an_http_event_state_its_request_id(
+    invoke: Invoke, kind: str, sent: str | None, request_id: str
+) -> None:
+    deleted = {"source": "aws.s3", "detail-type": "Object Deleted", "detail": {}}  # is ignored, and logged
+    event = http_event(kind, "POST", "/events", body=json.dumps(deleted), isBase64Encoded=False)
+    headers = {"content-type": "application/json", **({"x-request-id": sent} if sent else {})}
+    event["headers"] |= headers
+    if "multiValueHeaders" in event:
+        event["multiValueHeaders"] |= {name: [value] for name, value in headers.items()}
+    if "requestId" in event["requestContext"]:
+        event["requestContext"]["requestId"] = "JKJaXmPLvHcESHA="
+    outcome = invoke(event)
+    answered = outcome["response"].get("headers") or outcome["response"]["multiValueHeaders"]
+    assert answered["x-request-id"] in (request_id, [request_id])
+    entries = [json.loads(line) for line in outcome["log"].splitlines()]
+    (ignored,) = (entry for entry in entries if "ignored an event" in entry.get("message", ""))
+    assert (ignored["request_id"], ignored["function_request_id"]) == (request_id, "x")
+    assert not any(
+        "request_id" in entry for entry in map(json.loads, invoke({"warmup": True})["log"].splitlines())
+    )
+
+
 def test_http_event_is_answered_by_embeddings(invoke: Invoke, rain_base64: str) -> None:
     event = http_event("http_api", "POST", "/model/embed", body=rain_base64, isBase64Encoded=True)
     response = invoke(event)["response"]
@@ -278,14 +294,54 @@ def test_http_event_is_answered_by_embeddings(invoke: Invoke, rain_base64: str) 
     assert [len(patch["values"]) for patch in patches] == [128] * len(patches) != []
 
 
+@pytest.fixture(scope="module")
+def long_base64() -> str:
+    """A recording whose timeline with all classes exceeds Lambda's limit of 6 MB, of which it has a third."""
+    return base64.b64encode(encode(busy(140, 8_000), 8_000)).decode()
+
+
+ALL_CLASSES = {"timeline": "true", "top_k": "527", "window": "0.96", "hop": "0.96"}
+
+
+@pytest.mark.parametrize("accept", ["*/*", "application/x-ndjson"])
+@pytest.mark.parametrize("kind", QUERIES)
+def test_timeline_that_lambda_cannot_return_is_answered_by_413(
+    invoke: Invoke, long_base64: str, kind: str, accept: str
+) -> None:
+    query = {"rawQueryString": urlencode(ALL_CLASSES), "queryStringParameters": ALL_CLASSES}
+    query["multiValueQueryStringParameters"] = {name: [value] for name, value in ALL_CLASSES.items()}
+    event = http_event(kind, "POST", "/model/predict", body=long_base64, isBase64Encoded=True, **query)
+    event["headers"]["accept"] = accept
+    if "multiValueHeaders" in event:
+        event["multiValueHeaders"]["accept"] = [accept]
+    response = invoke(event)["response"]
+    assert response["statusCode"] == 413, response["body"][:500]
+    assert json.loads(response["body"])["code"] == "response_too_large"
+    event = http_event(kind, "POST", "/model/predict", body=long_base64, isBase64Encoded=True)
+    assert invoke(event)["response"]["statusCode"] == 200
+
+
+def test_direct_request_for_a_timeline_that_lambda_cannot_return_is_answered_by_an_error(
+    invoke: Invoke, long_base64: str
+) -> None:
+    response = invoke({"audio_base64": long_base64, **ALL_CLASSES})["response"]
+    assert response.keys() == {"status", "code", "message", "hint"}
+    assert response["code"] == "response_too_large"
+    assert invoke({"audio_base64": long_base64, "timeline": True})["response"]["status"] == "ok"
+
+
 def test_objects_without_enough_time_return_to_their_queue(invoke: Invoke) -> None:
     notification = {"Records": [object_created("a.wav")]}
     assert invoke(notification, remaining_s=MARGIN_S)["error"] == "DeadlineExceededError"
     messages = [
         {"eventSource": "aws:sqs", "messageId": name, "body": json.dumps(notification)} for name in "ab"
     ]
-    response = invoke({"Records": messages}, remaining_s=MARGIN_S)["response"]
-    assert [failure["itemIdentifier"] for failure in response["batchItemFailures"]] == ["a", "b"]
+    outcome = invoke({"Records": messages}, remaining_s=MARGIN_S)
+    failures = outcome["response"]["batchItemFailures"]
+    assert [failure["itemIdentifier"] for failure in failures] == ["a", "b"]
+    entries = [json.loads(line) for line in outcome["log"].splitlines()]
+    named = [entry["function_request_id"] for entry in entries if entry.get("object") == "s3://uploads/a.wav"]
+    assert named == ["x", "x"]
 
 
 def object_created(key: str) -> dict[str, Any]:

@@ -70,6 +70,8 @@ def test_log_has_no_forged_lines_control_characters_or_api_keys(s3: Any, tmp_pat
         headers = {"X-Api-Key": key, **{f"ce-{name}": value for name, value in attributes.items()}}
         event = s3_notification("hostile", hostile)
         assert requests.post(f"{url}/events", json=event, headers=headers, timeout=30).status_code == 503
+        headers |= {"X-Request-Id": "abc"}
+        assert requests.get(f"{url}/model/labels", headers=headers, timeout=5).status_code == 200
         forwarded = {"X-Forwarded-For": b"\x9b2J\x85ERROR: forged", "X-Api-Key": f"{key}x".encode()}
         refused = requests.get(f"{url}/model/labels%0aERROR?x=%0a", headers=forwarded, timeout=5)
         assert refused.status_code == 401
@@ -81,6 +83,9 @@ def test_log_has_no_forged_lines_control_characters_or_api_keys(s3: Any, tmp_pat
     assert any("a\\nERROR:    forged\\x1b[2J\\x9b\\u202e.wav" in line for line in lines), written
     assert any("\\x9b2J" in line and "401" in line for line in lines), written
     assert not any(line.startswith("ERROR") for line in lines)
+    assert any("/model/labels" in line and line.endswith(" 200 OK request_id=abc") for line in lines), written
+    of_event = re.compile(r"must be processed again.* request_id=[0-9a-f]{32}\b")
+    assert any(of_event.search(line) for line in lines), written
     assert all(line.isprintable() for line in lines)
     assert key not in written
 

@@ -6,6 +6,7 @@ import io
 import json
 import re
 import shlex
+from contextvars import copy_context
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,7 +16,13 @@ import pytest
 from aws_lambda_powertools import Logger
 from botocore.validate import ParamValidator
 
+from audio_classifier.aws_lambda.response_size import MAX_BYTES
+from audio_classifier.server.limiter import ConcurrencyLimiter
+from audio_classifier.server.metrics import Metrics
 from audio_classifier.server.uploads import EXPIRES_S
+from audio_classifier.service.log_context import AddLogFields, add_log_fields
+from audio_classifier.service.settings import Settings
+from audio_classifier.service.shared_classifier import SharedClassifier
 from tests.infra.templates import IMAGE, function, of_type
 
 ROOT = Path(__file__).parents[2]
@@ -133,18 +140,20 @@ def fields_of_an_error() -> set[str]:
     """Return the fields that a function's logger writes for an exception."""
     written = io.StringIO()
     logger = Logger(service="test-operations", stream=written)
+    logger.registered_handler.addFilter(AddLogFields())
     context = SimpleNamespace(
         function_name="f", memory_limit_in_mb=512, invoked_function_arn="arn", aws_request_id="id"
     )
 
     @logger.inject_lambda_context
     def handler(_event: dict[str, Any], _context: Any) -> None:
+        add_log_fields(request_id="id", object="s3://bucket/key")
         try:
             raise ValueError
         except ValueError:
             logger.exception("failed")
 
-    handler({}, context)
+    copy_context().run(handler, {}, context)
     return {*json.loads(written.getvalue())}
 
 
@@ -157,6 +166,7 @@ def test_table_of_limits_matches_the_template() -> None:
             f"{function(IMAGE, 'ApiFunction')['Timeout']} s",
             f"{function(IMAGE, 'UploadFunction')['Timeout']} s",
             "6 MB",
+            f"{MAX_BYTES:,} bytes",
             "`MaxObjectBytes`",
             f"{retries} times, {uploads['VisibilityTimeout'] // 60} minutes apart",
             f"{uploads['MessageRetentionPeriod'] // 86400} days",
@@ -164,3 +174,17 @@ def test_table_of_limits_matches_the_template() -> None:
             f"{EXPIRES_S // 60} minutes",
         ]
     )
+
+
+def test_documented_prometheus_metrics_exist() -> None:
+    metrics = Metrics(SharedClassifier(Settings.from_environment({})), ConcurrencyLimiter(1, 1))
+    suffixes = {"counter": "_total", "info": "_info"}
+    names = {f"{family.name}{suffixes.get(family.type, '')}" for family in metrics.registry.collect()}
+    observability = section("Observability")
+    _, _, rows = observability.partition("| metric | meaning |\n|---|---|\n")
+    cells = [row.split(" | ")[0] for row in rows.partition("\n\n")[0].splitlines()]
+    assert {f"audio_classifier_{name}" for cell in cells for name in re.findall(r"`(\w+)`", cell)} == names
+    queries = "".join(re.findall(r"```promql\n(.*?)```", observability, re.DOTALL))
+    queried = {re.sub(r"_(bucket|sum)$", "", name) for name in re.findall(r"audio_classifier_\w+", queries)}
+    assert queried
+    assert queried <= names

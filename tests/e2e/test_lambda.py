@@ -9,11 +9,13 @@ from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
 from devtools.runtime_api import FUNCTION_NAME
 from tests.e2e.runtime import Function, emulator, running
+from tests.support.sounds import busy, encode
 
 pytestmark = [
     pytest.mark.e2e,
@@ -174,6 +176,19 @@ def test_http_events_are_answered_by_the_http_app(function: Function, assets: Pa
     refused = function.invoke(http_event(kind, b"nonsense"))
     assert refused["statusCode"] == 400
     assert "gateway" in json.loads(refused["body"])["hint"]
+
+
+@pytest.mark.parametrize("kind", ["http_api", "function_url", "rest_api", "load_balancer"])
+def test_response_that_the_emulator_would_refuse_is_an_error(function: Function, kind: str) -> None:
+    parameters = {"timeline": "true", "top_k": "527", "window": "0.96", "hop": "0.96"}
+    event = http_event(kind, multipart(encode(busy(140, 8_000), 8_000)))
+    if "rawQueryString" in event:
+        event["rawQueryString"] = urlencode(parameters)
+    event["queryStringParameters"] = parameters
+    event["multiValueQueryStringParameters"] = {name: [value] for name, value in parameters.items()}
+    answer = function.invoke(event)
+    assert answer["statusCode"] == 413, answer
+    assert json.loads(answer["body"])["code"] == "response_too_large"
 
 
 def test_direct_invocation_returns_the_http_response_body(

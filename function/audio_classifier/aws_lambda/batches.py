@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextvars import copy_context
 from typing import Any, Final, Literal
 
 from aws_lambda_powertools.utilities.data_classes import S3BatchOperationEvent, S3BatchOperationResponse
@@ -15,6 +16,7 @@ from audio_classifier.errors import AudioClassifierError
 from audio_classifier.s3.location import S3Location
 from audio_classifier.s3.notifications import created_objects, parse_json_object
 from audio_classifier.service.cancellation import Cancellation
+from audio_classifier.service.log_context import OBJECT_FIELD, add_log_fields
 from audio_classifier.service.object_batches import Delivery, ObjectBatch
 from audio_classifier.service.uploads import Uploads
 
@@ -63,11 +65,22 @@ def process_task(
     cancellation: Cancellation | None = None,
 ) -> dict[str, Any]:
     """Process the one object of an S3 Batch Operations event; the response reports its outcome."""
+    # In a context of its own, with which the fields of log entries end.
+    return copy_context().run(_process_task, event, uploads, count_failure, cancellation)
+
+
+def _process_task(
+    event: dict[str, Any],
+    uploads: Uploads,
+    count_failure: Callable[[], object],
+    cancellation: Cancellation | None,
+) -> dict[str, Any]:
     job = S3BatchOperationEvent(event)
     task = job.task
     code: Literal["Succeeded", "TemporaryFailure", "PermanentFailure"]
     try:
         location = S3Location(task.s3_bucket, task.s3_key, task.s3_version_id)
+        add_log_fields(**{OBJECT_FIELD: str(location)})
         outcome = uploads.process(location, cancellation)
     except AudioClassifierError as error:
         _log.exception("task %s", task.task_id)

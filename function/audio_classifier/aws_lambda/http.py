@@ -9,9 +9,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from audio_classifier.aws_lambda.base64_text import decode_base64
 from audio_classifier.aws_lambda.deadlines import remaining_s
+from audio_classifier.aws_lambda.response_limit import HTTP_HINT, UPLOADS_HINT, LimitResponses
 from audio_classifier.aws_lambda.root_path import RootPathMiddleware
 from audio_classifier.errors import RequestError
 from audio_classifier.service.cancellation import DEADLINE_KEY
+from audio_classifier.service.log_context import REQUEST_ID_KEY
 
 BODY_ERROR: Final = "audio_classifier.body_error"  # the key in an event for what is wrong with its body
 HEALTH_CHECK: Final = {
@@ -23,15 +25,19 @@ HEALTH_CHECK: Final = {
 }
 
 
-class DeadlineMiddleware:
-    """ASGI middleware that limits the deadlines of requests to the time that the function has left."""
+class InvocationMiddleware:
+    """ASGI middleware that passes on what an invocation has: a request's ID, and the time that is left."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        limit_s = remaining_s(scope["aws.context"])
-        await self._app(scope if limit_s is None else {**scope, DEADLINE_KEY: limit_s}, receive, send)
+        event, context = scope["aws.event"], scope["aws.context"]
+        # Load balancers have no request IDs.
+        request_id = event["requestContext"].get("requestId") or getattr(context, "aws_request_id", None)
+        values = {REQUEST_ID_KEY: request_id, DEADLINE_KEY: remaining_s(context)}
+        known = {key: value for key, value in values.items() if value is not None}
+        await self._app({**scope, **known}, receive, send)
 
 
 class BodyErrorMiddleware:
@@ -46,10 +52,17 @@ class BodyErrorMiddleware:
 
 
 class HttpAdapter:
-    """Calls the application with HTTP events of API Gateway, function URLs and load balancers."""
+    """Calls the application with HTTP events of API Gateway, function URLs and load balancers.
 
-    def __init__(self, app: ASGIApp) -> None:
-        app = BodyErrorMiddleware(DeadlineMiddleware(RootPathMiddleware(app)))
+    Parameters
+    ----------
+    has_uploads
+        Whether clients can upload long recordings to S3.
+    """
+
+    def __init__(self, app: ASGIApp, *, has_uploads: bool = False) -> None:
+        app = BodyErrorMiddleware(InvocationMiddleware(RootPathMiddleware(app)))
+        app = LimitResponses(app, UPLOADS_HINT if has_uploads else HTTP_HINT)
         self._handler = Mangum(app, lifespan="off")
 
     def __call__(self, event: dict[str, Any], context: Any) -> Any:

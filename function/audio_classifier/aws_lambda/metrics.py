@@ -39,6 +39,9 @@ class EmbeddedMetrics:
         """Count a timeline."""
         self._add("AudioSeconds", MetricUnit.Seconds, analyzed_s)
 
+    def stage_ended(self, stage: str, seconds: float) -> None:
+        """Do nothing: traces contain these stages."""
+
     def count_cold_start(self) -> None:
         """Count an environment that was started or restored."""
         self._add("ColdStart", MetricUnit.Count, 1)

@@ -13,11 +13,11 @@ from typing import Any, Final
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.errors import ServerErrorMiddleware
 
 from audio_classifier.errors import AudioClassifierError, BusyError, UnreadableAudioError
+from audio_classifier.server import request_id, timing
 from audio_classifier.server.api_keys import RequireApiKey, document_api_keys
 from audio_classifier.server.body import audio_request
 from audio_classifier.server.body_limits import BodyLimits
@@ -28,9 +28,10 @@ from audio_classifier.server.embed import embed_routes
 from audio_classifier.server.errors import ERROR_RESPONSES, add_error_handlers, respond_to_unexpected
 from audio_classifier.server.json_response import timeline_response
 from audio_classifier.server.limiter import ConcurrencyLimiter
-from audio_classifier.server.metrics import CountRequests, Metrics
+from audio_classifier.server.metrics import CountRequests, Metrics, metrics_routes
 from audio_classifier.server.ndjson import accepts_ndjson, stream_timeline
 from audio_classifier.server.pages import page_routes
+from audio_classifier.server.request_id import RequestIds
 from audio_classifier.server.response_headers import ResponseHeaders
 from audio_classifier.server.routing import HeadAsGet, IgnoreTrailingSlash
 from audio_classifier.server.schemas import (
@@ -47,6 +48,7 @@ from audio_classifier.server.schemas import (
 )
 from audio_classifier.server.spool import Spool
 from audio_classifier.server.swagger2 import swagger_2
+from audio_classifier.server.timing import ServerTiming, StageTimes
 from audio_classifier.server.uploads import upload_routes
 from audio_classifier.service.cancellation import DEADLINE_KEY, Cancellation
 from audio_classifier.service.parameters import merge_repeated, parse_parameters
@@ -56,6 +58,7 @@ from audio_classifier.service.shared_classifier import SharedClassifier
 from audio_classifier.service.uploads import Uploads
 
 MAX_LOOKUPS: Final = 32
+EXPOSED_HEADERS: Final = ("Retry-After", timing.HEADER, request_id.HEADER)  # to pages of other origins
 
 _log = logging.getLogger(__name__)
 
@@ -74,8 +77,9 @@ def create_app(shared: SharedClassifier, uploads: Uploads | None = None) -> Fast
     settings = shared.settings
     limiter = ConcurrencyLimiter(settings.max_concurrency, settings.max_queue)
     lookups = ConcurrencyLimiter(MAX_LOOKUPS, settings.max_queue)  # requests that wait for S3 or the model
-    metrics = Metrics()
-    shared.observe(metrics)
+    metrics = Metrics(shared, limiter)
+    for observer in (metrics, StageTimes()):
+        shared.observe(observer)
 
     app = FastAPI(
         title=TITLE,
@@ -99,7 +103,7 @@ def create_app(shared: SharedClassifier, uploads: Uploads | None = None) -> Fast
         app.include_router(event_routes(uploads, limiter))
     _add_health_routes(app, shared)
     if "metrics" not in settings.disabled_routes:
-        _add_metrics_route(app, metrics)
+        app.include_router(metrics_routes(metrics))
     return app
 
 
@@ -138,10 +142,12 @@ def _add_middleware(app: FastAPI, settings: Settings, metrics: Metrics) -> None:
             allow_origins=settings.cors_origins,
             allow_methods=("GET", "HEAD", "POST"),
             allow_headers=("*",),
-            expose_headers=("Retry-After",),
+            expose_headers=EXPOSED_HEADERS,
         )
     app.add_middleware(CountRequests, metrics=metrics)
     app.add_middleware(ResponseHeaders)
+    app.add_middleware(ServerTiming)
+    app.add_middleware(RequestIds)
     app.add_middleware(IgnoreTrailingSlash)
     app.add_middleware(HeadAsGet)
 
@@ -248,10 +254,3 @@ def _add_health_routes(app: FastAPI, shared: SharedClassifier) -> None:
         if not shared.ready:
             raise BusyError("the model is being loaded")
         return StatusResponse(status="ok")
-
-
-def _add_metrics_route(app: FastAPI, metrics: Metrics) -> None:
-    @app.get("/metrics", tags=["operation"], response_class=Response)
-    async def prometheus() -> Response:
-        """Metrics in Prometheus's format"""
-        return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
@@ -10,6 +11,7 @@ import anyio
 import anyio.to_thread
 
 from audio_classifier.errors import BusyError
+from audio_classifier.server.timing import record_stage
 
 T = TypeVar("T")
 
@@ -21,6 +23,11 @@ class ConcurrencyLimiter:
         self._limiter = anyio.CapacityLimiter(max_concurrency)
         self._free_slots = max_concurrency + max_queue
 
+    @property
+    def waiting(self) -> int:
+        """How much work waits for a thread."""
+        return self._limiter.statistics().tasks_waiting
+
     async def run(self, work: Callable[[], T]) -> T:
         """Call ``work`` in a thread as soon as one is free.
 
@@ -30,7 +37,7 @@ class ConcurrencyLimiter:
             If the queue is full.
         """
         with self._slot():
-            return await anyio.to_thread.run_sync(work, limiter=self._limiter)
+            return await anyio.to_thread.run_sync(_timed(work), limiter=self._limiter)
 
     async def stream(self, items: Iterator[T]) -> AsyncIterator[T]:
         """Yield items, each computed in a thread; other work may run between two items.
@@ -43,14 +50,10 @@ class ConcurrencyLimiter:
         BusyError
             Before the first item, if the queue is full.
         """
-        with self._slot():
-            item = await self._next(items)
+        item = await self.run(lambda: next(items, None))
         while item is not None:
             yield item
-            item = await self._next(items)
-
-    async def _next(self, items: Iterator[T]) -> T | None:
-        return await anyio.to_thread.run_sync(next, items, None, limiter=self._limiter)
+            item = await anyio.to_thread.run_sync(next, items, None, limiter=self._limiter)
 
     @contextmanager
     def _slot(self) -> Iterator[None]:
@@ -61,3 +64,14 @@ class ConcurrencyLimiter:
             yield
         finally:
             self._free_slots += 1
+
+
+def _timed(work: Callable[[], T]) -> Callable[[], T]:
+    """Return work that records how long it has waited when it is called."""
+    begin = time.perf_counter()
+
+    def call() -> T:
+        record_stage("queue", time.perf_counter() - begin)
+        return work()
+
+    return call

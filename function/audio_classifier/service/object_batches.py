@@ -8,12 +8,14 @@ import random
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Final, TypeAlias, TypeVar
 
 from audio_classifier.errors import DeadlineExceededError, ProcessingFailedError
 from audio_classifier.s3.location import S3Location
 from audio_classifier.service.cancellation import Cancellation
+from audio_classifier.service.log_context import OBJECT_FIELD, add_log_fields
 from audio_classifier.service.upload_states import ClassifiedObject, OpenedObject, Outcome
 from audio_classifier.service.uploads import Uploads
 
@@ -72,7 +74,8 @@ class ObjectBatch:
         deferred: dict[int, Deferred] = {}
         pool = ThreadPoolExecutor(self._parallel)
         try:
-            started = [pool.submit(self._start, delivery) for delivery in deliveries]
+            # Each object has a context of its own, with its fields of log entries.
+            started = [pool.submit(copy_context().run, self._start, delivery) for delivery in deliveries]
             for number, future in enumerate(started):
                 item = self._result(future)
                 if isinstance(item, OpenedObject | ClassifiedObject):
@@ -80,13 +83,17 @@ class ObjectBatch:
                 else:
                     outcomes[number] = item
             for number in sorted(deferred, key=lambda number: _order(deliveries[number], deferred[number])):
-                completed = pool.submit(self._complete, deliveries[number], deferred[number], is_only=is_only)
+                delivery, item = deliveries[number], deferred[number]
+                completed = pool.submit(copy_context().run, self._complete, delivery, item, is_only=is_only)
                 outcomes[number] = self._result(completed)
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
         for number, outcome in outcomes.items():
             if isinstance(outcome, Exception):
-                _log.warning("%s must be processed again: %s", deliveries[number].location, outcome)
+                location = str(deliveries[number].location)
+                _log.warning(
+                    "%s must be processed again: %s", location, outcome, extra={OBJECT_FIELD: location}
+                )
         return [outcomes[number] for number in range(len(deliveries))]
 
     def _result(self, future: Future[T]) -> T | Exception:
@@ -99,6 +106,7 @@ class ObjectBatch:
 
     def _start(self, delivery: Delivery) -> Outcome | Exception | Deferred:
         """Process an object, unless it is expensive or was received before."""
+        add_log_fields(**{OBJECT_FIELD: str(delivery.location)})
         try:
             opened = self._uploads.open(delivery.location, self._cancellation)
             if not isinstance(opened, OpenedObject):
@@ -116,6 +124,7 @@ class ObjectBatch:
             return error
 
     def _complete(self, delivery: Delivery, item: Deferred, *, is_only: bool) -> Outcome | Exception:
+        add_log_fields(**{OBJECT_FIELD: str(delivery.location)})
         opened = item if isinstance(item, OpenedObject) else item.opened
         is_last = delivery.receives >= self._max_receives
         try:

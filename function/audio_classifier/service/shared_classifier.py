@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Generator, Iterable
-from contextlib import closing
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from audio_classifier.audio.channels import Channel
@@ -44,6 +44,13 @@ class Observer(Protocol):
     def recording_analyzed(self, analyzed_s: float) -> None:
         """Record that the first ``analyzed_s`` of a recording were analyzed in windows, or embedded."""
 
+    def stage_ended(self, stage: str, seconds: float) -> None:
+        """Record the time of a stage that is not part of a clip.
+
+        ``analyze`` computes windows or embeddings, ``open`` requests an object's properties and its stored
+        result, and ``store`` stores a result.
+        """
+
 
 class SharedClassifier:
     """A classifier that is loaded at its first use, or earlier by `load`, and shared by all threads.
@@ -77,6 +84,11 @@ class SharedClassifier:
     def ready(self) -> bool:
         """Whether the model is loaded."""
         return self._classifier is not None
+
+    @property
+    def loaded(self) -> AudioClassifier | None:
+        """The classifier; None if the model is not loaded yet."""
+        return self._classifier
 
     def load(self) -> AudioClassifier:
         """Return the classifier; other threads wait while it is loaded.
@@ -192,16 +204,32 @@ class SharedClassifier:
 
     def _observed(self, items: Generator[Item, None, None]) -> Generator[Item, None, None]:
         """Yield the items, and report the seconds that were analyzed to the observers at the end."""
-        analyzed_s = 0.0
+        analyzed_s = work_s = 0.0
         try:
             with closing(items):
+                begin = time.perf_counter()
                 for item in items:
+                    work_s += time.perf_counter() - begin
                     if isinstance(item, Window | Embeddings):
                         analyzed_s = item.end_s
                     yield item
+                    begin = time.perf_counter()  # without the time that the item was used
+                work_s += time.perf_counter() - begin
         finally:
             for observer in self._observers:
                 observer.recording_analyzed(analyzed_s)
+                observer.stage_ended("analyze", work_s)
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Report the time of the block to the observers, as `Observer.stage_ended`."""
+        begin = time.perf_counter()
+        try:
+            yield
+        finally:
+            seconds = time.perf_counter() - begin
+            for observer in self._observers:
+                observer.stage_ended(stage, seconds)
 
 
 def _decoder_pool(settings: Settings) -> DecoderPool:

@@ -95,7 +95,8 @@ class Uploads:
         model = model_record(classifier.bundle, classifier.thresholds)
         result_location = self.results.location(location)
         try:
-            file = self.access.open(location, check=cancellation.check)
+            with self._shared.timed("open"):
+                file = self.access.open(location, check=cancellation.check)
         except RemoteNotFoundError as error:
             return self._store_unopened(location, error)
         if WRITTEN_BY in file.metadata:
@@ -104,7 +105,8 @@ class Uploads:
         if location.sequencer:
             source["sequencer"] = location.sequencer
         is_final = partial(_is_final, source=source, model=model, is_current=self.access.is_current)
-        existing = self.results.find(result_location)
+        with self._shared.timed("open"):
+            existing = self.results.find(result_location)
         if existing is not None and is_final(existing.document):
             return Unchanged(result_location, error_message(existing.document))
         work_s = time.perf_counter() - begin
@@ -145,9 +147,10 @@ class Uploads:
                 record = error_record(error)
         work_s = classified.work_s + time.perf_counter() - begin
         result = _result(record, opened.source, opened.model, work_s)
-        return self.results.store(
-            opened.result_location, result, existing=opened.existing, is_final=opened.is_final
-        )
+        with self._shared.timed("store"):
+            return self.results.store(
+                opened.result_location, result, existing=opened.existing, is_final=opened.is_final
+            )
 
     def store_failure(
         self, subject: OpenedObject | S3Location, error: ProcessingFailedError
