@@ -30,6 +30,7 @@ from audio_classifier.inference.record import (
     is_result,
     model_record,
 )
+from audio_classifier.s3.json_documents import StoredDocument
 from audio_classifier.s3.location import S3Location
 from audio_classifier.service.cancellation import Cancellation
 from audio_classifier.service.object_access import ObjectAccess
@@ -41,7 +42,8 @@ from audio_classifier.service.object_results import (
 )
 from audio_classifier.service.parameters import PredictParameters
 from audio_classifier.service.predict import timeline
-from audio_classifier.service.result_order import is_newer, is_same_state
+from audio_classifier.service.result_events import ResultEvents
+from audio_classifier.service.result_order import is_newer, is_same_state, result_state
 from audio_classifier.service.shared_classifier import SharedClassifier
 from audio_classifier.service.timeline_lines import MEDIA_TYPE
 from audio_classifier.service.timeline_parts import stored_timeline
@@ -50,6 +52,7 @@ from audio_classifier.service.upload_states import ClassifiedObject, OpenedObjec
 TIMELINE_PARAMETERS: Final = PredictParameters.model_validate(
     {"timeline": True, "window": EVENT_WINDOW_S, "hop": EVENT_HOP_S, "threshold": EVENT_THRESHOLD}
 )
+STATE_DIGITS: Final = 16
 
 
 class Uploads:
@@ -59,8 +62,8 @@ class Uploads:
 
     Attributes
     ----------
-    access, results
-        How objects are opened, and where their results are stored.
+    access, results, events
+        How objects are opened, where their results are stored, and how these are published.
     """
 
     def __init__(self, shared: SharedClassifier) -> None:
@@ -68,6 +71,7 @@ class Uploads:
         self.settings = shared.settings
         self.access = ObjectAccess(shared.settings)
         self.results = ObjectResults(self.access, shared.settings)
+        self.events = ResultEvents(shared.settings)
 
     def process(self, location: S3Location, cancellation: Cancellation | None = None) -> Outcome:
         """Classify an object and store the result, unless it is stored already.
@@ -77,7 +81,7 @@ class Uploads:
         Raises
         ------
         TransferError, BundleError, DeadlineExceededError
-            If a later attempt may succeed; nothing is stored then.
+            If a later attempt may succeed; nothing is stored then, or the result is not published yet.
         """
         cancellation = cancellation or Cancellation()
         opened = self.open(location, cancellation)
@@ -111,6 +115,8 @@ class Uploads:
         with self._shared.timed("open"):
             existing = self.results.find(result_location)
         if existing is not None and is_final(existing.document):
+            # The attempt that stored it may have ended before it was published.
+            self.events.publish(result_location, existing.document, repeated=True)
             return Unchanged(result_location, error_message(existing.document))
         work_s = time.perf_counter() - begin
         return OpenedObject(file, source, model, result_location, existing, is_final, work_s)
@@ -140,7 +146,7 @@ class Uploads:
         Raises
         ------
         TransferError, BundleError, DeadlineExceededError
-            If a later attempt may succeed; nothing is stored then.
+            If a later attempt may succeed; nothing is stored then, or the result is not published yet.
         """
         begin, opened, record = time.perf_counter(), classified.opened, classified.record
         if classified.timeline_is_due:
@@ -151,7 +157,7 @@ class Uploads:
         work_s = classified.work_s + time.perf_counter() - begin
         result = _result(record, opened.source, opened.model, work_s)
         with self._shared.timed("store"):
-            return self.results.store(
+            return self._store(
                 opened.result_location, result, existing=opened.existing, is_final=opened.is_final
             )
 
@@ -168,12 +174,12 @@ class Uploads:
         Raises
         ------
         TransferError
-            If the result cannot be stored now.
+            If the result cannot be stored or published now.
         """
         if isinstance(subject, S3Location):
             return self._store_unopened(subject, error)
         result = _result(error_record(error), subject.source, subject.model, subject.work_s)
-        return self.results.store(
+        return self._store(
             subject.result_location, result, existing=subject.existing, is_final=subject.is_final
         )
 
@@ -186,12 +192,29 @@ class Uploads:
         """Store why an object could not be opened, unless it has a result already."""
         source = {"bucket": location.bucket, "key": location.key, "version_id": location.version_id}
         result = _result(error_record(error), source, model_record(self._shared.load().bundle), 0)
-        return self.results.store(
+        return self._store(
             self.results.location(location),
             result,
             existing=None,
             is_final=lambda document: is_result(document) and not is_provisional(document),
         )
+
+    def _store(
+        self,
+        location: S3Location,
+        result: Result,
+        *,
+        existing: StoredDocument | None,
+        is_final: Callable[[Any], bool],
+    ) -> Stored | Unchanged:
+        """Store a result and publish it, or the final one that another writer stored in the meantime."""
+        outcome = self.results.store(location, result, existing=existing, is_final=is_final)
+        if isinstance(outcome, Stored):
+            self.events.publish(location, result, repeated=False)
+        elif self.events.bus and (stored := self.results.find(location)) and is_result(stored.document):
+            # The other writer may have ended before it published it.
+            self.events.publish(location, stored.document, repeated=True)
+        return outcome
 
     def _has_timeline(self, duration_s: float | None) -> bool:
         min_timeline_s = self.settings.timeline_over_s
@@ -199,7 +222,8 @@ class Uploads:
 
     def _timeline(self, opened: OpenedObject, cancellation: Cancellation) -> dict[str, Any]:
         """Return windows and events, or the parts in which they are stored."""
-        state = _state_name(opened.source, opened.model)
+        identity = json.dumps(result_state(opened.source, opened.model)).encode()
+        state = hashlib.sha256(identity).hexdigest()[:STATE_DIGITS]  # parts of two states never mix
 
         def store_part(number: int, content: bytes) -> str:
             cancellation.check()
@@ -208,13 +232,6 @@ class Uploads:
 
         items = timeline(self._shared, opened.file, TIMELINE_PARAMETERS, cancellation)
         return stored_timeline(items, store_part)
-
-
-def _state_name(source: Mapping[str, Any], model: Mapping[str, Any]) -> str:
-    """Return a name for the state of an object and a model: equal states have equal results."""
-    states = [source.get(name) for name in ("bucket", "key", "version_id", "etag")]
-    models = [model.get(name) for name in ("digest", "reader", "thresholds")]
-    return hashlib.sha256(json.dumps([states, models]).encode()).hexdigest()[:16]
 
 
 def _result(record: dict[str, Any], source: dict[str, Any], model: dict[str, Any], work_s: float) -> Result:
