@@ -59,7 +59,7 @@ def test_reply_is_the_event_of_the_result(url_with_buckets: str, s3: Any, rain: 
     assert first.get_source() == "audio-classifier"
     assert first.get_subject() == f"s3://shared/{key}"
     assert first.get_datacontenttype() == "application/json"
-    data = first.get_data()
+    data: Any = first.get_data()
     assert data["source"]["etag"] == etag
     assert data["result"] == {"bucket": "results", "key": f"results/{key}.json"}
     assert data["peaks"]["Rain"] > 0.5
