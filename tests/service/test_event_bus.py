@@ -7,7 +7,6 @@ import pytest
 import requests
 
 from audio_classifier.errors import AccessDeniedError, TransferError
-from audio_classifier.service import event_bus
 from audio_classifier.service.event_bus import EventBus
 from tests.e2e.proxy import Answer, Proxy
 from tests.support.event_buses import EventQueue
@@ -42,7 +41,7 @@ def queue(s3: Any) -> EventQueue:
 
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(event_bus.random, "uniform", lambda *_: 0)
+    monkeypatch.setattr("audio_classifier.service.event_bus.random.uniform", lambda *_: 0)
 
 
 def put(name: str = "audio") -> None:
