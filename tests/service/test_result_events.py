@@ -7,6 +7,7 @@ import logging
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from hypothesis import assume, given
@@ -209,6 +210,15 @@ def test_stored_result_is_published(
     assert detail["repeated"] is False
     assert detail["peaks"]["Rain"] > 0.5
     assert "published s3://results/results/rain.wav.json on the event bus audio" in caplog.text
+
+
+def test_time_of_publication_is_reported(buckets: Any, queue: EventQueue, rain: bytes) -> None:
+    shared, observer = shared_with(event_bus=queue.bus), Mock()
+    shared.observe(observer)
+    Uploads(shared).process(put_rain(buckets, rain))
+    stages = {call.args[0]: call.args[1] for call in observer.stage_ended.call_args_list}
+    assert {*stages} == {"open", "store", "publish"}
+    assert stages["publish"] > 0
 
 
 def test_result_that_is_stored_already_is_published_again(

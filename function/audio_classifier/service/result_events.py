@@ -73,7 +73,9 @@ class ResultEvents:
         return _shortened(detail)
 
     def publish(self, location: S3Location, result: Result, *, repeated: bool) -> None:
-        """Publish the event of a stored result if a bus is configured; the parameters are those of `event`.
+        """Publish the event of a stored result; the parameters are those of `event`.
+
+        Without a bus, nothing is published.
 
         Raises
         ------
