@@ -95,7 +95,7 @@ lint-infra: $(VENV)/.test $(INFRA)/.infra $(SAM)/.sam  ## check the Dockerfile, 
 	$(INFRA)/bin/checkov --config-file infra/checkov-kubernetes.yaml
 	SAM_CLI_TELEMETRY=0 $(SAM)/bin/sam validate
 	SAM_CLI_TELEMETRY=0 $(SAM)/bin/sam validate --config-env zip
-	$(BIN)/cfn-lint template.yaml infra/template-zip.yaml
+	$(BIN)/cfn-lint template.yaml infra/template-zip.yaml infra/examples/*.yaml
 	$(INFRA)/bin/checkov --config-file infra/checkov-sam.yaml
 	PATH="$(CURDIR)/$(INFRA)/bin:$$PATH" $(BIN)/python -m pytest -m infra
 

@@ -41,7 +41,7 @@
     │   └── BundleCorruptError          a file differs from its manifest entry
     ├── TransferError                   a remote file could not be read; a retry may succeed
     │   ├── RemoteNotFoundError         the file does not exist or may not be read
-    │   ├── AccessDeniedError           the deployment lacks a permission of S3
+    │   ├── AccessDeniedError           the deployment lacks a permission of S3 or EventBridge
     │   ├── RemoteTooLongError          the file is longer than expected
     │   └── ObjectChangedError          the object was replaced while it was read
     ├── OutputError                     results cannot be stored

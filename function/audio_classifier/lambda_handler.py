@@ -78,6 +78,8 @@ def _warm_up_uploads() -> None:
     from audio_classifier.aws_lambda import batches  # noqa: F401
 
     uploads.access.client()
+    if uploads.events.bus:
+        uploads.events.bus.client()
 
 
 def _warm_up() -> None:
@@ -114,6 +116,8 @@ register_before_snapshot(gc.freeze)
 register_before_snapshot(metrics.discard)
 register_before_snapshot(warm_up, shared, uploads.access, _warm_up_http)
 register_after_restore(renew, uploads.access)
+if uploads.events.bus:
+    register_after_restore(uploads.events.bus.discard_client)
 register_after_restore(metrics.count_cold_start)
 
 
@@ -170,7 +174,7 @@ def _process_objects(locations: list[S3Location], cancellation: Cancellation) ->
     from audio_classifier.service.object_batches import process_all
 
     outcomes = process_all(uploads, locations, cancellation, parallel=PARALLEL_OBJECTS)
-    return {"status": "ok", "results": outcomes}
+    return {"status": "ok", "results": [str(outcome) for outcome in outcomes]}
 
 
 def _respond_to_direct_request(event: dict[str, Any], cancellation: Cancellation) -> dict[str, Any]:

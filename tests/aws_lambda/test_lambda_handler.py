@@ -368,6 +368,23 @@ print(gc.isenabled(), lambda_handler.shared.ready, {ready!r} in sys.modules, {no
     assert run.stdout.split()[-4:] == ["True", "True", "True", "False"]
 
 
+@pytest.mark.parametrize("bus", ["", "audio"])
+def test_client_of_the_event_bus_is_created_only_if_one_is_configured(bus: str) -> None:
+    environ = {**ENVIRONMENT, "AUDIO_CLASSIFIER_WARM_UP": "uploads", "AUDIO_CLASSIFIER_EVENT_BUS": bus}
+    script = f"""
+import os
+os.environ.update({environ!r})
+from audio_classifier.s3 import client
+created = []
+create = client._client
+client._client = lambda name, *args, **options: created.append(name) or create(name, *args, **options)
+from audio_classifier import lambda_handler
+print(*created)
+"""
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert run.stdout.splitlines()[-1].split() == (["s3", "events"] if bus else ["s3"])
+
+
 def test_function_that_cannot_start_reports_the_warm_up_and_the_model(tmp_path: Path) -> None:
     environ = {
         "AWS_LAMBDA_FUNCTION_NAME": "x",

@@ -27,12 +27,13 @@ from tests.infra.templates import IMAGE, function, of_type
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+EVENTS = (ROOT / "docs" / "events.md").read_text(encoding="utf-8")
 MACHINE = (ROOT / "infra" / "backfill.asl.json").read_text(encoding="utf-8")
 COMMANDS = [
     shlex.split(command)
-    for block in re.findall(r"```bash\n(.*?)```", DOCUMENT, re.DOTALL)
-    for command in block.replace("\\\n", " ").splitlines()
-    if command.startswith("aws ")
+    for block in re.findall(r"```bash\n(.*?)```", DOCUMENT + EVENTS, re.DOTALL)
+    for command in map(str.strip, block.replace("\\\n", " ").splitlines())
+    if command.startswith("aws ") and not command.startswith("aws cloudformation deploy ")  # not an operation
 ]
 
 
@@ -52,7 +53,7 @@ def parameters(command: list[str]) -> dict[str, Any]:
     options = zip(command, [*command[1:], "--"], strict=True)
     named = {name: value for name, value in options if name.startswith("--")}
     return {
-        name.removeprefix("--").title().replace("-", ""): json.loads(value) if value[0] == "{" else value
+        name.removeprefix("--").title().replace("-", ""): json.loads(value) if value[0] in "{[" else value
         for name, value in named.items()
         if not value.startswith("--")
     }

@@ -1,4 +1,4 @@
-"""Uploads through S3, SQS and functions that are killed, with duplicates, overwrites and faults of S3."""
+"""Uploads through S3, SQS, EventBridge and functions that are killed, with duplicates and other faults."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ from pathlib import Path
 from random import Random
 from typing import Any, Final
 
+from audio_classifier.errors import ProcessingFailedError
 from devtools.runtime_api import InvocationError
 from tests.faults.cloud import UPLOADS, Cloud, running_cloud, sqs_record
 from tests.faults.function import FunctionProcess, KilledError
 from tests.faults.recordings import Recording
 from tests.faults.report import Outcome
 from tests.faults.s3_faults import FaultyS3
+from tests.support.event_buses import EventQueue
 
+BUS: Final = "audio"
 WORKERS: Final = 3
 POLL_S: Final = 0.1
 MAX_KILL_S: Final = 0.6
@@ -46,6 +49,7 @@ class Chain:
     ) -> None:
         self._cloud, self._recordings, self._random, self._outcome = cloud, recordings, random, outcome
         self._deadline = time.monotonic() + max_s
+        self._events = EventQueue(cloud.url, BUS)
         self._final: dict[str, Recording] = {}  # by key
         self._lock = threading.Lock()
 
@@ -69,13 +73,18 @@ class Chain:
             self._process(function, batch)
 
     def check(self) -> None:
-        """Compare the stored results with the expected ones."""
+        """Compare the stored results, and the published ones, with the expected ones."""
+        published = {
+            (event["detail"]["source"]["key"], event["detail"]["source"]["etag"])
+            for event in self._events.receive()
+            if event["detail"].get("code") != ProcessingFailedError.code
+        }
         for key, recording in self._final.items():
             result = self._cloud.stored_result(key)
             etag = hashlib.md5(recording.content, usedforsecurity=False).hexdigest()
-            if result is None:
+            if result is None or (key, f'"{etag}"') not in published:
                 self._outcome.lost += 1
-                self._outcome.findings.append(f"lost: {key}")
+                self._outcome.findings.append(f"lost: {'result' if result is None else 'event'} of {key}")
             elif result["source"]["etag"].strip('"') != etag or not recording.matches(result):
                 self._outcome.wrong += 1
                 self._outcome.findings.append(f"wrong: {key}: {result}")
@@ -152,7 +161,11 @@ def run_chain(
     with running_cloud() as cloud, FaultyS3(cloud.url, Random(random.random()), S3_FAULTS) as faulty:
         chain = Chain(cloud, recordings, random, outcome, max_s)
         chain.upload(uploads)
-        environment = {**cloud.environment, "AWS_ENDPOINT_URL": faulty.url}
+        environment = {
+            **cloud.environment,
+            "AWS_ENDPOINT_URL": faulty.url,
+            "AUDIO_CLASSIFIER_EVENT_BUS": BUS,
+        }
         functions = [
             FunctionProcess(folder / f"function-{number}.log", environment) for number in range(WORKERS)
         ]

@@ -1,4 +1,4 @@
-"""A proxy in front of S3 that injects faults at random."""
+"""A proxy in front of S3 and EventBridge that injects faults at random."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ KINDS: Final = ("500", "503 SlowDown", "closed before", "closed after", "truncat
 MAX_LATENCY_S: Final = 0.5
 # Of each object: the function's client tries three times, and the queue delivers a message five times.
 MAX_FAULTS: Final = 4
+EVENT_BRIDGE: Final = "/"  # the path of all its requests
 ERROR: Final = "<?xml version='1.0'?><Error><Code>{}</Code><Message>injected</Message></Error>"
 
 
@@ -24,7 +25,7 @@ class FaultyS3(Proxy):
     Parameters
     ----------
     target
-        The URL of S3.
+        The URL of S3 and EventBridge.
     probability
         Of a fault in each request.
 
@@ -77,7 +78,7 @@ class FaultyS3(Proxy):
                 return None
             kind = self._random.choice(KINDS)
             if kind != "latency":
-                if self._by_path[path] == MAX_FAULTS:
+                if path != EVENT_BRIDGE and self._by_path[path] == MAX_FAULTS:
                     return None
                 self._by_path[path] += 1
             self.faults[kind] += 1

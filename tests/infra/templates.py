@@ -108,6 +108,9 @@ def max_length(template: dict[str, Any], value: Any) -> int:
             return len(re.sub(VARIABLE, "", value)) + sum(lengths)
         case {"Fn::If": [_, one, other]}:
             return max(max_length(template, one), max_length(template, other))
+        case {"Fn::Select": [1, {"Fn::Split": ["/", {"Ref": name}]}]}:  # the ID in an ARN
+            (length,) = re.findall(r"/\[.*\]\{(\d+)\}", template["Parameters"][name]["AllowedPattern"])
+            return int(length)
         case {"Fn::Sub": str(text)}:
             return max_length(template, text)
         case {"Fn::Sub": [text, values]}:

@@ -76,6 +76,29 @@ def test_roles_grant_access_to_default_prefixes(template: dict[str, Any]) -> Non
 
 
 @both
+def test_only_the_upload_function_may_publish_to_the_bus_of_the_parameter(template: dict[str, Any]) -> None:
+    arn = "arn:${AWS::Partition}:events:${AWS::Region}:${AWS::AccountId}:event-bus/${EventBusName}"
+    granted = {
+        role: one
+        for role in of_type(template, "AWS::IAM::Role")
+        for one in statements(template, role)
+        if "events:" in str(one["Action"])
+    }
+    assert granted == {
+        "UploadRole": {
+            "Effect": "Allow",
+            "Action": ["events:DescribeEventBus", "events:PutEvents"],
+            "Resource": {"Fn::Sub": arn},
+        }
+    }
+    buses = {
+        name: function(template, name)["Environment"]["Variables"].get(PREFIX + "EVENT_BUS")
+        for name in FUNCTIONS
+    }
+    assert buses == {"ApiFunction": None, "UploadFunction": {"Ref": "EventBusName"}}
+
+
+@both
 def test_buckets_are_private_encrypted_and_cleaned_up(template: dict[str, Any]) -> None:
     buckets = of_type(template, "AWS::S3::Bucket")
     assert buckets.keys() == {"UploadsBucket", "ResultsBucket"}

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import requests
+from cloudevents.core.bindings.http import HTTPMessage, from_http_event
 
 from tests.server.client import labels_of
 from tests.server.deployment import (
@@ -27,12 +28,11 @@ def test_event_with_a_notification_or_one_record_classifies_the_object(
 ) -> None:
     s3.put_object(Bucket="shared", Key=key, Body=rain)
     notification = s3_notification("shared", key)
-    response = send_event(url_with_buckets, form(notification), mode)
-    assert (response.status_code, response.content) == (204, b"")
+    assert send_event(url_with_buckets, form(notification), mode).status_code == 200
     stored = s3.get_object(Bucket="results", Key=f"results/{key}.json")
     assert "Rain" in labels_of(json.loads(stored["Body"].read()))
     s3.put_object(Bucket="results", Key=f"results/{key}.json", Body=b"{}")
-    assert send_event(url_with_buckets, form(notification["Records"][0]), mode).status_code == 204
+    assert send_event(url_with_buckets, form(notification["Records"][0]), mode).status_code == 200
     replaced = s3.get_object(Bucket="results", Key=f"results/{key}.json")
     assert "Rain" in labels_of(json.loads(replaced["Body"].read()))
 
@@ -45,8 +45,68 @@ def test_event_of_another_s3_implementation_classifies_the_object(
     notification = s3_notification("shared", "m.wav")
     notification["Records"][0] |= {"eventSource": source, "eventName": "s3:ObjectCreated:Put"}
     data = {**notification, "EventName": "s3:ObjectCreated:Put", "Key": "shared/m.wav"}
-    assert send_event(url_with_buckets, data).status_code == 204
+    assert send_event(url_with_buckets, data).status_code == 200
     assert s3.list_objects_v2(Bucket="results")["KeyCount"] == 1
+
+
+@pytest.mark.parametrize("key", ["in/a b+c.wav", "ü/雨 %.wav"])
+def test_reply_is_the_event_of_the_result(url_with_buckets: str, s3: Any, rain: bytes, key: str) -> None:
+    etag = s3.put_object(Bucket="shared", Key=key, Body=rain)["ETag"]
+    replies = [send_event(url_with_buckets, s3_notification("shared", key)) for _ in range(2)]
+    first, second = (from_http_event(HTTPMessage(dict(reply.headers), reply.content)) for reply in replies)
+    assert replies[0].headers["Content-Type"] == "application/cloudevents+json"
+    assert first.get_type() == "audio-classifier.AudioClassified"
+    assert first.get_source() == "audio-classifier"
+    assert first.get_subject() == f"s3://shared/{key}"
+    assert first.get_datacontenttype() == "application/json"
+    data: Any = first.get_data()
+    assert data["source"]["etag"] == etag
+    assert data["result"] == {"bucket": "results", "key": f"results/{key}.json"}
+    assert data["peaks"]["Rain"] > 0.5
+    assert first.get_id() == second.get_id() == data["id"]
+    assert second.get_data() == {**data, "repeated": True}
+
+
+def test_permanent_failure_is_replied(url_with_buckets: str, s3: Any) -> None:
+    s3.put_object(Bucket="shared", Key="a.wav", Body=b"not audio")
+    data = send_event(url_with_buckets, s3_notification("shared", "a.wav")).json()["data"]
+    assert (data["status"], data["code"]) == ("error", "unsupported_format")
+
+
+def test_event_with_several_objects_is_processed_without_a_reply(
+    url_with_buckets: str, s3: Any, rain: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    records = []
+    for key in ("a.wav", "b.wav"):
+        s3.put_object(Bucket="shared", Key=key, Body=rain)
+        records += s3_notification("shared", key)["Records"]
+    response = send_event(url_with_buckets, {"Records": records})
+    assert (response.status_code, response.content) == (204, b"")
+    assert stored_keys(s3) == ["results/a.wav.json", "results/b.wav.json"]
+    assert "the event reports 2 objects, and is not replied to" in caplog.text
+
+
+@pytest.mark.parametrize("mode", ["binary", "structured"])
+def test_reply_that_is_delivered_as_an_event_is_ignored(
+    url_with_buckets: str, s3: Any, rain: bytes, mode: str
+) -> None:
+    s3.put_object(Bucket="shared", Key="a.wav", Body=rain)
+    reply = send_event(url_with_buckets, s3_notification("shared", "a.wav")).json()
+    s3.delete_object(Bucket="results", Key="results/a.wav.json")
+    if mode == "structured":
+        response = post_event(url_with_buckets, reply)
+    else:
+        data = reply.pop("data")
+        headers = {f"ce-{name}": value for name, value in reply.items() if name != "datacontenttype"}
+        response = requests.post(f"{url_with_buckets}/events", json=data, headers=headers, timeout=10)
+    assert (response.status_code, response.content) == (204, b"")
+    assert stored_keys(s3) == []
+
+
+def test_event_about_a_folder_has_no_reply(url_with_buckets: str, s3: Any) -> None:
+    s3.put_object(Bucket="shared", Key="in/", Body=b"")
+    response = send_event(url_with_buckets, s3_notification("shared", "in/"))
+    assert (response.status_code, response.content) == (204, b"")
 
 
 def stored_keys(s3: Any) -> list[str]:
@@ -91,7 +151,7 @@ def test_unknown_record_and_other_bucket_do_not_keep_good_ones_from_being_proces
     records = [{"eventSource": "aws:kinesis"}]
     for bucket in ("private", "shared"):
         records += s3_notification(bucket, "a.wav")["Records"]
-    assert send_event(url_with_buckets, {"Records": records}).status_code == 204
+    assert send_event(url_with_buckets, {"Records": records}).status_code == 200
     assert stored_keys(s3) == ["results/a.wav.json"]
 
 

@@ -37,6 +37,8 @@ def test_defaults_are_the_built_in_model_on_all_cpus() -> None:
         results_bucket=None,
         results_prefix="results/",
         results_kms_key=None,
+        event_bus=None,
+        sound_event_threshold=0.3,
         read_buckets=(),
         cors_origins=(),
         isolate_decoding=True,
@@ -70,6 +72,8 @@ def test_every_setting_is_read_from_its_variable(tmp_path: Path) -> None:
         "AUDIO_CLASSIFIER_RESULTS_BUCKET": "results",
         "AUDIO_CLASSIFIER_RESULTS_PREFIX": "all/",
         "AUDIO_CLASSIFIER_RESULTS_KMS_KEY": "alias/results",
+        "AUDIO_CLASSIFIER_EVENT_BUS": "audio",
+        "AUDIO_CLASSIFIER_SOUND_EVENT_THRESHOLD": "0.5",
         "AUDIO_CLASSIFIER_READ_BUCKETS": "one, two",
         "AUDIO_CLASSIFIER_CORS_ORIGINS": "https://a.example,http://localhost:8080",
         "AUDIO_CLASSIFIER_ISOLATE_DECODING": "false",
@@ -101,6 +105,8 @@ def test_every_setting_is_read_from_its_variable(tmp_path: Path) -> None:
         results_bucket="results",
         results_prefix="all/",
         results_kms_key="alias/results",
+        event_bus="audio",
+        sound_event_threshold=0.5,
         read_buckets=("one", "two"),
         cors_origins=("https://a.example", "http://localhost:8080"),
         isolate_decoding=False,
@@ -152,6 +158,35 @@ def test_invalid_origin_is_refused(origin: str) -> None:
 def test_unknown_warm_up_is_refused(value: str) -> None:
     with pytest.raises(InvalidParameterError, match="AUDIO_CLASSIFIER_WARM_UP"):
         Settings.from_environment({"AUDIO_CLASSIFIER_WARM_UP": value})
+
+
+@pytest.mark.parametrize(
+    "value", ["default", "a/b.c-d_1", "arn:aws-cn:events:cn-north-1:123456789012:event-bus/audio"]
+)
+def test_name_or_arn_of_an_event_bus_is_accepted(value: str) -> None:
+    assert Settings.from_environment({PREFIX + "EVENT_BUS": value}).event_bus == value
+
+
+@pytest.mark.parametrize("value", ["my bus", "https://x", "arn:aws:sns:eu-west-1:123456789012:topic", "ü"])
+def test_invalid_event_bus_is_refused(value: str) -> None:
+    with pytest.raises(
+        InvalidParameterError, match="EVENT_BUS: must be the name or ARN of an event bus, got"
+    ):
+        Settings.from_environment({PREFIX + "EVENT_BUS": value})
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("0", 0), ("1", 1), (".5", 0.5), ("0.85", 0.85), ("1.0", 1), ("", 0.3)]
+)
+def test_threshold_of_sound_events_is_a_probability(text: str, value: float) -> None:
+    environ = {PREFIX + "SOUND_EVENT_THRESHOLD": text}
+    assert Settings.from_environment(environ).sound_event_threshold == value
+
+
+@pytest.mark.parametrize("value", ["1.1", "-0.1", "50%", "nan", "0,5", " "])
+def test_invalid_threshold_of_sound_events_is_refused(value: str) -> None:
+    with pytest.raises(InvalidParameterError, match="must be a probability from 0 to 1, got"):
+        Settings.from_environment({PREFIX + "SOUND_EVENT_THRESHOLD": value})
 
 
 @pytest.mark.parametrize(("text", "value"), [("true", True), ("1", True), ("No", False), ("0", False)])

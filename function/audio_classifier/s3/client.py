@@ -1,4 +1,4 @@
-"""Create clients of S3."""
+"""Create clients of S3, and of EventBridge with the same limits."""
 
 from __future__ import annotations
 
@@ -28,31 +28,40 @@ def s3_client() -> Any:
     TransferError
         If the environment's AWS settings are invalid.
     """
+    # Presigned forms work in every region and with KMS only with signature version 4 and the bucket in the
+    # host name; custom endpoints (MinIO, tests) have no such host names.
+    custom_endpoint = any(os.environ.get(name) for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"))
+    addressing = {"addressing_style": "path" if custom_endpoint else "virtual"}
+    return _client("s3", "S3", signature_version="s3v4", s3=addressing)
+
+
+def event_bridge_client() -> Any:
+    """Create a client of EventBridge, like `s3_client`; the errors are the same."""
+    return _client("events", "EventBridge")
+
+
+def _client(service: str, title: str, **options: Any) -> Any:
     try:
         import boto3
         import botocore.session
         from botocore.config import Config
         from botocore.exceptions import BotoCoreError
     except ImportError as error:
-        raise MissingExtraError("S3", "aws") from error
-    # Presigned forms work in every region and with KMS only with signature version 4 and the bucket in the
-    # host name; custom endpoints (MinIO, tests) have no such host names.
-    custom_endpoint = any(os.environ.get(name) for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"))
+        raise MissingExtraError(title, "aws") from error
     config = Config(
-        signature_version="s3v4",
-        s3={"addressing_style": "path" if custom_endpoint else "virtual"},
         retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
         connect_timeout=CONNECT_TIMEOUT_S,
         read_timeout=READ_TIMEOUT_S,
+        **options,
     )
     # The default session would keep its credentials, and is not safe to create clients from several threads.
     session = botocore.session.Session()
     session.register_component("data_loader", _service_descriptions())
     try:
-        return boto3.Session(botocore_session=session).client("s3", config=config)
+        return boto3.Session(botocore_session=session).client(service, config=config)
     except (BotoCoreError, ValueError) as error:
         raise TransferError(
-            f"S3: {error}", hint="Check the AWS_ variables of the environment and the AWS configuration."
+            f"{title}: {error}", hint="Check the AWS_ variables of the environment and the AWS configuration."
         ) from error
 
 

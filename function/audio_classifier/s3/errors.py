@@ -18,7 +18,7 @@ METHOD_NOT_ALLOWED: Final = 405
 CONDITION_FAILED: Final = (409, 412)  # the object changed, or is being written by another request
 MISSING_CODES: Final = ("NoSuchKey", "NoSuchVersion")
 # A response to HEAD has no body, and botocore then reports the status as the code.
-DENIED_CODES: Final = ("AccessDenied", "401", "403")
+DENIED_CODES: Final = ("AccessDenied", "AccessDeniedException", "401", "403")
 # Without s3:ListBucket for the bucket, S3 answers 403 for objects that do not exist.
 READ_PERMISSIONS: Final = "s3:GetObject (s3:GetObjectVersion for a version) and s3:ListBucket"
 PERMISSIONS: Final[Mapping[str, str]] = {
@@ -27,21 +27,24 @@ PERMISSIONS: Final[Mapping[str, str]] = {
     "PutObject": "s3:PutObject",
     "ListObjectsV2": "s3:ListBucket",
     "HeadBucket": "s3:ListBucket",
+    "DescribeEventBus": "events:DescribeEventBus",
+    "PutEvents": "events:PutEvents",
 }
 
 
 @contextmanager
 def s3_errors(subject: object, *, may_be_missing: bool = True) -> Iterator[None]:
-    """Translate what a request to S3 raises.
+    """Translate what a request to S3, or to EventBridge, raises.
 
     Only the status 404, the codes in `MISSING_CODES` and delete markers mean that an object does not exist.
 
     Parameters
     ----------
     subject
-        The bucket, object or prefix; its text begins the message.
+        The bucket, object, prefix or event bus; its text begins the message.
     may_be_missing
-        False for a new object: the status 404 then concerns its bucket, and is a `TransferError`.
+        False for a new object, whose status 404 concerns its bucket, and for an event bus: what is missing
+        is then a `TransferError`.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The route that receives CloudEvents, and webhooks of MinIO, about created objects."""
+"""The route that receives CloudEvents, and webhooks of MinIO, about created objects, and replies to them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import anyio.to_thread
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Request, Response
 
 from audio_classifier.errors import InvalidParameterError, UnknownEventError
 from audio_classifier.s3.location import S3Location
@@ -20,20 +20,31 @@ from audio_classifier.server.limiter import ConcurrencyLimiter
 from audio_classifier.server.schemas import ErrorResponse
 from audio_classifier.service.cancellation import DEADLINE_KEY, Cancellation
 from audio_classifier.service.object_batches import process_all
+from audio_classifier.service.object_results import Unchanged
+from audio_classifier.service.result_events import DETAIL_TYPE, SOURCE
+from audio_classifier.service.upload_states import Skipped
 from audio_classifier.service.uploads import Uploads
 
 STRUCTURED: Final = "application/cloudevents+json"
 BATCH: Final = "application/cloudevents-batch+json"
+REPLY_TYPE: Final = f"{SOURCE}.{DETAIL_TYPE}"
 EVENT_RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
-    status: {"model": ErrorResponse, "description": description}
-    for status, description in (
-        (400, "the body cannot be decoded"),
-        (413, "the body is too large"),
-        (415, "the body has an unsupported encoding"),
-        (422, "the event does not report created objects"),
-        (503, "the event must be delivered again"),
-        (504, "the event was not processed within its deadline, and must be delivered again"),
-    )
+    200: {
+        "description": f"the event of the type {REPLY_TYPE} that reports the result",
+        "content": {STRUCTURED: {"schema": {"type": "object"}}},
+    },
+    204: {"description": "the event was processed, and there is nothing to reply"},
+    **{
+        status: {"model": ErrorResponse, "description": description}
+        for status, description in (
+            (400, "the body cannot be decoded"),
+            (413, "the body is too large"),
+            (415, "the body has an unsupported encoding"),
+            (422, "the event does not report created objects"),
+            (503, "the event must be delivered again"),
+            (504, "the event was not processed within its deadline, and must be delivered again"),
+        )
+    },
 }
 
 _log = logging.getLogger(__name__)
@@ -42,15 +53,15 @@ _log = logging.getLogger(__name__)
 def event_routes(uploads: Uploads, limiter: ConcurrencyLimiter) -> APIRouter:
     """Return ``/events``, for Knative's and other brokers of CloudEvents, and for MinIO's webhook.
 
-    The response has no body: a broker would treat a body as a new event, and a body that is not an event as a
-    failure.
+    The response to a CloudEvent about one object is the event of its result, which a broker routes to its
+    other triggers.  Any other response has no body, because a broker would treat it as a failure.
     """
     router = APIRouter(tags=["uploads"])
 
     @router.post(
         "/events",
         operation_id="receive_event",
-        status_code=204,
+        response_class=Response,
         responses=EVENT_RESPONSES,
         openapi_extra={
             "requestBody": {
@@ -59,7 +70,7 @@ def event_routes(uploads: Uploads, limiter: ConcurrencyLimiter) -> APIRouter:
             }
         },
     )
-    async def receive(request: Request) -> None:
+    async def receive(request: Request) -> Response:
         """Classify the objects that CloudEvents or a notification report as created"""
         limit_s = request.scope.get(DEADLINE_KEY, math.inf)
         cancellation = Cancellation(min(limit_s, uploads.settings.timeline_deadline_s))
@@ -69,14 +80,50 @@ def event_routes(uploads: Uploads, limiter: ConcurrencyLimiter) -> APIRouter:
         found = await anyio.to_thread.run_sync(_created_objects, request, body)
         locations = _allowed(found, uploads)
         async with bounded(cancellation, request.receive):
-            outcomes = await limiter.run(
-                # The limiter counts this as one recording in progress.
-                lambda: process_all(uploads, locations, cancellation, parallel=1)
+            # The limiter counts this as one recording in progress.
+            return await limiter.run(
+                lambda: _process(uploads, locations, cancellation, replies=_is_event(request, body))
             )
-        for outcome in outcomes:
-            _log.info("%s", outcome)
 
     return router
+
+
+def _process(
+    uploads: Uploads, locations: list[S3Location], cancellation: Cancellation, *, replies: bool
+) -> Response:
+    outcomes = process_all(uploads, locations, cancellation, parallel=1)
+    for outcome in outcomes:
+        _log.info("%s", outcome)
+    done = [
+        (location, outcome)
+        for location, outcome in zip(locations, outcomes, strict=True)
+        if not isinstance(outcome, Skipped)
+    ]
+    if not replies or not done:
+        return Response(status_code=204)
+    if len(done) > 1:
+        _log.warning("the event reports %d objects, and is not replied to: a reply reports one", len(done))
+        return Response(status_code=204)
+    ((location, outcome),) = done
+    return _reply(uploads, location, repeated=isinstance(outcome, Unchanged))
+
+
+def _reply(uploads: Uploads, location: S3Location, *, repeated: bool) -> Response:
+    """Return the CloudEvent that reports the stored result of an object, in structured mode."""
+    result = uploads.result(location)
+    if result is None:  # deleted in the meantime
+        return Response(status_code=204)
+    detail = uploads.events.event(uploads.results.location(location), result, repeated=repeated)
+    event = {
+        "specversion": "1.0",
+        "id": detail["id"],
+        "source": SOURCE,
+        "type": REPLY_TYPE,
+        "subject": location.uri,
+        "datacontenttype": "application/json",
+        "data": detail,
+    }
+    return Response(json.dumps(event), media_type=STRUCTURED)
 
 
 def _allowed(locations: list[S3Location], uploads: Uploads) -> list[S3Location]:
@@ -95,6 +142,13 @@ def _allowed(locations: list[S3Location], uploads: Uploads) -> list[S3Location]:
     if errors:
         _log.warning("%d of %d objects are not processed: %s", len(errors), len(locations), errors[0])
     return allowed
+
+
+def _is_event(request: Request, body: bytes) -> bool:
+    """Return whether the request is one CloudEvent, not a batch or a notification as it is."""
+    if any(name.startswith("ce-") for name in request.headers):
+        return True
+    return media_type(request) != BATCH and "specversion" in parse_json_object(body)
 
 
 def _created_objects(request: Request, body: bytes) -> list[S3Location]:
@@ -129,7 +183,8 @@ def _in_event(headers: Mapping[str, str], body: bytes) -> list[S3Location]:
     from cloudevents.core.exceptions import BaseCloudEventException
 
     try:
-        data = from_http_event(HTTPMessage(dict(headers), body)).get_data()
+        event = from_http_event(HTTPMessage(dict(headers), body))
+        kind, data = event.get_type(), event.get_data()
     except (
         BaseCloudEventException,
         ValueError,
@@ -139,6 +194,9 @@ def _in_event(headers: Mapping[str, str], body: bytes) -> list[S3Location]:
         RecursionError,
     ) as error:
         raise UnknownEventError(f"the request is not a CloudEvent: {error}") from error
+    if kind == REPLY_TYPE:  # a reply that a trigger without a filter delivers
+        _log.info("ignored an event of the type %s", kind)
+        return []
     if isinstance(data, str | bytes):  # from a queue
         data = parse_json_object(data)
     if isinstance(data, dict) and "s3" in data:

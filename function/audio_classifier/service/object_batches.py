@@ -151,21 +151,22 @@ class ObjectBatch:
 
 def process_all(
     uploads: Uploads, locations: Sequence[S3Location], cancellation: Cancellation, *, parallel: int
-) -> list[str]:
+) -> list[Outcome]:
     """Process every object, then raise the first error, so that the event is delivered again.
 
     The parameters are those of `ObjectBatch`.
 
     Returns
     -------
-    The text of each object's outcome.
+    The outcome of each object.
     """
     batch = ObjectBatch(uploads, cancellation, parallel=parallel)
-    outcomes = batch.process([Delivery(location) for location in locations])
-    for outcome in outcomes:
+    outcomes: list[Outcome] = []
+    for outcome in batch.process([Delivery(location) for location in locations]):
         if isinstance(outcome, Exception):
             raise outcome
-    return [str(outcome) for outcome in outcomes]
+        outcomes.append(outcome)
+    return outcomes
 
 
 def _order(delivery: Delivery, item: Deferred) -> tuple[int, float]:

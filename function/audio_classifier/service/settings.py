@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal, Self, TypeAlias, get_args
 
+from audio_classifier.constants import EVENT_THRESHOLD
 from audio_classifier.cpus import available_cpus
 from audio_classifier.errors import InvalidParameterError
 from audio_classifier.hub.bundles import COMPACT
@@ -32,6 +33,7 @@ DEFAULT_RESULTS_PREFIX: Final = "results/"
 MAX_THREADS: Final = 256  # LiteRT crashes when the system refuses a thread
 LAMBDA_MB_PER_CPU: Final = 1769  # AWS Lambda developer guide, "Configure function memory"
 MIN_API_KEY_CHARACTERS: Final = 16
+EVENT_BUS: Final = re.compile(r"(arn:[\w-]+:events:[\w-]+:\d{12}:event-bus/)?[/.\-_A-Za-z0-9]{1,256}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,11 @@ class Settings:
         bucket.
     results_kms_key
         The KMS key that encrypts them; None for S3's own key.
+    event_bus
+        The name or ARN of the EventBridge bus that receives an event for each stored result; None for none.
+    sound_event_threshold
+        The peak probability from which on such an event lists a sound event of the result's timeline; 0.3 by
+        default, which lists all of them.
     read_buckets
         Buckets, separated by commas, whose objects clients may name by ``s3://...`` and CloudEvents may
         report.  Clients may always name objects of the uploads bucket.
@@ -133,6 +140,8 @@ class Settings:
     results_bucket: str | None
     results_prefix: str
     results_kms_key: str | None
+    event_bus: str | None
+    sound_event_threshold: float
     read_buckets: tuple[str, ...]
     cors_origins: tuple[str, ...]
     isolate_decoding: bool
@@ -183,6 +192,10 @@ class Settings:
             results_bucket=environ.get(PREFIX + "RESULTS_BUCKET") or None,
             results_prefix=environ.get(PREFIX + "RESULTS_PREFIX") or DEFAULT_RESULTS_PREFIX,
             results_kms_key=environ.get(PREFIX + "RESULTS_KMS_KEY") or None,
+            event_bus=_event_bus(environ, PREFIX + "EVENT_BUS"),
+            sound_event_threshold=_probability(
+                environ, PREFIX + "SOUND_EVENT_THRESHOLD", default=EVENT_THRESHOLD
+            ),
             read_buckets=_split(environ, PREFIX + "READ_BUCKETS"),
             cors_origins=_origins(environ, PREFIX + "CORS_ORIGINS"),
             isolate_decoding=_boolean(
@@ -281,6 +294,22 @@ def _route_groups(environ: Mapping[str, str], name: str) -> tuple[RouteGroup, ..
                 known = ", ".join(get_args(RouteGroup))
                 raise InvalidParameterError(name, f"must be some of {known}, got {unknown!r}")
     return tuple(groups)
+
+
+def _event_bus(environ: Mapping[str, str], name: str) -> str | None:
+    text = environ.get(name)
+    if text and not EVENT_BUS.fullmatch(text):
+        raise InvalidParameterError(name, f"must be the name or ARN of an event bus, got {text!r}")
+    return text or None
+
+
+def _probability(environ: Mapping[str, str], name: str, *, default: float) -> float:
+    text = environ.get(name)
+    if not text:
+        return default
+    if not re.fullmatch(r"0|1|[01]?\.\d+", text) or float(text) > 1:
+        raise InvalidParameterError(name, f"must be a probability from 0 to 1, got {text!r}")
+    return float(text)
 
 
 def _positive(environ: Mapping[str, str], name: str) -> int | None:

@@ -28,6 +28,7 @@ from audio_classifier.inference.record import (
     is_result,
     model_record,
 )
+from audio_classifier.s3.json_documents import StoredDocument
 from audio_classifier.s3.location import S3Location
 from audio_classifier.s3.objects import S3File
 from audio_classifier.service.cancellation import Cancellation
@@ -40,6 +41,7 @@ from audio_classifier.service.object_results import (
 )
 from audio_classifier.service.parameters import PredictParameters
 from audio_classifier.service.predict import collect_timeline, timeline
+from audio_classifier.service.result_events import ResultEvents
 from audio_classifier.service.result_order import is_newer, is_same_state
 from audio_classifier.service.shared_classifier import SharedClassifier
 from audio_classifier.service.upload_states import ClassifiedObject, OpenedObject, Outcome, Skipped
@@ -56,8 +58,8 @@ class Uploads:
 
     Attributes
     ----------
-    access, results
-        How objects are opened, and where their results are stored.
+    access, results, events
+        How objects are opened, where their results are stored, and how these are published.
     """
 
     def __init__(self, shared: SharedClassifier) -> None:
@@ -65,6 +67,7 @@ class Uploads:
         self.settings = shared.settings
         self.access = ObjectAccess(shared.settings)
         self.results = ObjectResults(self.access, shared.settings)
+        self.events = ResultEvents(shared.settings)
 
     def process(self, location: S3Location, cancellation: Cancellation | None = None) -> Outcome:
         """Classify an object and store the result, unless it is stored already.
@@ -74,7 +77,7 @@ class Uploads:
         Raises
         ------
         TransferError, BundleError, DeadlineExceededError
-            If a later attempt may succeed; nothing is stored then.
+            If a later attempt may succeed; nothing is stored then, or the result is not published yet.
         """
         cancellation = cancellation or Cancellation()
         opened = self.open(location, cancellation)
@@ -108,6 +111,8 @@ class Uploads:
         with self._shared.timed("open"):
             existing = self.results.find(result_location)
         if existing is not None and is_final(existing.document):
+            # The attempt that stored it may have ended before it was published.
+            self._publish(result_location, existing.document, repeated=True)
             return Unchanged(result_location, error_message(existing.document))
         work_s = time.perf_counter() - begin
         return OpenedObject(file, source, model, result_location, existing, is_final, work_s)
@@ -137,7 +142,7 @@ class Uploads:
         Raises
         ------
         TransferError, BundleError, DeadlineExceededError
-            If a later attempt may succeed; nothing is stored then.
+            If a later attempt may succeed; nothing is stored then, or the result is not published yet.
         """
         begin, opened, record = time.perf_counter(), classified.opened, classified.record
         if classified.timeline_is_due:
@@ -147,10 +152,7 @@ class Uploads:
                 record = error_record(error)
         work_s = classified.work_s + time.perf_counter() - begin
         result = _result(record, opened.source, opened.model, work_s)
-        with self._shared.timed("store"):
-            return self.results.store(
-                opened.result_location, result, existing=opened.existing, is_final=opened.is_final
-            )
+        return self._store(opened.result_location, result, existing=opened.existing, is_final=opened.is_final)
 
     def store_failure(
         self, subject: OpenedObject | S3Location, error: ProcessingFailedError
@@ -165,12 +167,12 @@ class Uploads:
         Raises
         ------
         TransferError
-            If the result cannot be stored now.
+            If the result cannot be stored or published now.
         """
         if isinstance(subject, S3Location):
             return self._store_unopened(subject, error)
         result = _result(error_record(error), subject.source, subject.model, subject.work_s)
-        return self.results.store(
+        return self._store(
             subject.result_location, result, existing=subject.existing, is_final=subject.is_final
         )
 
@@ -183,12 +185,35 @@ class Uploads:
         """Store why an object could not be opened, unless it has a result already."""
         source = {"bucket": location.bucket, "key": location.key, "version_id": location.version_id}
         result = _result(error_record(error), source, model_record(self._shared.load().bundle), 0)
-        return self.results.store(
+        return self._store(
             self.results.location(location),
             result,
             existing=None,
             is_final=lambda document: is_result(document) and not is_provisional(document),
         )
+
+    def _store(
+        self,
+        location: S3Location,
+        result: Result,
+        *,
+        existing: StoredDocument | None,
+        is_final: Callable[[Any], bool],
+    ) -> Stored | Unchanged:
+        """Store a result and publish it, or the final one that another writer stored in the meantime."""
+        with self._shared.timed("store"):
+            outcome = self.results.store(location, result, existing=existing, is_final=is_final)
+        if isinstance(outcome, Stored):
+            self._publish(location, result, repeated=False)
+        elif self.events.bus and (stored := self.results.find(location)) and is_result(stored.document):
+            # The other writer may have ended before it published it.
+            self._publish(location, stored.document, repeated=True)
+        return outcome
+
+    def _publish(self, location: S3Location, result: Result, *, repeated: bool) -> None:
+        if self.events.bus:
+            with self._shared.timed("publish"):
+                self.events.publish(location, result, repeated=repeated)
 
     def _has_timeline(self, duration_s: float | None) -> bool:
         min_timeline_s = self.settings.timeline_over_s
