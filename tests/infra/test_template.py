@@ -45,7 +45,6 @@ GATEWAY_MS: Final = {"RestApi": 29000, "HttpApi": 30000}
 # Parameters that apply without a new version: to the alias, deployments, the function or its event source.
 UNVERSIONED: Final = {
     "UploadBatchSize",
-    "UploadBatchSize",
     "ProvisionedConcurrency",
     "Rollout",
     "UploadReservedConcurrency",

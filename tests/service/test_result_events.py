@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import logging
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from hypothesis import assume, given
@@ -195,8 +197,9 @@ def put_rain(buckets: Any, rain: bytes, key: str = "rain.wav") -> S3Location:
 
 
 def test_stored_result_is_published(
-    buckets: Any, queue: EventQueue, publishing: Uploads, rain: bytes
+    buckets: Any, queue: EventQueue, publishing: Uploads, rain: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.INFO, "audio_classifier")
     assert isinstance(publishing.process(put_rain(buckets, rain)), Stored)
     (event,) = queue.receive()
     assert (event["source"], event["detail-type"]) == ("audio-classifier", "AudioClassified")
@@ -206,6 +209,16 @@ def test_stored_result_is_published(
     assert detail["id"] == event_id(result)
     assert detail["repeated"] is False
     assert detail["peaks"]["Rain"] > 0.5
+    assert "published s3://results/results/rain.wav.json on the event bus audio" in caplog.text
+
+
+def test_time_of_publication_is_reported(buckets: Any, queue: EventQueue, rain: bytes) -> None:
+    shared, observer = shared_with(event_bus=queue.bus), Mock()
+    shared.observe(observer)
+    Uploads(shared).process(put_rain(buckets, rain))
+    stages = {call.args[0]: call.args[1] for call in observer.stage_ended.call_args_list}
+    assert {*stages} == {"open", "store", "publish"}
+    assert stages["publish"] > 0
 
 
 def test_result_that_is_stored_already_is_published_again(

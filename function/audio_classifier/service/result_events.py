@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -25,6 +26,8 @@ MODEL_FIELDS: Final = ("bundle", "version", "digest", "reader", "thresholds")
 ERROR_FIELDS: Final = ("status", "code", "message", "hint")
 # What is omitted from an event that would be too long, in this order.
 OMISSIBLE: Final = (("timeline", "events"), ("timeline", "classes"), ("predictions",), ("peaks",))
+
+_log = logging.getLogger(__name__)
 
 
 class ResultEvents:
@@ -71,7 +74,9 @@ class ResultEvents:
         return _shortened(detail)
 
     def publish(self, location: S3Location, result: Result, *, repeated: bool) -> None:
-        """Publish the event of a stored result if a bus is configured; the parameters are those of `event`.
+        """Publish the event of a stored result; the parameters are those of `event`.
+
+        Without a bus, nothing is published.
 
         Raises
         ------
@@ -81,6 +86,7 @@ class ResultEvents:
         if self.bus is not None:
             detail = json.dumps(self.event(location, result, repeated=repeated), separators=(",", ":"))
             self.bus.put(SOURCE, DETAIL_TYPE, detail)
+            _log.info("published %s on the %s%s", location, self.bus, ", repeated" if repeated else "")
 
 
 def event_id(result: Result) -> str:

@@ -48,7 +48,7 @@ class Observer(Protocol):
         """Record the time of a stage that is not part of a clip.
 
         ``analyze`` computes windows or embeddings, ``open`` requests an object's properties and its stored
-        result, and ``store`` stores a result.
+        result, ``store`` stores a result, and ``publish`` publishes it.
         """
 
 

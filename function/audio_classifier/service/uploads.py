@@ -116,7 +116,7 @@ class Uploads:
             existing = self.results.find(result_location)
         if existing is not None and is_final(existing.document):
             # The attempt that stored it may have ended before it was published.
-            self.events.publish(result_location, existing.document, repeated=True)
+            self._publish(result_location, existing.document, repeated=True)
             return Unchanged(result_location, error_message(existing.document))
         work_s = time.perf_counter() - begin
         return OpenedObject(file, source, model, result_location, existing, is_final, work_s)
@@ -156,10 +156,7 @@ class Uploads:
                 record = error_record(error)
         work_s = classified.work_s + time.perf_counter() - begin
         result = _result(record, opened.source, opened.model, work_s)
-        with self._shared.timed("store"):
-            return self._store(
-                opened.result_location, result, existing=opened.existing, is_final=opened.is_final
-            )
+        return self._store(opened.result_location, result, existing=opened.existing, is_final=opened.is_final)
 
     def store_failure(
         self, subject: OpenedObject | S3Location, error: ProcessingFailedError
@@ -208,13 +205,19 @@ class Uploads:
         is_final: Callable[[Any], bool],
     ) -> Stored | Unchanged:
         """Store a result and publish it, or the final one that another writer stored in the meantime."""
-        outcome = self.results.store(location, result, existing=existing, is_final=is_final)
+        with self._shared.timed("store"):
+            outcome = self.results.store(location, result, existing=existing, is_final=is_final)
         if isinstance(outcome, Stored):
-            self.events.publish(location, result, repeated=False)
+            self._publish(location, result, repeated=False)
         elif self.events.bus and (stored := self.results.find(location)) and is_result(stored.document):
             # The other writer may have ended before it published it.
-            self.events.publish(location, stored.document, repeated=True)
+            self._publish(location, stored.document, repeated=True)
         return outcome
+
+    def _publish(self, location: S3Location, result: Result, *, repeated: bool) -> None:
+        if self.events.bus:
+            with self._shared.timed("publish"):
+                self.events.publish(location, result, repeated=repeated)
 
     def _has_timeline(self, duration_s: float | None) -> bool:
         min_timeline_s = self.settings.timeline_over_s
