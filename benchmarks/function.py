@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from benchmarks.children import LOG, ProcessResult, start, wait_for
-from devtools.runtime_api import RuntimeApi
+from devtools.runtime_api import TIME_LIMIT_S, RuntimeApi
 
 START_S: Final = 60
 
@@ -45,6 +45,10 @@ class Function:
                 )
         return time.perf_counter() - self.begin
 
+    def process(self, event: Any, *, timeout_s: float) -> Any:
+        """Return the function's response to an event that is not a request."""
+        return self._api.invoke(event, timeout_s=timeout_s)
+
     def invoke(self, event: bytes) -> Any:
         """Return the body of the function's response; raise `RuntimeError` if its status is not 200."""
         response = self._api.invoke(event)
@@ -54,7 +58,13 @@ class Function:
 
 
 @contextmanager
-def running(command: Sequence[str], *, memory_mb: int, variables: Mapping[str, str]) -> Iterator[Function]:
+def running(
+    command: Sequence[str],
+    *,
+    memory_mb: int,
+    variables: Mapping[str, str],
+    time_limit_s: float = TIME_LIMIT_S,
+) -> Iterator[Function]:
     """Start a function as Lambda does, and end it when the block ends.
 
     Parameters
@@ -65,8 +75,10 @@ def running(command: Sequence[str], *, memory_mb: int, variables: Mapping[str, s
         The memory size that the environment states; it is not enforced.
     variables
         The function's own environment variables.
+    time_limit_s
+        How long the function may take for an event.
     """
-    with RuntimeApi() as api:
+    with RuntimeApi(time_limit_s) as api:
         lambda_variables = {
             "AWS_LAMBDA_RUNTIME_API": api.address,
             "AWS_LAMBDA_FUNCTION_NAME": "benchmark",

@@ -44,6 +44,7 @@ DAY_S: Final = 86400
 GATEWAY_MS: Final = {"RestApi": 29000, "HttpApi": 30000}
 # Parameters that apply without a new version: to the alias, deployments, the function or its event source.
 UNVERSIONED: Final = {
+    "UploadBatchSize",
     "ProvisionedConcurrency",
     "Rollout",
     "UploadReservedConcurrency",
@@ -92,7 +93,9 @@ def test_handler_of_all_functions_can_be_imported() -> None:
 def test_functions_have_8192_mb_by_default_and_less_with_snapstart(template: dict[str, Any]) -> None:
     memory = {"Ref": "MemorySize"}
     assert template["Parameters"]["MemorySize"]["Default"] == 8192
-    assert function(template, "UploadFunction")["MemorySize"] == memory
+    assert function(template, "UploadFunction")["MemorySize"] == {
+        "Fn::If": ["HasUploadMemory", {"Ref": "UploadMemorySize"}, memory]
+    }
     api = function(template, "ApiFunction")
     assert api["MemorySize"] == {"Fn::If": ["UsesSnapStart", {"Ref": "SnapStartMemorySize"}, memory]}
     assert api["SnapStart"] == {"ApplyOn": {"Fn::If": ["UsesSnapStart", "PublishedVersions", "None"]}}
@@ -115,11 +118,18 @@ def test_api_waits_longer_than_timeout_of_function(template: dict[str, Any]) -> 
 def test_messages_are_hidden_while_processed_and_kept_long_enough(template: dict[str, Any]) -> None:
     queues = of_type(template, "AWS::SQS::Queue")
     upload = function(template, "UploadFunction")
+    assert upload["Timeout"] == {"Ref": "UploadTimeout"}
+    timeouts = template["Mappings"]["UploadTimeouts"]
+    assert timeouts.keys() == {str(one) for one in template["Parameters"]["UploadTimeout"]["AllowedValues"]}
     for name, source in (("UploadsQueue", "Uploads"), ("RetryQueue", "Retries")):
         event = upload["Events"][source]["Properties"]
         assert event["Queue"] == {"Fn::GetAtt": [name, "Arn"]}
         window_s = event.get("MaximumBatchingWindowInSeconds", 0)
-        assert queues[name]["VisibilityTimeout"] >= 6 * upload["Timeout"] + window_s
+        assert queues[name]["VisibilityTimeout"] == {
+            "Fn::FindInMap": ["UploadTimeouts", {"Ref": "UploadTimeout"}, "Visibility"]
+        }
+        for timeout_s, values in timeouts.items():
+            assert values["Visibility"] >= 6 * int(timeout_s) + window_s
         assert event["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
     # The retention period starts when a message enters the first queue.
     uploads_s, retry_s, dead_s = (
@@ -142,7 +152,8 @@ def test_upload_that_was_not_processed_is_retried_in_an_invocation_of_its_own(
         "deadLetterTargetArn": {"Fn::GetAtt": ["RetryQueue", "Arn"]},
         "maxReceiveCount": 1,
     }
-    assert events["Uploads"]["Properties"]["BatchSize"] <= PARALLEL_OBJECTS
+    assert events["Uploads"]["Properties"]["BatchSize"] == {"Ref": "UploadBatchSize"}
+    assert template["Parameters"]["UploadBatchSize"]["MaxValue"] <= PARALLEL_OBJECTS
     assert events["Retries"]["Properties"]["BatchSize"] == 1
     retries = queues["RetryQueue"]["RedrivePolicy"]
     assert retries["deadLetterTargetArn"] == {"Fn::GetAtt": ["DeadLetterQueue", "Arn"]}
@@ -187,8 +198,9 @@ def test_results_of_two_buckets_have_separate_prefixes(template: dict[str, Any])
     for name in FUNCTIONS:
         prefix = function(template, name)["Environment"]["Variables"][PREFIX + "RESULTS_PREFIX"]
         condition, of_two, of_one = prefix["Fn::If"]
-        assert (condition, of_one) == ("HasBackfillBucket", DEFAULT_RESULTS_PREFIX)
-        assert of_two == f"{DEFAULT_RESULTS_PREFIX}{{bucket}}/"
+        assert (condition, of_one) == ("HasTwoBuckets", {"Ref": "ResultsPrefix"})
+        assert of_two == {"Fn::Sub": "${ResultsPrefix}{bucket}/"}
+    assert template["Parameters"]["ResultsPrefix"]["Default"] == DEFAULT_RESULTS_PREFIX
 
 
 @both

@@ -157,8 +157,11 @@ def test_alarms_cover_queues_api_functions_and_backfills(template: dict[str, Any
 @both
 def test_alarms_trigger_before_timeouts_and_retention_periods(template: dict[str, Any]) -> None:
     alarms = of_type(template, "AWS::CloudWatch::Alarm")
-    timeout_ms = 1000 * function(template, "UploadFunction")["Timeout"]
-    assert alarms["UploadDurationAlarm"]["Threshold"] < timeout_ms
+    assert alarms["UploadDurationAlarm"]["Threshold"] == {
+        "Fn::FindInMap": ["UploadTimeouts", {"Ref": "UploadTimeout"}, "Alarm"]
+    }
+    for timeout_s, values in template["Mappings"]["UploadTimeouts"].items():
+        assert values["Alarm"] < 1000 * int(timeout_s)
     assert alarms["ApiLatencyAlarm"]["Threshold"] < 1000 * function(template, "ApiFunction")["Timeout"]
     queue = of_type(template, "AWS::SQS::Queue")["UploadsQueue"]
     assert alarms["UploadsWaitAlarm"]["Threshold"] < queue["MessageRetentionPeriod"]

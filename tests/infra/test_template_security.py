@@ -6,7 +6,7 @@ import json
 import re
 from typing import Any, Final
 
-from audio_classifier.service.settings import DEFAULT_RESULTS_PREFIX, DEFAULT_UPLOADS_PREFIX, PREFIX
+from audio_classifier.service.settings import DEFAULT_UPLOADS_PREFIX, PREFIX
 from infra.zip_template import SOURCE, TARGET
 from tests.infra.templates import (
     FUNCTIONS,
@@ -56,17 +56,21 @@ def test_role_statements_use_no_wildcards_except_where_necessary(template: dict[
 def test_roles_grant_access_to_default_prefixes(template: dict[str, Any]) -> None:
     def resources(role: str, action: str) -> set[str]:
         granted = [one for one in statements(template, role) if action in as_list(one["Action"])]
-        return {text for one in granted for text in nodes(one["Resource"]) if isinstance(text, str)}
+        names = {"HasExistingResults"}  # of conditions
+        return {text for one in granted for text in nodes(one["Resource"]) if isinstance(text, str)} - names
 
-    results = f"${{ResultsBucket.Arn}}/{DEFAULT_RESULTS_PREFIX}*"
+    results = {
+        "${ResultsBucket.Arn}/${ResultsPrefix}*",
+        "arn:${AWS::Partition}:s3:::${ExistingResultsBucket}/${ResultsPrefix}*",
+    }
     uploads, model = (
         f"${{UploadsBucket.Arn}}/{DEFAULT_UPLOADS_PREFIX}*",
         "arn:${AWS::Partition}:s3:::${ModelBucket}/*",
     )
-    assert resources("ApiRole", "s3:GetObject") == {uploads, results, model}
+    assert resources("ApiRole", "s3:GetObject") == {uploads, model} | results
     assert resources("ApiRole", "s3:PutObject") == {uploads}
-    assert resources("UploadRole", "s3:PutObject") == {results}
-    assert results in resources("UploadRole", "s3:GetObject")
+    assert resources("UploadRole", "s3:PutObject") == results
+    assert results <= resources("UploadRole", "s3:GetObject")
     assert "${UploadsBucket.Arn}/*" in resources("UploadRole", "s3:GetObjectVersion")
     for role in ("ApiRole", "UploadRole"):
         # While a new prefix is deployed, the live version still reads from the old one.
@@ -135,10 +139,15 @@ def test_queues_are_encrypted_and_accept_only_notifications_of_the_uploads_bucke
     allowed = [
         one
         for policy in policies.values()
-        for one in policy["PolicyDocument"]["Statement"]
-        if one["Effect"] == "Allow"
+        for one in nodes(policy["PolicyDocument"]["Statement"])
+        if isinstance(one, dict) and one.get("Effect") == "Allow"
     ]
-    (notifications,) = allowed
+    notifications, events = allowed
+    assert events["Principal"] == {"Service": "events.amazonaws.com"}
+    assert events["Resource"] == {"Fn::GetAtt": ["UploadsQueue", "Arn"]}
+    assert events["Condition"] == {
+        "ArnEquals": {"aws:SourceArn": {"Fn::GetAtt": ["ExistingUploadsRule", "Arn"]}}
+    }
     assert notifications["Principal"] == {"Service": "s3.amazonaws.com"}
     assert notifications["Resource"] == {"Fn::GetAtt": ["UploadsQueue", "Arn"]}
     name, values = of_type(template, "AWS::S3::Bucket")["UploadsBucket"]["BucketName"]["Fn::Sub"]
@@ -149,7 +158,7 @@ def test_queues_are_encrypted_and_accept_only_notifications_of_the_uploads_bucke
 
 
 def assert_denied_without_tls(policy: dict[str, Any], actions: str, arns: list[Any]) -> None:
-    (statement,) = [one for one in policy["PolicyDocument"]["Statement"] if one["Effect"] == "Deny"]
+    (statement,) = [one for one in policy["PolicyDocument"]["Statement"] if one.get("Effect") == "Deny"]
     assert statement["Condition"] == {"Bool": {"aws:SecureTransport": False}}
     assert (statement["Principal"], statement["Action"]) == ("*", actions)
     assert as_list(statement["Resource"]) == arns
@@ -162,7 +171,9 @@ def test_results_do_not_trigger_upload_notifications(template: dict[str, Any]) -
     assert named(buckets["UploadsBucket"], "Queue") == [{"Fn::GetAtt": ["UploadsQueue", "Arn"]}]
     for name in FUNCTIONS:
         variables = function(template, name)["Environment"]["Variables"]
-        assert variables[PREFIX + "RESULTS_BUCKET"] == {"Ref": "ResultsBucket"}
+        assert variables[PREFIX + "RESULTS_BUCKET"] == {
+            "Fn::If": ["HasExistingResults", {"Ref": "ExistingResultsBucket"}, {"Ref": "ResultsBucket"}]
+        }
         assert variables.get(PREFIX + "UPLOADS_BUCKET", {"Ref": "UploadsBucket"}) == {"Ref": "UploadsBucket"}
 
 
@@ -188,7 +199,7 @@ def test_backfill_has_its_substitutions_timeouts_and_permissions() -> None:
         text = (path.parent / machine["DefinitionUri"]).read_text(encoding="utf-8")
         assert {*re.findall(r"\$\{(\w+)\}", text)} == machine["DefinitionSubstitutions"].keys()
         definition = json.loads(text)
-        timeout_s = function(template, "UploadFunction")["Timeout"]
+        timeout_s = max(template["Parameters"]["UploadTimeout"]["AllowedValues"])
         assert all(task_s > timeout_s for task_s in named(definition, "TimeoutSeconds"))
         writers = named(definition, "ResultWriter")
         written = {f"${{ResultsBucket.Arn}}/{one['Parameters']['Prefix']}*" for one in writers}

@@ -9,7 +9,8 @@ import pytest
 import requests
 from starlette.requests import Request
 
-from audio_classifier.server.ndjson import MEDIA_TYPE, accepts_ndjson
+from audio_classifier.server.ndjson import accepts_ndjson
+from audio_classifier.service.timeline_lines import MEDIA_TYPE
 from tests.server.client import ERROR_FIELDS, PREDICT, check_error, post
 from tests.support.serving import serving
 from tests.support.sounds import busy, damaged_flac, encode

@@ -31,6 +31,19 @@ def test_result_is_pending_until_the_event_of_the_upload(url_with_buckets: str, 
     assert ready.json()["source"]["size"] == len(rain)
 
 
+def test_parts_of_a_long_timeline_have_urls(s3: Any, url_with_buckets: str) -> None:
+    upload_id = "a" * 32
+    own, foreign = f"results/uploads/{upload_id}.timeline/x/00000.ndjson", "results/secret.json"
+    parts = [{"key": own}, {"key": foreign}, {"key": 1}, None]
+    document = {"status": "ok", "source": {}, "model": {}, "timeline": {"status": "ok", "parts": parts}}
+    s3.put_object(Bucket="results", Key=f"results/uploads/{upload_id}.json", Body=json.dumps(document))
+    s3.put_object(Bucket="results", Key=own, Body=b'{"window": {}}\n')
+    answer = requests.get(f"{url_with_buckets}/results/{upload_id}", timeout=5).json()
+    signed, *others = answer["timeline"]["parts"]
+    assert requests.get(signed["url"], timeout=5).content == b'{"window": {}}\n'
+    assert others == parts[1:]
+
+
 @pytest.mark.parametrize("upload_id", ["nothing", "0" * 31, "g" * 32, "..%2F..%2Fsecret", "0" * 32])
 def test_unknown_upload_has_no_result(url_with_buckets: str, upload_id: str) -> None:
     response = requests.get(f"{url_with_buckets}/results/{upload_id}", timeout=5)

@@ -95,6 +95,21 @@ def test_event_lists_sound_events_from_the_threshold_on() -> None:
     assert event["peaks"] == {"Rain": 0.912346, "Siren": 0.812346}
 
 
+def test_event_of_a_timeline_in_parts_has_the_peaks_of_its_classes() -> None:
+    classes = [
+        {**SIREN, "seconds": 3.84, "events": 1, "peak": 0.9},
+        {**RAIN, "seconds": 3.0, "events": 1, "peak": 0.4},
+    ]
+    timeline = {
+        "status": "ok",
+        "parts": [{"key": "results/a.wav.timeline/x/00000.ndjson"}],
+        "classes": classes,
+    }
+    event = event_of({**RESULT, "timeline": timeline}, sound_event_threshold=0.5)
+    assert event["timeline"] == {"status": "ok", "classes": classes[:1]}
+    assert event["peaks"] == {"Rain": 0.912346, "Siren": 0.9}
+
+
 def test_event_of_a_permanent_failure_has_the_error_body() -> None:
     error = {"status": "error", "code": "unreadable_audio", "message": "not audio", "hint": "Use WAV."}
     event = event_of({name: RESULT[name] for name in ("source", "model", "time")} | error)

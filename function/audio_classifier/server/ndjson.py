@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator
 from contextlib import AsyncExitStack, aclosing, suppress
-from typing import Any, Final
+from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from audio_classifier.audio.warnings import AudioWarning
 from audio_classifier.errors import AudioClassifierError, DeadlineExceededError, RequestCancelledError
-from audio_classifier.inference.sound_events import SoundEvent
-from audio_classifier.inference.windows import Window
 from audio_classifier.server.deadlines import bounded
 from audio_classifier.server.errors import body_of
 from audio_classifier.server.limiter import ConcurrencyLimiter
 from audio_classifier.service.cancellation import Cancellation
 from audio_classifier.service.predict import TimelineItem
+from audio_classifier.service.timeline_lines import MEDIA_TYPE, item_line, line
 
-MEDIA_TYPE: Final = "application/x-ndjson"
-LINE_NAMES: Final = {Window: "window", SoundEvent: "event", AudioWarning: "warning"}
 LAST_LINE_S: Final = 5.0  # to send the error of an exceeded deadline
 
 
@@ -89,18 +84,10 @@ async def _lines(
     item: TimelineItem | None = first
     try:
         while item is not None:
-            yield _item_line(item)
+            yield item_line(item)
             async with bounded(cancellation):
                 item = await anext(items, None)
     except AudioClassifierError as error:
-        yield _line(body_of(error))
+        yield line(body_of(error))
     else:
-        yield _line({"status": "ok"})
-
-
-def _item_line(item: TimelineItem) -> str:
-    return _line({LINE_NAMES[type(item)]: item.to_dict()})
-
-
-def _line(content: dict[str, Any]) -> str:
-    return json.dumps(content) + "\n"
+        yield line({"status": "ok"})

@@ -66,6 +66,7 @@ def upload_routes(uploads: Uploads, limiter: ConcurrencyLimiter) -> APIRouter:
         location = location_of(_checked_id(upload_id))
         stored = await limiter.run(lambda: uploads.result(location))
         if stored is not None:
+            await limiter.run(lambda: sign_parts(uploads, location, stored))
             # Escaped, because half of a surrogate pair in a foreign document cannot be encoded.
             return Response(json.dumps(stored), media_type="application/json")
         if not await limiter.run(lambda: uploads.access.exists(location)):
@@ -73,6 +74,20 @@ def upload_routes(uploads: Uploads, limiter: ConcurrencyLimiter) -> APIRouter:
         return JSONResponse({"status": "pending"}, 202, {"Retry-After": "1"})
 
     return router
+
+
+def sign_parts(uploads: Uploads, source: S3Location, result: dict[str, Any]) -> None:
+    """Add a ``url`` to each part of a result's timeline; anybody can download from it for `EXPIRES_S`."""
+    timeline = result.get("timeline")
+    parts = timeline.get("parts") if isinstance(timeline, dict) else None
+    prefix = uploads.results.parts_location(source)
+    for part in parts if isinstance(parts, list) else ():
+        key = part.get("key") if isinstance(part, dict) else None
+        if isinstance(key, str) and key.startswith(prefix.key):
+            with s3_errors(prefix):
+                part["url"] = uploads.access.client().generate_presigned_url(
+                    "get_object", {"Bucket": prefix.bucket, "Key": key}, ExpiresIn=EXPIRES_S
+                )
 
 
 def _checked_id(upload_id: str) -> str:

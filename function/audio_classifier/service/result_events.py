@@ -11,6 +11,7 @@ from typing import Any, Final
 from audio_classifier.inference.record import Result, is_provisional
 from audio_classifier.s3.location import S3Location
 from audio_classifier.service.event_bus import EventBus
+from audio_classifier.service.result_order import result_state
 from audio_classifier.service.settings import Settings
 
 SOURCE: Final = "audio-classifier"
@@ -24,7 +25,7 @@ SOURCE_FIELDS: Final = ("bucket", "key", "version_id", "etag", "size", "last_mod
 MODEL_FIELDS: Final = ("bundle", "version", "digest", "reader", "thresholds")
 ERROR_FIELDS: Final = ("status", "code", "message", "hint")
 # What is omitted from an event that would be too long, in this order.
-OMISSIBLE: Final = (("timeline", "events"), ("predictions",), ("peaks",))
+OMISSIBLE: Final = (("timeline", "events"), ("timeline", "classes"), ("predictions",), ("peaks",))
 
 _log = logging.getLogger(__name__)
 
@@ -64,10 +65,10 @@ class ResultEvents:
         if result["status"] == "ok":
             detail["predictions"] = _rounded(result.get("predictions"))
         if isinstance(timeline := result.get("timeline"), dict):
-            events = [
-                event for event in _rounded(timeline.get("events")) if _is_above(event, self._threshold)
-            ]
-            detail["timeline"] = {**_taken(timeline, ERROR_FIELDS), "events": events}
+            # A timeline in parts has the peak of each class instead of its sound events.
+            name = "classes" if "parts" in timeline else "events"
+            found = [one for one in _rounded(timeline.get(name)) if _is_above(one, self._threshold)]
+            detail["timeline"] = {**_taken(timeline, ERROR_FIELDS), name: found}
         if result["status"] == "ok":
             detail["peaks"] = _peaks(detail)
         return _shortened(detail)
@@ -94,10 +95,7 @@ def event_id(result: Result) -> str:
     It is a hash of what makes a result final: the object and the model.  A result that only reports failed
     attempts has another one than the result that replaces it.
     """
-    source, model = result["source"], result["model"]
-    identity = [source.get(name) for name in ("bucket", "key", "version_id", "etag")]
-    identity += [model.get(name) for name in ("digest", "reader", "thresholds")]
-    identity.append(is_provisional(result))
+    identity = [*result_state(result["source"], result["model"]), is_provisional(result)]
     return hashlib.sha256(json.dumps(identity).encode()).hexdigest()
 
 
@@ -131,8 +129,9 @@ def _peaks(detail: Mapping[str, Any]) -> dict[str, float]:
 def _probabilities(detail: Mapping[str, Any]) -> Iterator[tuple[Any, Any]]:
     for prediction in detail.get("predictions", ()):
         yield prediction.get("label"), prediction.get("probability")
-    for event in detail.get("timeline", {}).get("events", ()):
-        yield event.get("label"), event.get("peak")
+    timeline = detail.get("timeline", {})
+    for found in timeline.get("events", timeline.get("classes", ())):
+        yield found.get("label"), found.get("peak")
 
 
 def _shortened(detail: dict[str, Any]) -> dict[str, Any]:

@@ -39,6 +39,12 @@ def is_same_state(existing: Mapping[str, Any], source: Mapping[str, Any]) -> boo
     return all(existing.get(name) == source[name] for name in ("version_id", "etag"))
 
 
+def result_state(source: Mapping[str, Any], model: Mapping[str, Any]) -> list[Any]:
+    """Return what determines the result of an object: the object's version, and the model."""
+    state = [source.get(name) for name in ("bucket", "key", "version_id", "etag")]
+    return [*state, *(model.get(name) for name in ("digest", "reader", "thresholds"))]
+
+
 def _order(source: Mapping[str, Any]) -> int | None:
     """Return a sequencer as a number.
 

@@ -6,6 +6,8 @@ same result at the same location, and an object that has a result is not process
 
 from __future__ import annotations
 
+import hashlib
+import json
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -30,7 +32,6 @@ from audio_classifier.inference.record import (
 )
 from audio_classifier.s3.json_documents import StoredDocument
 from audio_classifier.s3.location import S3Location
-from audio_classifier.s3.objects import S3File
 from audio_classifier.service.cancellation import Cancellation
 from audio_classifier.service.object_access import ObjectAccess
 from audio_classifier.service.object_results import (
@@ -40,15 +41,18 @@ from audio_classifier.service.object_results import (
     error_message,
 )
 from audio_classifier.service.parameters import PredictParameters
-from audio_classifier.service.predict import collect_timeline, timeline
+from audio_classifier.service.predict import timeline
 from audio_classifier.service.result_events import ResultEvents
-from audio_classifier.service.result_order import is_newer, is_same_state
+from audio_classifier.service.result_order import is_newer, is_same_state, result_state
 from audio_classifier.service.shared_classifier import SharedClassifier
+from audio_classifier.service.timeline_lines import MEDIA_TYPE
+from audio_classifier.service.timeline_parts import stored_timeline
 from audio_classifier.service.upload_states import ClassifiedObject, OpenedObject, Outcome, Skipped
 
 TIMELINE_PARAMETERS: Final = PredictParameters.model_validate(
     {"timeline": True, "window": EVENT_WINDOW_S, "hop": EVENT_HOP_S, "threshold": EVENT_THRESHOLD}
 )
+STATE_DIGITS: Final = 16
 
 
 class Uploads:
@@ -147,7 +151,7 @@ class Uploads:
         begin, opened, record = time.perf_counter(), classified.opened, classified.record
         if classified.timeline_is_due:
             try:
-                record = {**record, "timeline": self._timeline(opened.file, cancellation)}
+                record = {**record, "timeline": self._timeline(opened, cancellation)}
             except RemoteNotFoundError as error:
                 record = error_record(error)
         work_s = classified.work_s + time.perf_counter() - begin
@@ -219,14 +223,18 @@ class Uploads:
         min_timeline_s = self.settings.timeline_over_s
         return min_timeline_s is not None and (duration_s is None or duration_s > min_timeline_s)
 
-    def _timeline(self, file: S3File, cancellation: Cancellation) -> dict[str, Any]:
-        """Return windows and events; after a fault of the recording, those before it, and the error."""
-        record: dict[str, Any] = {"status": "ok"}
-        try:
-            collect_timeline(timeline(self._shared, file, TIMELINE_PARAMETERS, cancellation), record)
-        except AudioError as error:
-            record |= error_record(error)
-        return record
+    def _timeline(self, opened: OpenedObject, cancellation: Cancellation) -> dict[str, Any]:
+        """Return windows and events, or the parts in which they are stored."""
+        identity = json.dumps(result_state(opened.source, opened.model)).encode()
+        state = hashlib.sha256(identity).hexdigest()[:STATE_DIGITS]  # parts of two states never mix
+
+        def store_part(number: int, content: bytes) -> str:
+            cancellation.check()
+            name = f"{state}/{number:05}.ndjson"
+            return self.results.store_part(opened.file.location, name, content, MEDIA_TYPE, opened.model)
+
+        items = timeline(self._shared, opened.file, TIMELINE_PARAMETERS, cancellation)
+        return stored_timeline(items, store_part)
 
 
 def _result(record: dict[str, Any], source: dict[str, Any], model: dict[str, Any], work_s: float) -> Result:
