@@ -24,7 +24,7 @@ def test_result_is_pending_until_the_event_of_the_upload(url_with_buckets: str, 
     assert pending.headers["Retry-After"]
 
     notification = s3_notification("uploads", form["fields"]["key"])
-    assert send_event(url_with_buckets, notification).status_code == 204
+    assert send_event(url_with_buckets, notification).status_code == 200
     ready = requests.get(result_url, timeout=5)
     assert ready.status_code == 200
     assert "Rain" in labels_of(ready.json())
