@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import tomllib
 from dataclasses import fields
 from importlib.metadata import version
 from pathlib import Path
@@ -132,6 +133,21 @@ def test_image_and_labels_have_the_current_version(cluster: Cluster) -> None:
     assert container(cluster)["image"] == f"serverless-audio-classifier:{VERSION}"
     labels = workload(cluster)["spec"]["template"]["metadata"]["labels"]
     assert labels["app.kubernetes.io/version"] == VERSION
+
+
+def test_versions_in_all_files_of_the_deployment_are_the_current_one() -> None:
+    current = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    stated = r"(?:newTag: |/version: |serverless-audio-classifier:|image\.version=|\?ref=v)\W?(\d+\.[\w.]+)"
+    files = [ROOT / "Dockerfile.lambda", *INFRA.rglob("*.yaml"), *INFRA.rglob("*.md")]
+    found = [
+        (file.name, match) for file in files for match in re.findall(stated, file.read_text(encoding="utf-8"))
+    ]
+    assert {name for name, _ in found} >= {
+        "Dockerfile.lambda",
+        "kustomization.yaml",
+        *(file.name for file in FILES),
+    }
+    assert {stated_version for _, stated_version in found} == {current}
 
 
 def test_probes_request_existing_routes(cluster: Cluster) -> None:
