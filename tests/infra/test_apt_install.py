@@ -31,7 +31,7 @@ def run(folder: Path, failure: str | None = None) -> tuple[subprocess.CompletedP
         "CALLS": str(folder / "calls"),
         "FAILURE": str(folder / "failure"),
     }
-    command = [ROOT / ".ci/apt-install", "jq"]
+    command = [str(ROOT / ".ci/apt-install"), "jq"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=30)
     return done, (folder / "calls").read_text().splitlines()
 
