@@ -27,9 +27,9 @@ BUILD_OPTIONS ?=
 # The additional index with PyTorch's wheels for CPUs; if empty, only pip's default index is searched.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 TORCH = -r requirements/torch.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
-# The layers: the folder that they are built in, and the Lambda runtime that they are built for.
+# The layers: the folder that they are built in, and the Lambda runtime that they are built for, by default the image's.
 BUILD ?= build
-RUNTIME_PYTHON ?= 3.12
+RUNTIME_PYTHON ?= $(shell sed -n 's/^ARG BASE_IMAGE=.*python:\([0-9.]*\).*/\1/p' Dockerfile.lambda)
 ARCHITECTURE ?= x86_64
 # Training: the teacher's file, the bundle of the second teacher, a folder with recordings of your own, and further options.
 TEACHER ?= yamnet.tflite

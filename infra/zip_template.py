@@ -11,13 +11,16 @@ from typing import Final
 
 INFRA: Final = Path(__file__).parent
 SOURCE: Final = INFRA.parent / "template.yaml"
-DOCKERFILE: Final = INFRA.parent / "Dockerfile.lambda"
 TARGET: Final = INFRA / "template-zip.yaml"
+DOCKERFILE_TEXT: Final = (INFRA.parent / "Dockerfile.lambda").read_text(encoding="utf-8")
 
-RUNTIME: Final = """\
+# The version of Python in the image.
+(PYTHON,) = re.findall(r"^ARG BASE_IMAGE=\S+/python:(\d+\.\d+)", DOCKERFILE_TEXT, re.MULTILINE)
+
+RUNTIME: Final = f"""\
 Globals:
   Function:
-    Runtime: python3.12
+    Runtime: python{PYTHON}
     Handler: audio_classifier.lambda_handler.handler
     CodeUri: ../build/function
     Layers: [!Ref InferenceLayer, !Ref ModelLayer]
@@ -28,27 +31,28 @@ LAYER: Final = """
     Properties:
       LayerName: !Sub ${{AWS::StackName}}-{folder}
       ContentUri: ../build/layers/{folder}
-      CompatibleRuntimes: [python3.12]
+      CompatibleRuntimes: [python{python}]
       CompatibleArchitectures: [!Ref Architecture]
       RetentionPolicy: Delete
       # A new version of the layer publishes new versions of the functions.
       PublishLambdaVersion: true
 """
-LAYERS: Final = "".join(LAYER.format(name=name.capitalize(), folder=name) for name in ("inference", "model"))
+LAYERS: Final = "".join(
+    LAYER.format(name=name.capitalize(), folder=name, python=PYTHON) for name in ("inference", "model")
+)
 
 MALLOC: Final = "".join(
-    f'        {name}: "{value}"\n'
-    for name, value in re.findall(r"(MALLOC_\w+)=(\d+)", DOCKERFILE.read_text(encoding="utf-8"))
+    f'        {name}: "{value}"\n' for name, value in re.findall(r"(MALLOC_\w+)=(\d+)", DOCKERFILE_TEXT)
 )
 
 # Patterns, how often each is found, and their replacements.
 REPLACEMENTS: Final = (
     (r"\A", 1, "# Generated from template.yaml by `make template-zip`; do not edit.\n"),
     (r"^(Description: .*)$", 1, r"\1 (zip packaging)"),
-    # The parameter of images only: its group, label and definition.
-    (r"(?<=\[)Bundle, ", 1, ""),
-    (r"^      Bundle: \{default: .*\n", 1, ""),
-    (r"^  Bundle:\n(    .*\n)+", 1, ""),
+    # Parameters of images only: their group, labels and definitions.
+    (r"(?<=\[)Bundle, BaseImage, ", 1, ""),
+    (r"^      (Bundle|BaseImage): \{default: .*\n", 2, ""),
+    (r"^  (Bundle|BaseImage):\n(    .*\n)+", 2, ""),
     # SnapStart supported zip functions before it supported images, so it is the default here.
     (r'(?<=^  SnapStart:\n    Type: String\n    Default: )"false"', 1, '"true"'),
     # `make layers` builds the functions, so `sam build` must skip them.

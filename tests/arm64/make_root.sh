@@ -10,9 +10,7 @@ cd "$(dirname "$0")/../.."
 key=$(cat requirements/lambda.txt layers/inference/build.sh tests/arm64/make_root.sh | sha256sum)
 [ "$(cat "$folder/key" 2> /dev/null)" != "$key" ] || exit 0
 
-if ! command -v mmdebstrap > /dev/null; then
-  apt-get update > /dev/null && apt-get install -y --no-install-recommends mmdebstrap > /dev/null
-fi
+command -v mmdebstrap > /dev/null || .ci/apt-install --no-install-recommends mmdebstrap
 mkdir -p "$(dirname "$folder")"
 new=$(mktemp -d "$folder.XXXXXX")
 trap 'rm -rf "$new"' EXIT

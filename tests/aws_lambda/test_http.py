@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import base64
 import json
+import subprocess
+import sys
 from types import SimpleNamespace
 from typing import Any
 
@@ -32,6 +34,15 @@ def post_event(**fields: Any) -> dict[str, Any]:
 @pytest.fixture
 def adapter() -> HttpAdapter:
     return HttpAdapter(Starlette(routes=[Route("/reverse", reverse, methods=["POST"])]))
+
+
+def test_first_adapter_of_a_process_causes_no_warning() -> None:
+    # Python 3.12 and later warn if the event loop does not exist yet.
+    script = "from audio_classifier.aws_lambda.http import HttpAdapter; HttpAdapter(None)"
+    run = subprocess.run(
+        [sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, check=False
+    )
+    assert (run.returncode, run.stderr) == (0, "")
 
 
 def test_base64_body_is_decoded(adapter: HttpAdapter) -> None:

@@ -16,6 +16,7 @@ import pytest
 
 from audio_classifier.model.bundle import write_bundle
 from audio_classifier.model.manifest import FILES
+from infra.zip_template import PYTHON
 from tests.e2e.runtime import emulator, running
 from tests.image.container import Image
 from tests.image.test_function import check, emulation
@@ -27,7 +28,6 @@ pytestmark = [
     ),
 ]
 ROOT = Path(__file__).parents[2]
-LAMBDA_PYTHON = "3.12"
 MAX_BYTES = 250 << 20  # Lambda's quota: function and layers together, unzipped
 RUNTIME_CLIENT = ("awslambdaric", "simplejson", "snapshot-restore-py")
 
@@ -43,12 +43,10 @@ class Python:
     def for_layers(cls, base_image: Image) -> Python:
         """Return Lambda's version if it is installed on this machine, otherwise that of the base image."""
         script = "import sys; print(sys.base_prefix if {!r} == '%d.%d' % sys.version_info[:2] else '')"
-        if command := shutil.which(f"python{LAMBDA_PYTHON}"):
-            run = subprocess.run(
-                [command, "-c", script.format(LAMBDA_PYTHON)], capture_output=True, text=True
-            )
+        if command := shutil.which(f"python{PYTHON}"):
+            run = subprocess.run([command, "-c", script.format(PYTHON)], capture_output=True, text=True)
             if run.returncode == 0 and run.stdout.strip():
-                return cls(LAMBDA_PYTHON, Path(run.stdout.strip()))
+                return cls(PYTHON, Path(run.stdout.strip()))
         own = base_image.run("-c", "import sys; print('%d.%d' % sys.version_info[:2])", entrypoint="python3")
         return cls(own.stdout.decode().strip())
 
@@ -68,13 +66,13 @@ def make_layers(
 
 @pytest.mark.parametrize(("architecture", "tag"), [("x86_64", "x86_64"), ("arm64", "aarch64")])
 def test_layers_are_built_for_lambda_within_its_quota(tmp_path: Path, architecture: str, tag: str) -> None:
-    build = make_layers(tmp_path, LAMBDA_PYTHON, architecture=architecture)
+    build = make_layers(tmp_path, PYTHON, architecture=architecture)
     files = [path for path in build.rglob("*") if path.is_file()]
     assert 100 << 20 < sum(path.stat().st_size for path in files) <= MAX_BYTES
     assert (build / "function/audio_classifier/lambda_handler.py").is_file()
     assert (build / "layers/model/model/manifest.json").is_file()
     tags = {tag for path in files for tag in re.findall(r"\.(cpython-\w+-\w+)-linux-gnu\.so$", path.name)}
-    assert tags == {f"cpython-{LAMBDA_PYTHON.replace('.', '')}-{tag}"}
+    assert tags == {f"cpython-{PYTHON.replace('.', '')}-{tag}"}
 
 
 def test_build_fails_when_model_exceeds_the_quota(tmp_path: Path, compact: Path) -> None:
@@ -83,7 +81,7 @@ def test_build_fails_when_model_exceeds_the_quota(tmp_path: Path, compact: Path)
     write_bundle(tmp_path / "large", files, name="large", version="1", description="", licence="none")
     for bundle in (tmp_path / "large", "max"):
         with pytest.raises(subprocess.CalledProcessError) as failed:
-            make_layers(tmp_path / "build", LAMBDA_PYTHON, bundle=bundle)
+            make_layers(tmp_path / "build", PYTHON, bundle=bundle)
         assert "Leave the model in S3" in failed.value.stderr
         assert not [*tmp_path.glob("build/*"), *tmp_path.glob("build/.*")]
 

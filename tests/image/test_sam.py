@@ -55,7 +55,9 @@ def reachable_s3(image: Image) -> Iterator[str]:
 def template(reachable_s3: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Build the template with `sam build`, and add the endpoint of S3 to its environment variables."""
     build = tmp_path_factory.mktemp("sam")
-    sam("build", "--template", str(ROOT / "template.yaml"), "--build-dir", str(build))
+    base = os.environ.get("BASE_IMAGE")
+    options = ["--parameter-overrides", f"BaseImage={base}"] if base else []
+    sam("build", "--template", str(ROOT / "template.yaml"), "--build-dir", str(build), *options)
     built = build / "template.yaml"
     variable = "        AUDIO_CLASSIFIER_RESULTS_BUCKET:"
     text = built.read_text()

@@ -252,8 +252,16 @@ def test_outputs_in_readme_exist() -> None:
 
 
 def test_build_arguments_and_target_exist_in_dockerfile() -> None:
-    for name in FUNCTIONS:
-        build = IMAGE["Resources"][name]["Metadata"]
+    functions = of_type(IMAGE, "AWS::Serverless::Function").keys()
+    metadata = [IMAGE["Resources"][name].get("Metadata", {}) for name in functions]
+    builds = [data for data in metadata if "Dockerfile" in data]
+    assert len(builds) > len(FUNCTIONS)
+    for build in builds:
         dockerfile = (ROOT / build["DockerContext"] / build["Dockerfile"]).read_text(encoding="utf-8")
-        assert build["DockerBuildArgs"].keys() <= {*re.findall(r"^ARG (\w+)", dockerfile, re.MULTILINE)}
+        arguments = dict(re.findall(r"^ARG (\w+)=(\S+)$", dockerfile, re.MULTILINE))
+        defaults = {
+            name: IMAGE["Parameters"][value["Ref"]]["Default"]
+            for name, value in build["DockerBuildArgs"].items()
+        }
+        assert defaults == {name: arguments[name] for name in ("BUNDLE", "BASE_IMAGE")}
         assert build["DockerBuildTarget"] in re.findall(r"^FROM \S+ AS (\w+)$", dockerfile, re.MULTILINE)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from audio_classifier.service.settings import PREFIX
-from infra.zip_template import SOURCE, TARGET, zip_template
+from infra.zip_template import PYTHON, SOURCE, TARGET, zip_template
 from tests.infra.templates import FUNCTIONS, IMAGE, ZIP, function, of_type
 
 
@@ -26,7 +26,7 @@ def test_only_zip_template_uses_snapstart_by_default() -> None:
 def test_zip_functions_use_the_built_layers() -> None:
     for name in (*FUNCTIONS, "PreTrafficFunction"):
         properties = function(ZIP, name)
-        assert properties["Runtime"] == "python3.12"
+        assert properties["Runtime"] == f"python{PYTHON}"
         assert properties.keys() & {"PackageType", "ImageConfig"} == set()
         assert ZIP["Resources"][name]["Metadata"] == {"SkipBuild": True}
         assert properties["Layers"] == [{"Ref": "InferenceLayer"}, {"Ref": "ModelLayer"}]
@@ -39,5 +39,5 @@ def test_zip_functions_use_the_built_layers() -> None:
         "../build/layers/model",
     ]
     for layer in layers.values():
-        assert layer["CompatibleRuntimes"] == ["python3.12"]
+        assert layer["CompatibleRuntimes"] == [f"python{PYTHON}"]
         assert layer["PublishLambdaVersion"] is True

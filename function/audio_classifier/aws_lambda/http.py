@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, Final, NoReturn
 
 from mangum import Mangum
@@ -63,7 +64,10 @@ class HttpAdapter:
     def __init__(self, app: ASGIApp, *, has_uploads: bool = False) -> None:
         app = BodyErrorMiddleware(InvocationMiddleware(RootPathMiddleware(app)))
         app = LimitResponses(app, UPLOADS_HINT if has_uploads else HTTP_HINT)
-        self._handler = Mangum(app, lifespan="off")
+        with warnings.catch_warnings():
+            # Mangum asks for the thread's event loop; while there is none, Python 3.12 and later warn.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            self._handler = Mangum(app, lifespan="off")
 
     def __call__(self, event: dict[str, Any], context: Any) -> Any:
         """Respond to an HTTP event."""
