@@ -43,7 +43,7 @@ FAULTS ?=
 # Exported, so that recipes can quote values with spaces or other special characters.
 export TEACHER CLIP_TEACHER RECORDINGS IMAGE BASE_IMAGE BUNDLE EXTRAS BUILD RUNTIME_PYTHON ARCHITECTURE
 
-.PHONY: help classify plot invoke events serve lint lint-infra test test-e2e test-faults test-arm64 test-convert test-web test-training train train-quick check image test-image sam-local layers template-zip lock samples outputs pictures demo-picture formats deviations bench bench-models bench-quick clean
+.PHONY: help classify plot invoke events serve lint lint-infra test test-e2e test-faults test-arm64 test-convert test-web test-training train train-quick check image test-image sam-local layers template-zip lock samples outputs pictures demo-picture formats costs deviations bench bench-models bench-quick clean
 
 help:  ## list all commands
 	@sed -n 's/^\([a-z0-9-]*\):.*  ## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -155,6 +155,9 @@ demo-picture: $(VENV)/.web  ## take the screenshot docs/pictures/demo.png again 
 
 formats: $(VENV)/.test  ## measure the table in docs/formats.md
 	PYTHONPATH=. $(BIN)/python -m tests.docs.format_table docs/formats.md
+
+costs: $(VENV)/.test  ## compute the tables in docs/costs.md
+	PYTHONPATH=. $(BIN)/python -m benchmarks.cost_report docs/costs.md
 
 deviations: $(VENV)/.convert  ## measure the table in docs/deviations.md (PARITY=the folder of golden data)
 	$(BIN)/python -m benchmarks.parity $(PARITY)
