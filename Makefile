@@ -9,6 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SAM := .venv-sam
 INFRA := .venv-infra
+LOAD := .venv-load
 TRAINING := .venv-training
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 WAV ?= assets/rain.wav
@@ -40,10 +41,15 @@ TRAIN_OPTIONS ?=
 SECONDS ?= 60
 SEED ?= 1
 FAULTS ?=
+# The load test: the deployment's address, its access (NONE, JWT with a token in LOAD_TOKEN, or IAM), and the users over time.
+URL ?=
+ACCESS ?= NONE
+STAGES ?= 2m:4
+LOAD_OPTIONS ?=
 # Exported, so that recipes can quote values with spaces or other special characters.
-export TEACHER CLIP_TEACHER RECORDINGS IMAGE BASE_IMAGE BUNDLE EXTRAS BUILD RUNTIME_PYTHON ARCHITECTURE
+export TEACHER CLIP_TEACHER RECORDINGS URL ACCESS STAGES IMAGE BASE_IMAGE BUNDLE EXTRAS BUILD RUNTIME_PYTHON ARCHITECTURE
 
-.PHONY: help classify plot invoke events serve lint lint-infra test test-e2e test-faults test-arm64 test-convert test-web test-training train train-quick check image test-image sam-local layers template-zip lock samples outputs pictures demo-picture formats deviations bench bench-models bench-quick clean
+.PHONY: help classify plot invoke events serve lint lint-infra load load-quick test test-e2e test-faults test-arm64 test-convert test-web test-training train train-quick check image test-image sam-local layers template-zip lock samples outputs pictures demo-picture formats costs deviations bench bench-models bench-quick clean
 
 help:  ## list all commands
 	@sed -n 's/^\([a-z0-9-]*\):.*  ## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -58,7 +64,7 @@ serve: $(VENV)/.serve  ## start the HTTP server on port 5000
 	$(BIN)/audio-classifier serve
 
 test: $(VENV)/.test  ## run the tests that need only the packages of requirements/test.txt
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile -m "not arm64 and not convert and not e2e and not image and not infra and not sam and not training and not web"
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile -m "not arm64 and not convert and not e2e and not image and not infra and not load and not sam and not training and not web"
 
 test-e2e: $(VENV)/.test $(SAM)/.sam  ## test the Lambda function under AWS's runtime client and emulator
 	PATH="$(CURDIR)/$(SAM)/bin:$$PATH" $(BIN)/python -m pytest -m e2e
@@ -98,6 +104,14 @@ lint-infra: $(VENV)/.test $(INFRA)/.infra $(SAM)/.sam  ## check the Dockerfile, 
 	$(BIN)/cfn-lint template.yaml infra/template-zip.yaml infra/examples/*.yaml
 	$(INFRA)/bin/checkov --config-file infra/checkov-sam.yaml
 	PATH="$(CURDIR)/$(INFRA)/bin:$$PATH" $(BIN)/python -m pytest -m infra
+
+load: $(LOAD)/.load  ## load the deployment URL=... with the users STAGES=...; infra/load/README.md describes the options
+	$(if $(URL),,$(error URL must be the address of a deployment, for example http://localhost:5000, got none))
+	PYTHONPATH=. $(LOAD)/bin/locust -f infra/load/locustfile.py --headless --only-summary --loglevel WARNING --stop-timeout 60 \
+	  --host "$$URL" --access "$$ACCESS" --stages "$$STAGES" $(LOAD_OPTIONS)
+
+load-quick: $(VENV)/.test $(LOAD)/.load  ## test the load test against a server, for seconds
+	PATH="$(CURDIR)/$(LOAD)/bin:$$PATH" $(BIN)/python -m pytest -m load
 
 check: lint test test-e2e test-faults test-convert  ## run lint, test, test-e2e, test-faults and test-convert
 
@@ -156,6 +170,9 @@ demo-picture: $(VENV)/.web  ## take the screenshot docs/pictures/demo.png again 
 formats: $(VENV)/.test  ## measure the table in docs/formats.md
 	PYTHONPATH=. $(BIN)/python -m tests.docs.format_table docs/formats.md
 
+costs: $(VENV)/.test  ## compute the tables in docs/costs.md
+	PYTHONPATH=. $(BIN)/python -m benchmarks.cost_report docs/costs.md
+
 deviations: $(VENV)/.convert  ## measure the table in docs/deviations.md (PARITY=the folder of golden data)
 	$(BIN)/python -m benchmarks.parity $(PARITY)
 
@@ -178,7 +195,7 @@ events: $(VENV)/.runtime $(SAM)/.sam  ## generate the sample events tests/events
 	PATH="$(CURDIR)/$(SAM)/bin:$$PATH" SAM_CLI_TELEMETRY=0 $(BIN)/python tests/events/make_events.py
 
 clean:  ## remove all environments and build outputs
-	rm -rf $(VENV) $(SAM) $(INFRA) $(TRAINING) .aws-sam build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(SAM) $(INFRA) $(LOAD) $(TRAINING) .aws-sam build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 # Each stage of the environment installs one lock file, with hashes; all lock files have the same versions.
 $(VENV)/.python:
@@ -227,6 +244,11 @@ $(TRAINING)/.training: requirements/build.txt requirements/training.txt requirem
 $(INFRA)/.infra: requirements/infra.txt
 	$(PYTHON) -m venv $(INFRA)
 	$(subst $(VENV),$(INFRA),$(PIP)) --no-deps --require-hashes -r requirements/infra.txt
+	touch $@
+
+$(LOAD)/.load: requirements/load.txt
+	$(PYTHON) -m venv $(LOAD)
+	$(subst $(VENV),$(LOAD),$(PIP)) --require-hashes -r requirements/load.txt
 	touch $@
 
 # With TensorFlow, and with PyTorch if its wheel can be installed on this machine.

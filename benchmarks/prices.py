@@ -9,10 +9,10 @@ from typing import Final
 from benchmarks.costs import MB_PER_CPU, SIZES_MB
 from benchmarks.documents import table
 from benchmarks.limits import Results
+from benchmarks.price_list import PRICES
 
-# AWS Lambda, x86, us-east-1, https://aws.amazon.com/lambda/pricing/, November 2026.
-USD_PER_GB_S: Final = 0.0000166667
-USD_PER_REQUEST: Final = 0.20 / 1e6
+USD_PER_GB_S: Final = PRICES["lambda_gb_s"].usd
+USD_PER_REQUEST: Final = PRICES["lambda_request"].usd
 
 
 def costs(results: Results) -> str:
@@ -29,7 +29,9 @@ def costs(results: Results) -> str:
             note = "" if any(f", {size_mb} MB" in subject for subject in values) else ", upper bound"
             yield f"{size_mb} MB ({size_mb / MB_PER_CPU:.2f} CPUs){note}", *cells
 
-    head = [cell for model in models for cell in (f"`{model}`, warm request", "$ per 1,000, warm / cold")]
+    head = [
+        cell for model in models for cell in (f"`{model}`, warm / cold request", "$ per 1,000, warm / cold")
+    ]
     return table(("", *head), rows())
 
 
@@ -49,4 +51,5 @@ def _cost_cells(results: Results, subject: str, size_mb: int) -> list[str]:
         billed_s = math.ceil(seconds * 1e3) / 1e3
         return 1000 * (billed_s * size_mb / 1024 * USD_PER_GB_S + USD_PER_REQUEST)
 
-    return [f"{1e3 * warm_s:.0f} ms", f"{usd(warm_s):.5f} / {usd(init_s + first_s):.4f}"]
+    cold_s = init_s + first_s
+    return [f"{1e3 * warm_s:.0f} ms / {cold_s:.2f} s", f"{usd(warm_s):.5f} / {usd(cold_s):.4f}"]

@@ -20,7 +20,6 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
-from audio_classifier import boot
 from devtools.background import BackgroundServer, QuietServer
 
 FUNCTION_NAME = "classify"
@@ -36,7 +35,7 @@ INVOCATION = {
 HANDLER = "audio_classifier.lambda_handler.handler"
 MANAGED_RUNTIME = ("-m", "awslambdaric", HANDLER)
 # The entry point and the command of the image.
-IMAGE = ("-P", str(Path(boot.__file__)), HANDLER)
+IMAGE = ("-P", str(Path(__file__).parents[1] / "function" / "audio_classifier" / "boot.py"), HANDLER)
 WAIT_S = 30
 TIME_LIMIT_S = 900
 

@@ -15,6 +15,7 @@ compile() {
 compile requirements/build.in --output-file requirements/build.txt
 compile requirements/sam.in --output-file requirements/sam.txt
 compile requirements/infra.in --output-file requirements/infra.txt
+compile requirements/load.in --output-file requirements/load.txt
 compile pyproject.toml requirements/training.in --all-extras --group test --group web --output-file "$all"
 compile pyproject.toml --constraint "$all" --output-file requirements/runtime.txt
 compile pyproject.toml --constraint "$all" --extra completion --extra formats --extra lambda --extra plot --extra reference \

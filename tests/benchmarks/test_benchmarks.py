@@ -240,10 +240,10 @@ def test_peer_is_rejected_when_its_predictions_differ() -> None:
 def test_costs_are_computed_from_lambda_prices() -> None:
     table = costs(Results(values(costs={"compact, 1024 MB": {"init": 0.1, "first": 0.1, "warm": 0.1}})))
     # 100 s of 1 GB at $0.0000166667, and 1,000 requests at $0.20 per million; cold requests add the start.
-    assert cells(table)["1024 MB (0.58 CPUs)"][:2] == ["100 ms", "0.00187 / 0.0035"]
+    assert cells(table)["1024 MB (0.58 CPUs)"][:2] == ["100 ms / 0.20 s", "0.00187 / 0.0035"]
     assert cells(table)["512 MB (0.29 CPUs)"][-1] == "does not fit"
     # The times of two CPUs at the price of 8192 MB: 1,000 s of 8 GB.
-    assert cells(table)["8192 MB (4.63 CPUs), upper bound"][:2] == ["1000 ms", "0.13353 / 0.2669"]
+    assert cells(table)["8192 MB (4.63 CPUs), upper bound"][:2] == ["1000 ms / 2.00 s", "0.13353 / 0.2669"]
 
 
 def test_replace_block_leaves_the_rest_of_the_document_unchanged(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from audio_classifier.server.app import create_app
-from audio_classifier.server.connections import server_options
+from audio_classifier.server.connections import bound_sockets, server_options
 from audio_classifier.service.settings import Settings
 from audio_classifier.service.shared_classifier import SharedClassifier
 
@@ -28,16 +28,16 @@ def serving(**changes: Any) -> Iterator[tuple[str, SharedClassifier]]:
 
 @contextmanager
 def running(app: ASGIApp) -> Iterator[str]:
-    """Serve an application, and yield the server's URL."""
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning", **server_options()))
-    thread = threading.Thread(target=server.run)
+    """Serve an application as `serve` does, and yield the server's URL."""
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", **server_options()))
+    sockets = bound_sockets("127.0.0.1", 0)
+    thread = threading.Thread(target=server.run, args=(sockets,))
     thread.start()
     try:
         while not server.started:
             time.sleep(0.01)
             assert thread.is_alive()
-        port = server.servers[0].sockets[0].getsockname()[1]
-        yield f"http://127.0.0.1:{port}"
+        yield f"http://127.0.0.1:{sockets[0].getsockname()[1]}"
     finally:
         server.should_exit = True
         thread.join()

@@ -39,6 +39,10 @@ class BoundedConnection(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in H11Protocol
         super().connection_made(transport)
+        # uvicorn sends header and body separately; asyncio sets this only for sockets that it binds itself.
+        accepted = transport.get_extra_info("socket")
+        if accepted is not None and accepted.family in (socket.AF_INET, socket.AF_INET6):
+            accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._idle_since_s = self._sent_at_s = self.loop.time()
         self._timer = self.loop.call_later(self.interval_s, self._check)
         if len(self.connections) > self.max_connections:
