@@ -102,7 +102,7 @@ def test_direct_request_excludes_classes_and_groups(
 
 def test_direct_request_may_ask_for_a_timeline(invoke: Invoke, rain_base64: str) -> None:
     response = invoke({"audio_base64": rain_base64, "timeline": True})["response"]
-    assert response.keys() == {"status", "windows", "events"}
+    assert response.keys() == {"status", "predictions", "windows", "events"}
     assert response["windows"][0]["start"] == 0
 
 

@@ -39,14 +39,23 @@ def test_excluded_classes_and_groups_are_omitted(url: str, assets: Path) -> None
 
 
 def test_timeline_covers_the_whole_file(url: str) -> None:
-    response = post(url, encode(busy(21, 16_000), 16_000), timeline="true", top_k=1).json()
-    assert [(window["start"], window["end"]) for window in response["windows"]] == [
-        (0, 9.6),
-        (9.6, 19.2),
-        (19.2, 20.16),
-    ]
+    content = encode(busy(21, 16_000), 16_000)
+    response = post(url, content, timeline="true", top_k=1).json()
+    spans = [(window["start"], window["end"]) for window in response["windows"]]
+    assert spans[:3] == [(0, 2.88), (0.96, 3.84), (1.92, 4.8)]
+    assert spans[-1][1] == 20.16
     assert all(len(window["predictions"]) == 1 for window in response["windows"])
-    assert "predictions" not in response
+    assert response["predictions"] == post(url, content, top_k=1).json()["predictions"]
+
+
+@pytest.mark.parametrize("timeline", ["true", "false"])
+def test_details_are_added_on_request(url: str, assets: Path, timeline: str) -> None:
+    content = (assets / "rain.wav").read_bytes()
+    plain = post(url, content, timeline=timeline).json()
+    response = post(url, content, timeline=timeline, details="true").json()
+    assert response.keys() - plain.keys() == {"audio", "analyzed_seconds", "model"}
+    assert {name: response[name] for name in plain} == plain
+    assert response["model"]["bundle"] == "compact"
 
 
 def test_timeline_has_the_events_of_the_classifier(

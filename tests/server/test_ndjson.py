@@ -64,24 +64,37 @@ def test_first_line_is_sent_before_the_recording_is_analyzed_to_its_end() -> Non
         calls = iter(range(100))
 
         def embed_and_wait(patches: Any) -> Any:
-            if next(calls) == 4:  # the first window is yielded after call 2
+            if next(calls) == 5:  # the first window is yielded after call 3, of which one is for the clip
                 assert resume.wait(10)
             return embed(patches)
 
         network.embedder.embed = embed_and_wait
         with post_for_lines(url, encode(busy(60, 16_000), 16_000), stream=True) as response:
             lines = response.iter_lines()
+            assert len(json.loads(next(lines))["predictions"]) == 5
             assert json.loads(next(lines))["window"]["start"] == 0
             resume.set()
             assert json.loads([*lines][-1]) == {"status": "ok"}
 
 
 def test_error_after_the_first_line_is_the_last_line(url: str) -> None:
-    first, *_, last = lines_of(url, damaged_flac(60))
-    assert first["window"]["start"] == 0
+    first, second, *_, last = lines_of(url, damaged_flac(60))
+    assert first.keys() == {"predictions"}
+    assert second["window"]["start"] == 0
     assert last.keys() == ERROR_FIELDS
     assert (last["status"], last["code"]) == ("error", "damaged_audio")
     assert last["message"]
+
+
+def test_details_are_a_line_on_request(url: str) -> None:
+    *_, details, last = lines_of(url, encode(busy(20, 16_000), 16_000), details="true")
+    assert details.keys() == {"audio", "analyzed_seconds", "model"}
+    assert (details["analyzed_seconds"], last) == (19.2, {"status": "ok"})
+
+
+def test_error_of_a_parameter_precedes_all_lines(url: str) -> None:
+    response = post_for_lines(url, encode(busy(20, 16_000), 16_000), parameters={"window": 0.96, "hop": 2})
+    check_error(response, 422, "hop")
 
 
 def test_warning_is_the_line_before_the_last(url: str) -> None:

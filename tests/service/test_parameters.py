@@ -28,10 +28,11 @@ def test_defaults_are_those_of_the_library() -> None:
         top_k=5,
         threshold=None,
         timeline=False,
-        window=9.6,
-        hop=None,
+        window=2.88,
+        hop=0.96,
         release=None,
         min_duration=0.0,
+        details=False,
     )
     assert parameters.hysteresis == Hysteresis()
 

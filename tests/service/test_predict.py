@@ -9,6 +9,7 @@ import pytest
 
 import audio_classifier.inference.classifier as classifier_module
 from audio_classifier import AudioClassifier, SoundEvent, Window
+from audio_classifier.constants import READER_VERSION
 from audio_classifier.errors import DamagedAudioError, RecordingTooLongError, UnknownLabelError
 from audio_classifier.service.parameters import parse_parameters
 from audio_classifier.service.predict import collect_timeline, predict, timeline
@@ -39,8 +40,9 @@ def test_response_of_a_timeline_has_windows_and_events(
     parameters = parse_parameters({"timeline": True, "window": 2.88, "hop": 0.96, "filter": "Thunder"})
     response = predict(shared_classifier, assets / "thunder.wav", parameters)
     items = list(timeline(shared_classifier, assets / "thunder.wav", parameters))
+    of_the_clip = predict(shared_classifier, assets / "thunder.wav", parse_parameters({"filter": "Thunder"}))
     assert response == {
-        "status": "ok",
+        **of_the_clip,
         "windows": [item.to_dict() for item in items if isinstance(item, Window)],
         "events": [item.to_dict() for item in items if isinstance(item, SoundEvent)],
     }
@@ -86,14 +88,32 @@ def test_timeline_that_is_closed_closes_the_streams_that_it_reads(
     assert len(closed) == 1
 
 
-def test_timeline_without_a_hop_has_adjacent_windows(
+@pytest.mark.parametrize("fields", [{}, {"timeline": True}])
+def test_details_describe_model_and_recording_as_stored_results_do(
+    shared_classifier: SharedClassifier, assets: Path, fields: dict[str, Any]
+) -> None:
+    plain = predict(shared_classifier, assets / "town.wav", parse_parameters(fields))
+    response = predict(shared_classifier, assets / "town.wav", parse_parameters({**fields, "details": True}))
+    bundle = shared_classifier.load().bundle
+    assert response.pop("model") == {
+        "bundle": "compact",
+        "version": bundle.manifest.version,
+        "digest": bundle.digest,
+        "reader": READER_VERSION,
+    }
+    audio = response.pop("audio")
+    assert audio.keys() == {"format", "subtype", "sample_rate_hz", "channels", "seconds"}
+    assert response.pop("analyzed_seconds") == pytest.approx(audio["seconds"] if fields else 10, abs=1)
+    assert response == plain
+
+
+def test_timeline_has_overlapping_windows_by_default(
     shared_classifier: SharedClassifier, classifier: AudioClassifier
 ) -> None:
     content = encode(busy(12, 8_000), 8_000)
-    parameters = parse_parameters({"timeline": True, "window": 1.92})
-    items = timeline(shared_classifier, content, parameters)
+    items = timeline(shared_classifier, content, parse_parameters({"timeline": True}))
     windows = [item for item in items if isinstance(item, Window)]
-    expected = list(classifier.timeline(content, window_s=1.92, hop_s=1.92))
+    expected = list(classifier.timeline(content, window_s=2.88, hop_s=0.96))
     assert [(window.start_s, window.end_s) for window in windows] == [
         (window.start_s, window.end_s) for window in expected
     ]
@@ -108,7 +128,7 @@ def test_windows_before_the_limit_of_a_timeline_are_yielded() -> None:
     ends_s: list[float] = []
     with pytest.raises(RecordingTooLongError, match="longer than 20 s"):
         ends_s.extend(item.end_s for item in items if isinstance(item, Window))
-    assert ends_s == [9.6, 19.2]
+    assert ends_s[-1] == 19.2
 
 
 @pytest.mark.parametrize("timeline", [False, True])

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, Final, Literal, TypeAlias, TypeGuard
 
+from audio_classifier.audio.info import AudioInfo
 from audio_classifier.audio.warnings import AudioWarning
 from audio_classifier.constants import READER_VERSION
 from audio_classifier.errors import AudioClassifierError, ProcessingFailedError, describe_error
@@ -21,18 +22,22 @@ WRITTEN_BY: Final = "audio-classifier"  # user metadata of every stored result
 
 def classification_record(classification: Classification) -> dict[str, Any]:
     """Describe the predictions and the audio file."""
-    audio = classification.audio
     return {
         "status": "ok",
         "predictions": [asdict(prediction) for prediction in classification.predictions],
         **warnings_record(classification.warnings),
-        "audio": {
-            "format": audio.format,
-            "subtype": audio.subtype,
-            "sample_rate_hz": audio.sample_rate_hz,
-            "channels": audio.channels,
-            "seconds": audio.duration_s,
-        },
+        "audio": audio_record(classification.audio),
+    }
+
+
+def audio_record(audio: AudioInfo) -> dict[str, Any]:
+    """Describe an audio file by its header."""
+    return {
+        "format": audio.format,
+        "subtype": audio.subtype,
+        "sample_rate_hz": audio.sample_rate_hz,
+        "channels": audio.channels,
+        "seconds": audio.duration_s,
     }
 
 

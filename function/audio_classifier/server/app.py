@@ -52,7 +52,7 @@ from audio_classifier.server.timing import ServerTiming, StageTimes
 from audio_classifier.server.uploads import upload_routes
 from audio_classifier.service.cancellation import DEADLINE_KEY, Cancellation
 from audio_classifier.service.parameters import merge_repeated, parse_parameters
-from audio_classifier.service.predict import predict, timeline
+from audio_classifier.service.predict import predict, whole_timeline
 from audio_classifier.service.settings import Settings
 from audio_classifier.service.shared_classifier import SharedClassifier
 from audio_classifier.service.uploads import Uploads
@@ -217,7 +217,7 @@ def _add_model_routes(
                     return await stream_timeline(
                         request,
                         limiter,
-                        lambda: timeline(shared, audio.open_source(), parameters, cancellation),
+                        lambda: whole_timeline(shared, audio.open_source(), parameters, cancellation),
                         cancellation,
                         resources,
                     )
@@ -225,7 +225,7 @@ def _add_model_routes(
                 def respond() -> Response:  # in a thread, because encoding takes time as well
                     source = audio.open_source()
                     if parameters.timeline:
-                        return timeline_response(timeline(shared, source, parameters, cancellation))
+                        return timeline_response(whole_timeline(shared, source, parameters, cancellation))
                     return JSONResponse(predict(shared, source, parameters, cancellation))
 
                 async with bounded(cancellation, request.receive):

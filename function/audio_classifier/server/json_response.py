@@ -14,7 +14,7 @@ from audio_classifier.inference.embeddings import Embeddings
 from audio_classifier.inference.record import warnings_record
 from audio_classifier.inference.sound_events import SoundEvent
 from audio_classifier.inference.windows import Window
-from audio_classifier.service.predict import TimelineItem
+from audio_classifier.service.predict import ClipPredictions, Details, TimelineItem
 
 SENT_BYTES: Final = 64 << 10
 
@@ -40,7 +40,7 @@ class JSONPieces(Response):
 
 
 def timeline_response(items: Iterable[TimelineItem]) -> JSONPieces:
-    """Encode a timeline: the windows, the events by their start, and warnings if there are any.
+    """Encode a timeline: predictions for the clip, windows, events by their start, warnings and details.
 
     Each item is encoded alone and at once: `json` holds the interpreter's lock while it encodes an object,
     and the objects of a long timeline take much more memory than their encodings.
@@ -48,30 +48,42 @@ def timeline_response(items: Iterable[TimelineItem]) -> JSONPieces:
     windows: list[bytes] = []
     events: list[SoundEvent] = []
     found: list[AudioWarning] = []
+    head: dict[str, Any] = {"status": "ok"}
+    details: dict[str, Any] = {}
     for item in items:
         if isinstance(item, Window):
             windows.append((b"," if windows else b"") + _encode(item.to_dict()))
         elif isinstance(item, AudioWarning):
             found.append(item)
-        else:
+        elif isinstance(item, SoundEvent):
             events.append(item)
+        elif isinstance(item, ClipPredictions):
+            head["predictions"] = item.to_dict()
+        else:
+            details = item.record
     events.sort(key=lambda event: event.start_s)
-    end = _encode({"events": [event.to_dict() for event in events], **warnings_record(found)})
-    return JSONPieces([b'{"status":"ok","windows":[', *windows, b"],", end.removeprefix(b"{")])
+    end = _encode({"events": [event.to_dict() for event in events], **warnings_record(found), **details})
+    begin = _encode(head).removesuffix(b"}") + b',"windows":['
+    return JSONPieces([begin, *windows, b"],", end.removeprefix(b"{")])
 
 
-def embeddings_response(items: Iterable[Embeddings | AudioWarning]) -> JSONPieces:
-    """Encode the embeddings of a recording, patch by patch, and warnings if there are any."""
+def embeddings_response(items: Iterable[Embeddings | AudioWarning | Details]) -> JSONPieces:
+    """Encode the embeddings of a recording, patch by patch, and warnings and details if there are any."""
     patches: list[bytes] = []
     found: list[AudioWarning] = []
+    details: dict[str, Any] = {}
     for item in items:
         if isinstance(item, AudioWarning):
             found.append(item)
             continue
+        if isinstance(item, Details):
+            details = item.record
+            continue
         for start_s, values in zip(item.start_s.tolist(), item.values.tolist(), strict=True):
             patches.append((b"," if patches else b"") + _encode({"start": start_s, "values": values}))
-    end = _encode(warnings_record(found)).removeprefix(b"{")
-    return JSONPieces([b'{"status":"ok","embeddings":[', *patches, b"]", (b"," if found else b""), end])
+    rest = {**warnings_record(found), **details}
+    end = _encode(rest).removeprefix(b"{")
+    return JSONPieces([b'{"status":"ok","embeddings":[', *patches, b"]", (b"," if rest else b""), end])
 
 
 def _encode(content: Any) -> bytes:

@@ -74,14 +74,37 @@ class AudioWarning(BaseModel):
     message: str = Field(description="A sentence for people, with the numbers in it")
 
 
+class AudioDetails(BaseModel):
+    """The header of a recording."""
+
+    format: str
+    subtype: str
+    sample_rate_hz: int
+    channels: int
+    seconds: float | None
+
+
+class ModelDetails(BaseModel):
+    """The model that answered."""
+
+    bundle: str
+    version: str
+    digest: str
+    reader: int = Field(description="The version of the reader of audio files")
+    thresholds: str | None = None
+
+
 class PredictResponse(BaseModel):
-    """``predictions``, or ``windows`` and ``events`` of a timeline; ``warnings`` if there are any."""
+    """``predictions``; with a timeline also ``windows`` and ``events``; ``warnings`` if there are any."""
 
     status: str = Field(description="Response status message")
     predictions: list[LabelPrediction] | None = Field(None, description="The most probable classes")
     windows: list[Window] | None = None
     events: list[SoundEvent] | None = None
     warnings: list[AudioWarning] | None = None
+    audio: AudioDetails | None = Field(None, description="With details")
+    analyzed_seconds: float | None = Field(None, description="With details")
+    model: ModelDetails | None = Field(None, description="With details")
 
 
 class PatchEmbedding(BaseModel):
@@ -101,6 +124,8 @@ class EmbedResponse(BaseModel):
     status: str = Field(description="Response status message")
     embeddings: list[PatchEmbedding]
     warnings: list[AudioWarning] | None = None
+    analyzed_seconds: float | None = Field(None, description="With details")
+    model: ModelDetails | None = Field(None, description="With details")
 
 
 class ErrorResponse(BaseModel):

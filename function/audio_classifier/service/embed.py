@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from contextlib import closing
 
 from audio_classifier.audio.source import AudioSource
 from audio_classifier.audio.warnings import AudioWarning
@@ -10,7 +11,7 @@ from audio_classifier.inference.embeddings import Embeddings
 from audio_classifier.s3.objects import S3File
 from audio_classifier.service.cancellation import Cancellation
 from audio_classifier.service.parameters import EmbedParameters
-from audio_classifier.service.predict import within_limits
+from audio_classifier.service.predict import Details, details_record, within_limits
 from audio_classifier.service.shared_classifier import SharedClassifier
 
 
@@ -19,8 +20,8 @@ def embed(
     source: AudioSource,
     parameters: EmbedParameters,
     cancellation: Cancellation | None = None,
-) -> Generator[Embeddings | AudioWarning, None, None]:
-    """Embed a recording and yield its embeddings in blocks, then its warnings.
+) -> Generator[Embeddings | AudioWarning | Details, None, None]:
+    """Embed a recording and yield its embeddings in blocks, then its warnings, and details on request.
 
     Raises
     ------
@@ -37,4 +38,11 @@ def embed(
     cancellation = cancellation or Cancellation()
     cancellation.check()
     items = shared.embed_blocks(cancellation.checked(source), channel=parameters.channel)
-    yield from within_limits(items, cancellation, max_s, "timelines and embeddings")
+    analyzed_s = 0.0
+    with closing(within_limits(items, cancellation, max_s, "timelines and embeddings")) as limited:
+        for item in limited:
+            if isinstance(item, Embeddings):
+                analyzed_s = item.end_s
+            yield item
+    if parameters.details:
+        yield Details(details_record(shared, analyzed_s))

@@ -15,7 +15,14 @@ from pydantic import (
 )
 
 from audio_classifier.audio.channels import Channel
-from audio_classifier.constants import CLIP_PATCHES, EVENT_THRESHOLD, PATCH_S, TOP_K
+from audio_classifier.constants import (
+    CLIP_PATCHES,
+    EVENT_HOP_S,
+    EVENT_THRESHOLD,
+    EVENT_WINDOW_S,
+    PATCH_S,
+    TOP_K,
+)
 from audio_classifier.durations import PATTERN, parse_duration
 from audio_classifier.errors import InvalidParameterError
 from audio_classifier.inference.sound_events import Hysteresis
@@ -75,6 +82,7 @@ CHANNEL_DESCRIPTION: Final = (
     "The channel to classify, from 1 on, or mix for the mean of all.  If omitted, the mean, "
     "or the loudest channel if the channels cancel each other out."
 )
+DETAILS_DESCRIPTION: Final = "Also describe the model, the recording, and how much of it was analyzed."
 
 
 class PredictParameters(BaseModel):
@@ -105,15 +113,15 @@ class PredictParameters(BaseModel):
     top_k: int = Field(TOP_K, ge=1, le=1000, description="The maximum number of classes.")
     threshold: float | None = Field(None, ge=0, le=1, description="The minimum probability.")
     timeline: bool = Field(
-        False, description="Analyze the whole file: return its windows and sound events instead."
+        False, description="Analyze the whole file: also return its windows and sound events."
     )
     window: WindowSeconds = Field(
-        MAX_WINDOW_S,
+        EVENT_WINDOW_S,
         description="The length of a timeline's windows in seconds; rounded to a multiple of 0.96.",
     )
-    hop: WindowSeconds | None = Field(
-        None,
-        description="Seconds from one window of a timeline to the next; the length of a window if omitted.",
+    hop: WindowSeconds = Field(
+        EVENT_HOP_S,
+        description="Seconds from one window of a timeline to the next; at most the length of a window.",
     )
     release: float | None = Field(
         None,
@@ -123,6 +131,7 @@ class PredictParameters(BaseModel):
         "(default: half of the threshold).",
     )
     min_duration: Seconds = Field(0.0, description="Omit sound events that are shorter, in seconds.")
+    details: bool = Field(False, description=DETAILS_DESCRIPTION)
 
     @property
     def hysteresis(self) -> Hysteresis:
@@ -137,6 +146,7 @@ class EmbedParameters(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     channel: ChannelParameter = Field(None, description=CHANNEL_DESCRIPTION)
+    details: bool = Field(False, description=DETAILS_DESCRIPTION)
 
 
 # The parameters by their names, and by those of the library for the same ones.

@@ -83,7 +83,7 @@ class _Timeline:
             if self.windows == self.max_windows:
                 self._store()
             self.windows += 1
-        else:
+        elif isinstance(item, SoundEvent):
             self._count(item)
         self.waiting.append(item)
 
