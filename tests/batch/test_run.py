@@ -23,6 +23,7 @@ from audio_classifier.batch.stores import open_store
 from audio_classifier.cli.parser import main
 from audio_classifier.constants import READER_VERSION
 from audio_classifier.errors import ObjectChangedError
+from tests.support.processes import start_interruptible
 from tests.support.sounds import busy, encode
 
 COMMAND = (sys.executable, "-m", "audio_classifier", "classify")
@@ -194,7 +195,7 @@ def test_run_resumes_after_it_was_stopped_at_any_moment(folder: Path, output: st
     generator = random.Random(0)
     for stop_signal in (signal.SIGINT, signal.SIGKILL, signal.SIGTERM, signal.SIGKILL, signal.SIGINT):
         before = count()
-        process = subprocess.Popen(
+        process = start_interruptible(
             [*COMMAND, "recordings", "--output", output], stderr=subprocess.PIPE, text=True
         )
         while process.poll() is None and count() == before:  # until another result is stored

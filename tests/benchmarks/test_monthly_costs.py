@@ -176,5 +176,5 @@ def test_upload_makes_the_assumed_requests_to_s3(s3: Any, tmp_path: Path) -> Non
         monthly_costs.UPLOAD_READS,
         monthly_costs.UPLOAD_WRITES,
     )
-    (result,) = s3.list_objects_v2(Bucket="results")["Contents"]
-    assert result["Size"] == pytest.approx(monthly_costs.RESULT_BYTES, rel=0.1)
+    result = s3.head_object(Bucket="results", Key="results/uploads/a.wav.json")
+    assert result["ContentLength"] == pytest.approx(monthly_costs.RESULT_BYTES, rel=0.1)

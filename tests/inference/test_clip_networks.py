@@ -162,7 +162,7 @@ def test_server_answers_with_both_kinds_of_requests(clip_bundle: Path) -> None:
             return requests.post(f"{url}/model/predict", params=query, files={"audio": wav(12)}, timeout=60)
 
         assert len(post().json()["predictions"]) == 5
-        assert len(post(timeline=True).json()["windows"]) == 2
+        assert len(post(timeline=True, window=9.6, hop=9.6).json()["windows"]) == 2
         refused = post(timeline=True, window=0.96)
         assert (refused.status_code, refused.json()["code"]) == (422, "invalid_parameter")
         assert "window" in refused.json()["message"]

@@ -89,7 +89,8 @@ def test_http_serves_own_classes(own: Path, assets: Path) -> None:
 
 def test_commands_read_the_bundle(own: Path, assets: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("labels", "--bundle", own) == 0
-    assert [line[3:].split("  ")[1] for line in capsys.readouterr().out.splitlines()] == [*OWN_CLASSES]
+    _, *rows = capsys.readouterr().out.splitlines()
+    assert [row[5:].split("  ")[1] for row in rows] == [*OWN_CLASSES]
     assert run("labels", "--bundle", own, "--groups", "--search", "e") == 0
     assert "kettle" in capsys.readouterr().out
     assert run("timeline", assets / "town.wav", "--bundle", own) == 0
