@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import pytest
-from mangum import Mangum
 
-from audio_classifier.aws_lambda.root_path import RootPathMiddleware, split_path
+from audio_classifier.aws_lambda.http import HttpAdapter
+from audio_classifier.aws_lambda.root_path import split_path
 from audio_classifier.server.app import create_app
 from audio_classifier.service.settings import Settings
 from audio_classifier.service.shared_classifier import SharedClassifier
@@ -92,9 +92,7 @@ def test_path_is_split_into_root_path_and_route(event: Event, root_path: str, ro
 @pytest.fixture(scope="module")
 def handler() -> Any:
     """A handler of HTTP events."""
-    return Mangum(
-        RootPathMiddleware(create_app(SharedClassifier(Settings.from_environment({})))), lifespan="off"
-    )
+    return HttpAdapter(create_app(SharedClassifier(Settings.from_environment({}))))
 
 
 def below_stage(path: str) -> Event:
