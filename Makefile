@@ -37,6 +37,8 @@ TEACHER ?= yamnet.tflite
 CLIP_TEACHER ?=
 RECORDINGS ?=
 TRAIN_OPTIONS ?=
+# The tests that `make test` runs, by default all.
+TESTS ?=
 # Fuzzing and injecting faults: the time, and the seed that determines the inputs and faults; FAULTS=long for an hour of faults.
 SECONDS ?= 60
 SEED ?= 1
@@ -64,7 +66,7 @@ serve: $(VENV)/.serve  ## start the HTTP server on port 5000
 	$(BIN)/audio-classifier serve
 
 test: $(VENV)/.test  ## run the tests that need only the packages of requirements/test.txt
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile -m "not arm64 and not convert and not e2e and not image and not infra and not load and not sam and not training and not web"
+	$(BIN)/python -m pytest $(TESTS) --numprocesses auto --dist loadfile -m "not arm64 and not convert and not e2e and not image and not infra and not load and not sam and not training and not web"
 
 test-e2e: $(VENV)/.test $(SAM)/.sam  ## test the Lambda function under AWS's runtime client and emulator
 	PATH="$(CURDIR)/$(SAM)/bin:$$PATH" $(BIN)/python -m pytest -m e2e

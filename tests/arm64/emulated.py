@@ -12,7 +12,7 @@ from typing import Final
 
 REPOSITORY: Final = Path(__file__).parents[2]
 ROOT: Final = REPOSITORY / "build" / "arm64"  # made by make_root.sh
-TIMEOUT_S: Final = 280
+TIMEOUT_S: Final = 900  # emulation is slow, and some machines are, too
 
 
 @dataclass(frozen=True)

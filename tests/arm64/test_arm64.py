@@ -21,7 +21,7 @@ from tests.arm64.emulated import CPUS, GRAVITON2, Cpu
 from tests.aws_lambda.http_events import http_event
 from tests.aws_lambda.test_lambda_handler import ENVIRONMENT, LOOP
 
-pytestmark = [pytest.mark.arm64, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.arm64, pytest.mark.timeout(3000)]
 MAX_DIFFERENCE = 0.01
 MAX_DIFFERENCE_FLOAT32 = 1e-4
 on_every_cpu = pytest.mark.parametrize("cpu", CPUS, ids=str)
